@@ -1,0 +1,28 @@
+# make prints the targets; make test is the test command of the README and of CI.
+
+GO ?= go
+
+.PHONY: help
+help: ## print the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: ## fuzz a thousand seeds in the simulator
+	$(GO) run ./cmd/lockstep fuzz --seeds 1000
+
+.PHONY: serve
+serve: ## run one broker on 127.0.0.1:9092, its data in ./lockstep-data
+	$(GO) run ./cmd/lockstepd
+
+.PHONY: test
+test: ## all tests that need Go only
+	$(GO) vet ./...
+	$(GO) test ./...
+
+.PHONY: bench
+bench: ## benchmarks: a table and JSON
+	$(GO) test -run '^$$' -bench . ./...
+
+.PHONY: fmt
+fmt: ## format the code
+	gofmt -w .

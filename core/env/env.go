@@ -1,0 +1,24 @@
+// Package env is the world as a broker sees it: the three seams, randomness and a place to say
+// what happened.
+package env
+
+import (
+	"math/rand/v2"
+
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/disk"
+	"github.com/lockstep/lockstep/network"
+	"github.com/lockstep/lockstep/scheduler"
+)
+
+// Env is everything outside a broker. The same core runs on any implementation of it.
+type Env struct {
+	Loop scheduler.Loop
+	Disk disk.Disk
+	Net  network.Network
+	// Rand returns the stream of random numbers for a purpose: independent of all others, so that
+	// a new draw in one place shifts no other. Each call restarts the purpose's stream's numbering
+	// at a new incarnation of the broker only; keep what it returns.
+	Rand  func(purpose string) *rand.Rand
+	Event event.Sink
+}

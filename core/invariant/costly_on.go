@@ -1,0 +1,6 @@
+//go:build invariants
+
+package invariant
+
+// Costly says whether assertions that walk whole structures are on (-tags invariants).
+const Costly = true
