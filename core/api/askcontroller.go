@@ -1,0 +1,39 @@
+package api
+
+import (
+	"time"
+
+	"github.com/lockstep/lockstep/core/wire"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const askTimeout = 5 * time.Second // longest wait for the controller's answer to this broker's own requests
+
+// AskController sends one of this broker's own requests (registration, heartbeat, AlterPartition,
+// AllocateProducerIds) to the active controller, on this node or elsewhere. The error is
+// kerr.NotController when there is nobody to ask, else the connection's; an answer may itself carry an error.
+// Frames under the answer are gone when done returns.
+func (s *Server) AskController(req kmsg.Request, done func(kmsg.Response, error)) {
+	_, version, _ := versionsOf(req.Key())
+	req.SetVersion(version)
+	if s.activeHere() {
+		k := &call{server: s, req: &wire.Request{Key: req.Key(), Version: version, Body: req}, controllerSide: true}
+		k.own = func(resp kmsg.Response) { done(resp, nil) }
+		k.answerAsController()
+		return
+	}
+	addr, ok := s.Quorum.LeaderAddr()
+	if !ok {
+		done(nil, kerr.NotController)
+		return
+	}
+	s.Peers.Lane("controller").Send(addr, req, askTimeout, func(r *wire.Response, err error) {
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		defer r.Release()
+		done(r.Body, nil)
+	})
+}

@@ -1,0 +1,56 @@
+package api
+
+import (
+	"fmt"
+
+	"github.com/lockstep/lockstep/core/wire"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// handlerTable is what answers each API key; nil: not served yet.
+func handlerTable() []func(*call) {
+	return []func(*call){
+		kmsg.Produce:                 (*call).produce,
+		kmsg.Fetch:                   (*call).fetch,
+		kmsg.ListOffsets:             (*call).listOffsets,
+		kmsg.Metadata:                (*call).metadata,
+		kmsg.ApiVersions:             (*call).apiVersions,
+		kmsg.CreateTopics:            (*call).createTopics,
+		kmsg.DeleteTopics:            (*call).deleteTopics,
+		kmsg.InitProducerID:          (*call).initProducerID,
+		kmsg.OffsetForLeaderEpoch:    (*call).offsetForLeaderEpoch,
+		kmsg.DescribeConfigs:         (*call).describeConfigs,
+		kmsg.CreatePartitions:        (*call).createPartitions,
+		kmsg.IncrementalAlterConfigs: (*call).incrementalAlterConfigs,
+		kmsg.Vote:                    (*call).vote,
+		kmsg.BeginQuorumEpoch:        (*call).beginQuorumEpoch,
+		kmsg.EndQuorumEpoch:          (*call).endQuorumEpoch,
+		kmsg.DescribeQuorum:          (*call).describeQuorum,
+		kmsg.AlterPartition:          (*call).alterPartition,
+		kmsg.Envelope:                (*call).envelope,
+		kmsg.FetchSnapshot:           (*call).fetchSnapshot,
+		kmsg.DescribeCluster:         (*call).describeCluster,
+		kmsg.BrokerRegistration:      (*call).brokerRegistration,
+		kmsg.BrokerHeartbeat:         (*call).brokerHeartbeat,
+		kmsg.AllocateProducerIDs:     (*call).allocateProducerIDs,
+		kmsg.DescribeTopicPartitions: (*call).describeTopicPartitions,
+	}
+}
+
+// served reports whether this server answers an API on the listener of that side.
+func (s *Server) served(a wire.API, controllerSide bool) bool {
+	onListener := a.Broker && !controllerSide || a.Controller && controllerSide
+	return onListener && int(a.Key) < len(s.handlers) && s.handlers[a.Key] != nil
+}
+
+// dispatch hands a request to its handler, if this listener serves it.
+func (k *call) dispatch() {
+	key := k.req.Key
+	a, known := wire.Lookup(key)
+	if !known || !k.server.served(a, k.controllerSide) {
+		k.server.badRequest(fmt.Sprintf("%s is not served on listener %s", a.Name, k.listener))
+		k.disconnect()
+		return
+	}
+	k.server.handlers[key](k)
+}

@@ -1,0 +1,73 @@
+package controller
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/metadata"
+)
+
+// emitRecord says what a record of ours did, partition changes apart.
+func (c *Controller) emitRecord(r metadata.Record) {
+	switch r := r.(type) {
+	case *metadata.RegisterBrokerRecord:
+		c.env.Event.Emit(event.Event{Kind: event.BrokerRegistered, Peer: r.BrokerID, Epoch: -1, Offset: r.BrokerEpoch})
+	case *metadata.BrokerRegistrationChangeRecord:
+		c.emitFencing(r)
+	case *metadata.PartitionRecord:
+		c.emitPartition(c.img.TopicByID(r.TopicID).Partition(r.PartitionID))
+	}
+}
+
+func (c *Controller) emitFencing(r *metadata.BrokerRegistrationChangeRecord) {
+	switch r.Fenced {
+	case metadata.Fence:
+		c.env.Event.Emit(event.Event{Kind: event.BrokerFenced, Peer: r.BrokerID, Epoch: -1, Offset: -1})
+	case metadata.Unfence:
+		c.env.Event.Emit(event.Event{Kind: event.BrokerUnfenced, Peer: r.BrokerID, Epoch: -1, Offset: -1})
+	}
+}
+
+func (c *Controller) emitPartitionChange(old *metadata.Partition, r *metadata.PartitionChangeRecord) {
+	p := c.img.TopicByID(r.TopicID).Partition(r.PartitionID)
+	if r.Leader >= 0 && !slices.Contains(old.ISR, r.Leader) && !slices.Contains(old.ELR, r.Leader) {
+		note := ""
+		if slices.Equal(old.LastKnownELR, []int32{r.Leader}) && !c.uncleanElection(p.Topic) {
+			note = "last known leader"
+		}
+		c.env.Event.Emit(event.Event{
+			Kind: event.UncleanElection, Partition: p.Key(), Peer: p.Leader, Epoch: p.LeaderEpoch, Offset: -1, Note: note,
+		})
+	}
+	c.emitPartition(p)
+}
+
+func (c *Controller) emitPartition(p *metadata.Partition) {
+	c.env.Event.Emit(event.Event{
+		Kind: event.PartitionChanged, Partition: p.Key(), Peer: p.Leader, Epoch: p.LeaderEpoch,
+		Offset: int64(p.PartitionEpoch), Note: partitionNote(p),
+	})
+}
+
+// partitionNote is "isr=1,2 elr=3", with " recovering" while the leader is.
+func partitionNote(p *metadata.Partition) string {
+	var b strings.Builder
+	writeIDs(&b, "isr=", p.ISR)
+	writeIDs(&b, " elr=", p.ELR)
+	if p.Recovering {
+		b.WriteString(" recovering")
+	}
+	return b.String()
+}
+
+func writeIDs(b *strings.Builder, label string, ids []int32) {
+	b.WriteString(label)
+	for n, id := range ids {
+		if n > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.Itoa(int(id)))
+	}
+}

@@ -1,0 +1,18 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/lockstep/lockstep/core/event"
+)
+
+// Errors of a configuration change.
+var errBrokerConfig = errors.New("a broker's configuration comes from its file; only topics can be altered")
+
+func unknownTopicConfig(key string) error { return fmt.Errorf("unknown topic config %q", key) }
+
+// rejected reports that the controller did not take what this broker sent.
+func (b *Broker) rejected(what string, err error) {
+	b.env.Event.Emit(event.Event{Kind: event.ConnectionLost, Peer: -1, Epoch: -1, Offset: -1, Note: what + ": " + err.Error()})
+}

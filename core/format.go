@@ -1,0 +1,66 @@
+package core
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+
+	"github.com/lockstep/lockstep/core/config"
+	"github.com/lockstep/lockstep/core/env"
+	"github.com/lockstep/lockstep/core/storage"
+	"github.com/lockstep/lockstep/disk"
+)
+
+// openMetaProperties reads meta.properties, or formats a log directory that has none. It refuses the
+// directory of another node.
+func openMetaProperties(e *env.Env, cfg *config.Config, done func(storage.MetaProperties, error)) {
+	storage.ReadMetaProperties(e.Disk, func(m storage.MetaProperties, err error) {
+		switch {
+		case errors.Is(err, disk.ErrNotExist):
+			m = format(e, cfg)
+			storage.WriteMetaProperties(e.Disk, m, func(err error) { done(m, err) })
+		case err != nil:
+			done(m, fmt.Errorf("meta.properties: %w", err))
+		case m.NodeID != cfg.NodeID:
+			done(m, fmt.Errorf("meta.properties: the log directory belongs to node %d, but node.id is %d", m.NodeID, cfg.NodeID))
+		default:
+			done(m, nil)
+		}
+	})
+}
+
+// format makes up a directory's identity. The nodes of a cluster must agree on its id without talking, so
+// with several voters it follows from their list; a single node draws one.
+func format(e *env.Env, cfg *config.Config) storage.MetaProperties {
+	random := e.Rand("format")
+	m := storage.MetaProperties{Version: 1, NodeID: cfg.NodeID}
+	id := [16]byte{}
+	binary.BigEndian.PutUint64(id[:8], random.Uint64())
+	binary.BigEndian.PutUint64(id[8:], random.Uint64())
+	if alone := len(cfg.Voters) == 1 && cfg.Voters[0].ID == cfg.NodeID && cfg.Broker; !alone {
+		id = hashVoters(cfg.Voters)
+	}
+	m.ClusterID = base64.RawURLEncoding.EncodeToString(asUUID(id))
+	binary.BigEndian.PutUint64(m.DirectoryID[:8], random.Uint64())
+	binary.BigEndian.PutUint64(m.DirectoryID[8:], random.Uint64())
+	copy(m.DirectoryID[:], asUUID(m.DirectoryID))
+	return m
+}
+
+func hashVoters(voters []config.Voter) (id [16]byte) {
+	h := fnv.New128a()
+	for _, v := range voters {
+		fmt.Fprintf(h, "%d@%s,", v.ID, v.Addr())
+	}
+	h.Sum(id[:0])
+	return id
+}
+
+// asUUID sets the bits of a random (version 4) UUID.
+func asUUID(id [16]byte) []byte {
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return id[:]
+}

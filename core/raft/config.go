@@ -1,0 +1,106 @@
+package raft
+
+import (
+	"bytes"
+	"cmp"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/lockstep/lockstep/core/storage"
+	"github.com/lockstep/lockstep/network"
+)
+
+// none is the id of no node.
+const none int32 = -1
+
+// Voter is a member of the quorum. Voters are static (kraft.version 0). A zero DirectoryID is one
+// that is not known: it matches any.
+type Voter struct {
+	ID           int32
+	DirectoryID  [16]byte
+	Addr         network.Addr
+	ListenerName string
+}
+
+func (v *Voter) endpoint() (host string, port uint16) { return splitAddr(v.Addr) }
+
+func splitAddr(a network.Addr) (host string, port uint16) {
+	host, p, err := net.SplitHostPort(string(a))
+	if err != nil {
+		return string(a), 0
+	}
+	n, _ := strconv.ParseUint(p, 10, 16) // a bad port is 0, which nobody can dial
+	return host, uint16(n)
+}
+
+// Config is what a node is told. Zero durations and sizes take their default.
+type Config struct {
+	NodeID      int32
+	ClusterID   string
+	DirectoryID [16]byte
+	Voters      []Voter
+
+	ElectionTimeout    time.Duration // 1 s; jitter up to twice that
+	ElectionBackoffMax time.Duration // 1 s; after a leader said goodbye
+	FetchTimeout       time.Duration // 2 s; a voter without its leader
+	RequestTimeout     time.Duration // 2 s
+	FetchMaxWait       time.Duration // 500 ms; of our own long polls
+
+	LogConfig          storage.LogConfig
+	SnapshotEveryBytes int64 // 20 MiB; of the log since the latest snapshot, for SnapshotDue
+}
+
+const (
+	retryBackoff      = 50 * time.Millisecond // after a request that led nowhere
+	fetchMaxBytes     = 8 << 20               // asked of the leader
+	maxBatchBytes     = 8 << 20               // of one Append
+	snapshotMaxBytes  = 1 << 20               // a FetchSnapshot chunk
+	deliverMaxBytes   = 1 << 20               // read at once for the listener
+	observerRetention = 5 * time.Minute       // after its last fetch
+	metadataDir       = "__cluster_metadata-0"
+)
+
+// metadataTopicID is the id that every Kafka cluster gives its metadata topic.
+var metadataTopicID = [16]byte{15: 1}
+
+func (c Config) withDefaults() Config {
+	c.ElectionTimeout = cmp.Or(c.ElectionTimeout, time.Second)
+	c.ElectionBackoffMax = cmp.Or(c.ElectionBackoffMax, time.Second)
+	c.FetchTimeout = cmp.Or(c.FetchTimeout, 2*time.Second)
+	c.RequestTimeout = cmp.Or(c.RequestTimeout, 2*time.Second)
+	c.FetchMaxWait = cmp.Or(c.FetchMaxWait, 500*time.Millisecond)
+	c.SnapshotEveryBytes = cmp.Or(c.SnapshotEveryBytes, 20<<20)
+	if c.LogConfig == (storage.LogConfig{}) {
+		c.LogConfig = storage.DefaultLogConfig()
+	}
+	// Snapshots alone say what may go (KAFKA-14238).
+	c.LogConfig.RetentionBytes, c.LogConfig.RetentionMs = -1, -1
+	c.LogConfig.MaxMessageBytes = max(c.LogConfig.MaxMessageBytes, maxBatchBytes)
+	c.Voters = slices.Clone(c.Voters)
+	slices.SortFunc(c.Voters, func(a, b Voter) int { return cmp.Compare(a.ID, b.ID) })
+	return c
+}
+
+// isVoter reports whether this node is in the voter set, with this directory.
+func (c *Config) isVoter() bool {
+	return slices.ContainsFunc(c.Voters, func(v Voter) bool {
+		return v.ID == c.NodeID && matchesDirectory(v.DirectoryID, c.DirectoryID)
+	})
+}
+
+// matchesDirectory compares directory ids, of which the zero one is "not known".
+func matchesDirectory(a, b [16]byte) bool {
+	return a == b || a == [16]byte{} || b == [16]byte{}
+}
+
+// voterKey names a replica that asks for votes (Kafka's ReplicaKey).
+type voterKey struct {
+	id  int32
+	dir [16]byte
+}
+
+func (k voterKey) compare(o voterKey) int {
+	return cmp.Or(cmp.Compare(k.id, o.id), bytes.Compare(k.dir[:], o.dir[:]))
+}

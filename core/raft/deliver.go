@@ -1,0 +1,154 @@
+package raft
+
+import (
+	"github.com/lockstep/lockstep/core/record"
+	"github.com/lockstep/lockstep/core/storage"
+	"github.com/lockstep/lockstep/disk"
+	"github.com/lockstep/lockstep/network"
+)
+
+// Listener is the state machine on top of the log. All calls are made on the loop, in offset order.
+// They may call the node back, Append included.
+type Listener interface {
+	// OnCommit gets whole committed batches, control batches too, and the offset after them. The bytes are valid during the call.
+	OnCommit(batches []byte, next int64)
+	// OnSnapshot replaces all that came before with the records of a snapshot.
+	OnSnapshot(id SnapshotID, records [][]byte)
+	// OnLeader says who leads; -1 if nobody is known to. leader is this node only after the
+	// LeaderChange record of the epoch has committed and been delivered, so that the listener then
+	// has all of its predecessors' records.
+	OnLeader(leader, epoch int32)
+}
+
+// feed gives the listener what is committed, and the leader, in order.
+type feed struct {
+	n             *Node
+	next          int64 // offset to deliver
+	reading       bool
+	delivering    bool // inside a call of the listener
+	leader, epoch int32
+}
+
+// publish runs after every step.
+func (n *Node) publish() {
+	if n.gone || n.feed.delivering {
+		return
+	}
+	n.feed.announce()
+	n.feed.deliver()
+}
+
+// announce tells a change of leader or epoch.
+func (f *feed) announce() {
+	leader, epoch := f.visibleLeader()
+	if leader == f.leader && epoch == f.epoch {
+		return
+	}
+	f.leader, f.epoch = leader, epoch
+	f.delivering = true
+	f.n.listener.OnLeader(leader, epoch)
+	f.delivering = false
+}
+
+// visibleLeader hides our own leadership until its first record was delivered.
+func (f *feed) visibleLeader() (id, epoch int32) {
+	id, epoch = f.n.LeaderAndEpoch()
+	if id != f.n.cfg.NodeID {
+		return id, epoch
+	}
+	if s, ok := f.n.state.(*leader); !ok || f.next <= s.epochStart {
+		return none, epoch
+	}
+	return id, epoch
+}
+
+// deliver reads what is committed and not delivered, a piece at a time.
+func (f *feed) deliver() {
+	for !f.reading && !f.n.gone && f.next < f.n.hw {
+		offset := f.next
+		f.reading = true
+		slice, err := f.n.log.Read(storage.ReadRequest{Offset: offset, MaxBytes: deliverMaxBytes, UpTo: f.n.hw, MinOneBatch: true},
+			func(slice storage.Slice, err error) { f.n.step(func() { f.onRead(offset, slice, err) }) })
+		if err == storage.ErrPending {
+			return
+		}
+		f.onRead(offset, slice, err)
+	}
+}
+
+// onRead gathers the bytes of a read; what lies on the disk takes more turns.
+func (f *feed) onRead(offset int64, slice storage.Slice, err error) {
+	if err != nil {
+		f.n.fail(err)
+		return
+	}
+	if len(slice.Chunks) == 1 && slice.Chunks[0].Region.File == nil {
+		f.commit(offset, slice.Chunks[0].Bytes)
+		slice.Release()
+		return
+	}
+	gather(slice.Chunks, make([]byte, 0, slice.Len), func(b []byte, err error) {
+		slice.Release()
+		f.n.step(func() {
+			if err != nil {
+				f.n.fail(err)
+				return
+			}
+			f.commit(offset, b)
+		})
+	})
+}
+
+// gather appends the bytes of chunks to dst, one after the other. done may run at once.
+func gather(chunks []network.Chunk, dst []byte, done func([]byte, error)) {
+	for i, c := range chunks {
+		if c.Region.File == nil {
+			dst = append(dst, c.Bytes...)
+			continue
+		}
+		part := dst[len(dst) : len(dst)+c.Region.Len]
+		c.Region.File.ReadAt(part, c.Region.Pos, func(n int, err error) {
+			if err == nil && n < len(part) {
+				err = disk.ErrIO
+			}
+			if err != nil {
+				done(nil, err)
+				return
+			}
+			gather(chunks[i+1:], dst[:len(dst)+len(part)], done)
+		})
+		return
+	}
+	done(dst, nil)
+}
+
+// commit hands batches to the listener that were read at offset, unless a snapshot came first.
+func (f *feed) commit(offset int64, b []byte) {
+	f.reading = false
+	if f.next != offset {
+		return
+	}
+	b, next := committed(b, f.n.hw)
+	if next <= f.next {
+		f.n.fail(errNoProgress)
+		return
+	}
+	f.next = next
+	f.delivering = true
+	f.n.listener.OnCommit(b, next)
+	f.delivering = false
+	f.announce()
+}
+
+// committed is the run of whole batches at the start of b that end at or below hw, and where they end.
+func committed(b []byte, hw int64) (batches []byte, next int64) {
+	rest := b
+	for len(rest) > 0 {
+		batch, after, err := record.Parse(rest)
+		if err != nil || batch.NextOffset() > hw {
+			break
+		}
+		rest, next = after, batch.NextOffset()
+	}
+	return b[:len(b)-len(rest)], next
+}

@@ -1,0 +1,104 @@
+package record
+
+import (
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// scratches is for ValidateProduce, which runs on many connections' goroutines in the daemon.
+// What it yields does not depend on what it had.
+var scratches = sync.Pool{New: func() any { return new(Scratch) }}
+
+// maxPooled is the largest decompression buffer that is kept.
+const maxPooled = 4 << 20
+
+// ValidateProduce is what a leader checks of a producer's batch before it may enter a log. It
+// costs a CRC, a decompression and a walk: call it off the loop. nil, or as Kafka's LogValidator:
+//
+//	CORRUPT_MESSAGE               the CRC is not that of the bytes
+//	INVALID_RECORD                a control batch; a count that is not last offset delta + 1; a producer
+//	                              id without epoch or sequence; records that do not fill the batch exactly
+//	                              at consecutive offsets
+//	UNSUPPORTED_COMPRESSION_TYPE  the codec is unknown
+//	MESSAGE_TOO_LARGE             it decompresses to more than MaxUncompressed; a Java producer splits
+//	                              the batch and tries again
+func ValidateProduce(b Batch) error {
+	if !b.CheckCRC() {
+		return kerr.CorruptMessage
+	}
+	if b.Codec() > Zstd {
+		return kerr.UnsupportedCompressionType
+	}
+	if !validProduceHeader(b) {
+		return kerr.InvalidRecord
+	}
+	if b.Codec() == None {
+		return validateRecords(b.Payload(), b.Count())
+	}
+	s := scratches.Get().(*Scratch)
+	defer s.put()
+	payload, err := b.decompress(s)
+	switch err {
+	case nil:
+		return validateRecords(payload, b.Count())
+	case ErrTooLarge:
+		return kerr.MessageTooLarge
+	}
+	return kerr.InvalidRecord
+}
+
+func (s *Scratch) put() {
+	if cap(s.payload) > maxPooled {
+		s.payload = nil
+	}
+	scratches.Put(s)
+}
+
+// validProduceHeader checks what LogValidator.validateBatch does. The last sequence may wrap.
+func validProduceHeader(b Batch) bool {
+	if b[posMagic] != magicV2 || b.IsControl() {
+		return false
+	}
+	if b.Count() < 1 || b.LastOffsetDelta() != b.Count()-1 {
+		return false
+	}
+	return b.ProducerID() == NoProducerID || b.ProducerID() >= 0 && b.ProducerEpoch() >= 0 && b.BaseSequence() >= 0
+}
+
+// validateRecords checks that payload is exactly count records at consecutive offsets.
+func validateRecords(payload []byte, count int32) error {
+	for delta := int32(0); delta < count; delta++ {
+		body, rest, ok := cutRecord(payload)
+		if !ok || !validRecord(body, delta) {
+			return kerr.InvalidRecord
+		}
+		payload = rest
+	}
+	if len(payload) != 0 {
+		return kerr.InvalidRecord
+	}
+	return nil
+}
+
+// validRecord checks that body is exactly a record at the offset delta.
+func validRecord(body []byte, delta int32) bool {
+	c := cursor{p: body[1:]}
+	c.varlong()
+	if c.varint() != delta {
+		return false
+	}
+	c.nullable()
+	c.nullable()
+	headers := c.varint()
+	if c.bad || headers < 0 || int(headers) > len(c.p) {
+		return false
+	}
+	for ; headers > 0 && !c.bad; headers-- {
+		if c.nullable() == nil {
+			return false // a header's key cannot be null
+		}
+		c.nullable()
+	}
+	return !c.bad && len(c.p) == 0
+}

@@ -1,0 +1,252 @@
+package replica
+
+import (
+	"time"
+
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/storage"
+	"github.com/lockstep/lockstep/core/wire"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// FetchParams is a fetch request, its session (if any) resolved to the partitions.
+type FetchParams struct {
+	ReplicaID     int32 // the follower that fetches; -1: a consumer
+	ReplicaEpoch  int64 // its broker epoch; -1: not said
+	MaxWait       time.Duration
+	MinBytes      int
+	MaxBytes      int
+	ReadCommitted bool
+	ByID          bool         // topics are named by id: an entry without a topic is one whose id is not known
+	Entries       []FetchEntry // kept until done has run
+}
+
+func (p *FetchParams) isFollower() bool { return p.ReplicaID >= 0 }
+
+// FetchEntry is one partition of a fetch. NewFetchEntry fills what versions before 5, 9 and 12 do not say.
+type FetchEntry struct {
+	Partition          event.Partition
+	TopicID            [16]byte // zero: fetched by name
+	Offset             int64
+	LastFetchedEpoch   int32 // -1: not said
+	CurrentLeaderEpoch int32 // -1: not said
+	LogStartOffset     int64 // of a follower; -1
+	MaxBytes           int
+}
+
+// NewFetchEntry is an entry that says nothing of epochs.
+func NewFetchEntry(p event.Partition, offset int64, maxBytes int) FetchEntry {
+	return FetchEntry{Partition: p, Offset: offset, MaxBytes: maxBytes, LastFetchedEpoch: -1, CurrentLeaderEpoch: -1, LogStartOffset: -1}
+}
+
+// Fetch reads from partitions that this broker leads and calls done once, with an answer per entry in request order.
+//
+// It answers at once if MinBytes are there, or any partition has an error or tells a follower to truncate, or the
+// request does not wait; else when one of its partitions moves, or after MaxWait. A follower's offsets
+// are taken note of, once, when it asks. done may run before Fetch returns. The chunks are valid until release
+// is called, which must happen once, when they are no longer in use.
+func (m *Manager) Fetch(params FetchParams, done func(parts []wire.FetchPartition, release func())) {
+	op := m.newFetch(params, done)
+	op.read(true)
+	if op.isSatisfied() || params.MaxWait <= 0 || len(params.Entries) == 0 {
+		op.maybeAnswer()
+		return
+	}
+	op.drop()
+	op.park()
+}
+
+func (op *delayedFetch) isSatisfied() bool {
+	return op.urgent || op.reading > 0 || op.bytes >= op.params.MinBytes
+}
+
+// read looks at every entry, in order: an earlier one takes its share of MaxBytes first. first is whether the
+// request has just come.
+func (op *delayedFetch) read(first bool) {
+	n := len(op.params.Entries)
+	if cap(op.parts) < n {
+		op.parts = make([]wire.FetchPartition, n)
+	}
+	op.parts, op.bytes = op.parts[:n], 0
+	op.reading++ // ours: whatever ends meanwhile, the answer waits for all entries
+	for i := range op.params.Entries {
+		if err := op.readPartition(i, first); err != nil {
+			op.fail(i, err)
+		}
+	}
+	op.reading--
+}
+
+func (op *delayedFetch) fail(i int, err error) {
+	op.urgent = true
+	part := &op.parts[i]
+	*part = wire.NewFetchPartition(part.Index)
+	part.ErrorCode = wire.Code(err)
+	if err == kerr.NotLeaderForPartition || err == kerr.FencedLeaderEpoch {
+		part.CurrentLeader = op.m.leaderOf(op.params.Entries[i].Partition)
+	}
+}
+
+// readPartition answers entry i, or returns why not.
+func (op *delayedFetch) readPartition(i int, first bool) error {
+	e, part := &op.params.Entries[i], &op.parts[i]
+	*part = wire.NewFetchPartition(e.Partition.Index)
+	if op.params.ByID && e.Partition.Topic == "" {
+		return kerr.UnknownTopicID
+	}
+	p, err := op.m.leading(e.Partition, e.TopicID, e.CurrentLeaderEpoch)
+	if err != nil {
+		return err
+	}
+	var f *follower
+	if op.params.isFollower() {
+		if f, err = op.m.fetchingFollower(p, &op.params); err != nil {
+			return err
+		}
+	}
+	part.DivergingEpoch, err = p.checkDivergence(e)
+	if err != nil {
+		return err
+	}
+	if part.DivergingEpoch.EndOffset != unknownOffset {
+		op.urgent = true
+		p.describe(part)
+		return nil // the fetch is not noted: what it names will be truncated
+	}
+	leo := p.log.LogEndOffset()
+	if e.Offset < p.log.LogStartOffset() || e.Offset > leo {
+		return kerr.OffsetOutOfRange
+	}
+	if f != nil && first {
+		p.onFollowerFetch(f, e.Offset, e.LogStartOffset, op.params.ReplicaEpoch)
+	}
+	p.describe(part)
+	return op.readLog(i, p, op.upTo(part, leo, f != nil))
+}
+
+// describe fills in the partition's offsets. They are read once, before the records (KAFKA-9807): a high
+// watermark read anew for the records would let some above the last stable offset through.
+func (p *Partition) describe(part *wire.FetchPartition) {
+	part.HighWatermark, part.LastStableOffset = p.log.HighWatermark(), p.log.LastStableOffset()
+	part.LogStartOffset = p.log.LogStartOffset()
+}
+
+// upTo is the end of what may be read: a follower gets everything, a consumer what is committed.
+func (op *delayedFetch) upTo(part *wire.FetchPartition, leo int64, isFollower bool) int64 {
+	switch {
+	case isFollower:
+		return leo
+	case op.params.ReadCommitted:
+		return part.LastStableOffset
+	}
+	return part.HighWatermark
+}
+
+// readLog reads records for entry i. The first records of a response may exceed its limits (KIP-74): a batch
+// larger than the limit would otherwise never be read.
+func (op *delayedFetch) readLog(i int, p *Partition, upTo int64) error {
+	e := &op.params.Entries[i]
+	room := min(e.MaxBytes, op.params.MaxBytes-op.bytes)
+	if e.Offset >= upTo || room <= 0 && op.bytes > 0 {
+		return nil
+	}
+	read := storage.ReadRequest{Offset: e.Offset, MaxBytes: max(room, 0), UpTo: upTo, MinOneBatch: op.bytes == 0}
+	slice, err := p.log.Read(read, nil)
+	switch {
+	case err == storage.ErrPending:
+		op.readDisk(i, p, read)
+		op.bytes += max(room, 1) // probably; at worst the answer is smaller than it could be
+	case err != nil:
+		return err
+	case slice.Len > 0:
+		op.bytes += slice.Len
+		op.take(i, slice)
+	}
+	return nil
+}
+
+func (op *delayedFetch) readDisk(i int, p *Partition, read storage.ReadRequest) {
+	op.reading++
+	epoch := p.leaderEpoch
+	p.log.Read(read, func(s storage.Slice, err error) { op.onRead(i, p, epoch, s, err) })
+}
+
+func (op *delayedFetch) take(i int, s storage.Slice) {
+	op.parts[i].Records, op.parts[i].RecordsLen = s.Chunks, s.Len
+	op.slices = append(op.slices, s)
+}
+
+// onRead gets what had to come from the disk. If we stopped leading meanwhile, the records may be gone.
+func (op *delayedFetch) onRead(i int, p *Partition, epoch int32, s storage.Slice, err error) {
+	op.reading--
+	switch {
+	case err != nil:
+		op.fail(i, appendError(err))
+	case p.lead == nil || p.leaderEpoch != epoch:
+		s.Release()
+		op.fail(i, p.refusal())
+	default:
+		op.take(i, s)
+	}
+	op.maybeAnswer()
+}
+
+// leading returns the partition if this broker leads it; see Partition.serving.
+func (m *Manager) leading(id event.Partition, topicID [16]byte, epoch int32) (*Partition, error) {
+	p := m.byID[id]
+	if p == nil {
+		return nil, m.notHosted(id)
+	}
+	if topicID != ([16]byte{}) && topicID != p.topicID {
+		return p, kerr.InconsistentTopicID
+	}
+	return p, p.serving(epoch)
+}
+
+// notHosted is the error for a partition that this broker does not have.
+func (m *Manager) notHosted(id event.Partition) error {
+	if m.image == nil || m.image.Partition(id) == nil {
+		return kerr.UnknownTopicOrPartition
+	}
+	return kerr.NotLeaderForPartition
+}
+
+// leaderOf is what to tell a client that came to the wrong broker (KIP-951).
+func (m *Manager) leaderOf(id event.Partition) wire.Leader {
+	if m.image != nil {
+		if reg := m.image.Partition(id); reg != nil {
+			return wire.Leader{ID: reg.Leader, Epoch: reg.LeaderEpoch}
+		}
+	}
+	return wire.Leader{ID: -1, Epoch: -1}
+}
+
+// fetchingFollower returns the assigned replica that fetches. One that is not assigned, as far as we know, may
+// be being added: it is asked to come again. One of an earlier incarnation is refused (KIP-903).
+func (m *Manager) fetchingFollower(p *Partition, params *FetchParams) (*follower, error) {
+	f := p.lead.follower(params.ReplicaID)
+	if f == nil {
+		return nil, kerr.UnknownLeaderEpoch
+	}
+	if b := m.broker(f.id); b != nil && params.ReplicaEpoch >= 0 && params.ReplicaEpoch < b.epoch {
+		return nil, kerr.NotLeaderForPartition
+	}
+	return f, nil
+}
+
+// checkDivergence compares where the fetcher says its log stands with ours (KIP-595). The result's end
+// offset is -1 if the logs agree.
+func (p *Partition) checkDivergence(e *FetchEntry) (wire.EpochEnd, error) {
+	none := wire.EpochEnd{Epoch: -1, EndOffset: unknownOffset}
+	if e.LastFetchedEpoch < 0 {
+		return none, nil
+	}
+	epoch, end := p.log.EndOffsetForEpoch(e.LastFetchedEpoch)
+	if epoch < 0 || end < 0 || e.Offset < p.log.LogStartOffset() {
+		return none, kerr.OffsetOutOfRange
+	}
+	if epoch < e.LastFetchedEpoch || end < e.Offset {
+		return wire.EpochEnd{Epoch: epoch, EndOffset: end}, nil
+	}
+	return none, nil
+}

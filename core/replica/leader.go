@@ -1,0 +1,262 @@
+package replica
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// leader is what a replica knows only while it leads.
+type leader struct {
+	epochStart int64      // where the log ended when this epoch began
+	followers  []follower // by id
+	isr        isrState
+}
+
+func (l *leader) follower(id int32) *follower {
+	at, found := slices.BinarySearchFunc(l.followers, id, func(f follower, id int32) int { return int(f.id) - int(id) })
+	if !found {
+		return nil
+	}
+	return &l.followers[at]
+}
+
+// assign makes followers those of the assignment, keeping what is known of the ones that stay.
+func (l *leader) assign(replicas []int32, self int32) {
+	followers := make([]follower, 0, len(replicas))
+	for _, id := range sorted(replicas) {
+		if id == self {
+			continue
+		}
+		if f := l.follower(id); f != nil {
+			followers = append(followers, *f)
+		} else {
+			followers = append(followers, newFollower(id))
+		}
+	}
+	l.followers = followers
+}
+
+// becomeLeader starts a leader epoch.
+//
+// The epoch's start offset goes into the epoch cache before anything is served: a follower may ask about an epoch later
+// than any record that we have, and must be sent to where it ended for us (KIP-279). It is the assigned end, not
+// the written one: what is still being written was accepted in an earlier epoch.
+//
+// The high watermark stays where it is, perhaps below what the last leader committed: nothing
+// that it committed can be missing here, only our knowledge of it.
+func (p *Partition) becomeLeader(reg *metadata.Partition) {
+	p.m.unfollow(p)
+	newLeader := p.lead == nil
+	if newLeader {
+		p.lead = &leader{}
+	}
+	l := p.lead
+	l.epochStart, p.seenLEO = p.log.NextOffset(), unknownOffset
+	p.log.AssignEpoch(reg.LeaderEpoch, l.epochStart)
+	p.leaderID, p.leaderEpoch, p.partitionEpoch = reg.Leader, reg.LeaderEpoch, reg.PartitionEpoch
+	l.assign(reg.Replicas, p.m.cfg.NodeID)
+	l.isr.commit(reg.ISR)
+	now := p.m.loop.Now()
+	for i := range l.followers {
+		f := &l.followers[i]
+		f.reset(now, l.epochStart, newLeader, contains(l.isr.committed, f.id))
+	}
+	p.emit(event.BecameLeader, -1, l.epochStart, "")
+	p.consumerFetches.wakeAll() // they named an older epoch, or none: let them look again
+	p.followerFetches.wakeAll()
+	p.onISRChanged()
+}
+
+// updateISR takes a newer partition epoch within the leader epoch. It supersedes a change of ours
+// that is under way: that one named an older partition epoch, so it either is this update or was refused.
+//
+// An equal partition epoch says nothing new and must leave the pending change alone (KAFKA-12686): we proposed it on top of
+// that epoch; forgetting an expansion that the controller commits meanwhile would let the high watermark pass the new member.
+func (p *Partition) updateISR(reg *metadata.Partition) {
+	if reg.PartitionEpoch <= p.partitionEpoch {
+		return
+	}
+	p.partitionEpoch = reg.PartitionEpoch
+	p.lead.assign(reg.Replicas, p.m.cfg.NodeID)
+	p.commitISR(reg.ISR)
+}
+
+// commitISR takes what the controller committed as of p.partitionEpoch.
+func (p *Partition) commitISR(isr []int32) {
+	p.lead.isr.commit(isr)
+	p.emit(event.IsrCommitted, -1, int64(p.partitionEpoch), joinIDs(p.lead.isr.committed))
+	p.onISRChanged()
+}
+
+// onISRChanged follows every change of the ISR, of a pending one, or of the assignment. The high watermark may be free to go
+// on: with C gone from the ISR the last produce is committed, and no further fetch need come to say so (KAFKA-13091).
+func (p *Partition) onISRChanged() {
+	p.refreshFollowers()
+	p.maybeAdvanceHighWatermark()
+}
+
+// onBrokersChanged follows a change of who is registered, fenced or shutting down.
+func (p *Partition) onBrokersChanged() {
+	p.onISRChanged()
+	for i := range p.lead.followers {
+		p.maybeExpandISR(&p.lead.followers[i])
+	}
+}
+
+func (p *Partition) refreshFollowers() {
+	l := p.lead
+	maximal := l.isr.maximal()
+	for i := range l.followers {
+		f := &l.followers[i]
+		f.inMaximalISR = contains(maximal, f.id)
+		f.eligible = p.m.isEligible(f.id, f.brokerEpoch)
+	}
+}
+
+// onAppended runs when a batch that was accepted as leader is written, or dropped by a truncation: only now may it
+// be counted or fetched. We may follow by now; then the log may have become quiet, which the fetcher waits for.
+func (p *Partition) onAppended() {
+	if p.lead == nil {
+		p.follow.changed()
+		return
+	}
+	leo := p.log.LogEndOffset()
+	if leo == p.seenLEO {
+		return // an append of the same write has told
+	}
+	p.seenLEO = leo
+	p.followerFetches.wake(leo)
+	p.maybeAdvanceHighWatermark()
+}
+
+// onFollowerFetch notes how far a follower is. The caller has checked epochs and that its log does not diverge.
+//
+// That the offset diverges must be known before: a rejoining old leader whose log is longer than ours fetches at its own
+// end; to count that offset would commit records that it is about to truncate (KAFKA-13141).
+func (p *Partition) onFollowerFetch(f *follower, offset, logStartOffset, brokerEpoch int64) {
+	if f.brokerEpoch != brokerEpoch {
+		f.brokerEpoch = brokerEpoch
+		f.eligible = p.m.isEligible(f.id, brokerEpoch)
+	}
+	moved := f.logEndOffset != offset
+	f.fetched(p.m.loop.Now(), offset, logStartOffset, p.log.LogEndOffset())
+	p.maybeExpandISR(f)
+	if moved {
+		p.maybeAdvanceHighWatermark()
+	}
+}
+
+// maybeAdvanceHighWatermark commits what every member of the maximal ISR has. Monotone within the leader's life.
+//
+// While the ISR is smaller than min.insync.replicas nothing is committed (KIP-966), whatever acks
+// a produce asked for: consumers would see records of which fewer copies exist than was promised (KAFKA-15583).
+func (p *Partition) maybeAdvanceHighWatermark() {
+	l := p.lead
+	if l == nil || len(l.isr.committed) < p.minISR {
+		return
+	}
+	hw := committedUpTo(p.log.LogEndOffset(), l.followers, p.m.loop.Now(), p.m.cfg.ReplicaLagTimeMax)
+	if hw <= p.log.HighWatermark() {
+		return
+	}
+	p.log.SetHighWatermark(hw)
+	p.emit(event.HighWatermark, -1, hw, "")
+	p.onHighWatermark(hw)
+}
+
+// onHighWatermark answers what waited for it.
+func (p *Partition) onHighWatermark(hw int64) {
+	p.consumerFetches.wake(hw)
+	for w := p.produces.first; w != nil && w.required <= hw; w = p.produces.first {
+		w.settle(p.afterAppend())
+	}
+}
+
+// afterAppend is the verdict on a produce with acks=all that is committed: the ISR may have shrunk since it
+// was accepted. The records stay.
+func (p *Partition) afterAppend() error {
+	if len(p.lead.isr.maximal()) < p.minISR {
+		return kerr.NotEnoughReplicasAfterAppend
+	}
+	return nil
+}
+
+// maybeExpandISR proposes to add a follower that has all that may ever have been committed: everything
+// below the high watermark, and everything before this epoch.
+//
+// The second because our high watermark may lag (KAFKA-7128): A led, committed offset 9 and died; B leads with 10 records, but
+// knows only 5 as committed. C, with 7, would be in the ISR by the first rule; B dies, C leads, 8 and 9 are lost.
+func (p *Partition) maybeExpandISR(f *follower) {
+	l := p.lead
+	switch {
+	case l.isr.pending != nil || !f.eligible || contains(l.isr.committed, f.id):
+	case f.logEndOffset < p.log.HighWatermark() || f.logEndOffset < l.epochStart:
+	default:
+		p.proposeISR(l.isr.with(f.id), true)
+	}
+}
+
+// maybeShrinkISR proposes to drop each follower that has not been caught up for replica.lag.time.max.ms, by
+// KIP-16's rule. Runs every half lag; the high watermark advances once the controller agrees.
+func (p *Partition) maybeShrinkISR() {
+	l := p.lead
+	if l.isr.pending != nil {
+		return
+	}
+	var out []int32
+	now, leo := p.m.loop.Now(), p.log.LogEndOffset()
+	for _, id := range l.isr.committed {
+		if id == p.m.cfg.NodeID {
+			continue
+		}
+		if f := l.follower(id); f == nil || !f.isCaughtUp(leo, now, p.m.cfg.ReplicaLagTimeMax) {
+			out = append(out, id)
+		}
+	}
+	if len(out) > 0 {
+		p.proposeISR(l.isr.without(out), false)
+	}
+}
+
+// proposeISR makes a change pending and has it sent at the end of the turn.
+func (p *Partition) proposeISR(isr []int32, expand bool) {
+	l := p.lead
+	l.isr.pending = &isrChange{
+		expand: expand, isr: isr, members: p.brokerStates(isr),
+		leaderEpoch: p.leaderEpoch, partitionEpoch: p.partitionEpoch,
+	}
+	p.refreshFollowers()
+	p.emit(event.IsrProposed, -1, int64(p.partitionEpoch), joinIDs(isr))
+	p.m.alter.submit(p)
+}
+
+// brokerStates names the epoch with which each member fetched, so that the controller can refuse one that has
+// restarted since (KIP-903). A member not yet heard of is sent without: if it restarted, the controller has
+// removed it and will refuse our partition epoch.
+func (p *Partition) brokerStates(isr []int32) []brokerState {
+	states := make([]brokerState, len(isr))
+	for i, id := range isr {
+		states[i] = brokerState{id, -1}
+		if id == p.m.cfg.NodeID {
+			states[i].epoch = p.m.brokerEpoch
+		} else if f := p.lead.follower(id); f != nil && f.brokerEpoch >= 0 {
+			states[i].epoch = f.brokerEpoch
+		}
+	}
+	return states
+}
+
+func joinIDs(ids []int32) string {
+	var b []byte
+	for i, id := range ids {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(id), 10)
+	}
+	return string(b)
+}

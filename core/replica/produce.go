@@ -1,0 +1,258 @@
+package replica
+
+import (
+	"errors"
+	"time"
+
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/record"
+	"github.com/lockstep/lockstep/core/storage"
+	"github.com/lockstep/lockstep/core/wire"
+	"github.com/lockstep/lockstep/network"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// The acknowledgements a produce may ask for.
+const (
+	acksNone   = 0
+	acksLeader = 1
+	acksAll    = -1
+)
+
+// ProduceEntry is one partition's batch. TopicID is zero if the request names topics only.
+type ProduceEntry struct {
+	Partition event.Partition
+	TopicID   [16]byte
+	Batch     record.Batch
+}
+
+// ProduceResult answers one entry. CurrentLeader is set if Err is NOT_LEADER_OR_FOLLOWER (KIP-951).
+type ProduceResult struct {
+	Err            error
+	BaseOffset     int64
+	LogStartOffset int64
+	CurrentLeader  wire.Leader
+}
+
+// delayedProduce is a produce request until all its partitions are settled. It is used again
+// for another request once no append of this one is under way.
+type delayedProduce struct {
+	m         *Manager
+	expiry    expiry
+	acks      int16
+	waits     []produceWait
+	results   []ProduceResult
+	unsettled int
+	writing   int // appends whose done has not run
+	answered  bool
+	free      bool // in m.produces
+	done      func([]ProduceResult)
+}
+
+// produceWait is one partition of a delayedProduce.
+type produceWait struct {
+	op       *delayedProduce
+	index    int
+	p        *Partition
+	required int64 // the high watermark that commits the batch: its last offset + 1
+	settled  bool
+
+	onWritten  func(error) // made once, used again
+	listed     bool        // in p.produces
+	prev, next *produceWait
+}
+
+// produceList is a partition's waits in the order of the offset that they require, so that a move of the high
+// watermark looks at those it completes and one more.
+type produceList struct{ first, last *produceWait }
+
+// add inserts w. Offsets are assigned in order, so it belongs last; only a duplicate, which waits for the original's
+// offset, goes back a few.
+func (l *produceList) add(w *produceWait) {
+	after := l.last
+	for after != nil && after.required > w.required {
+		after = after.prev
+	}
+	w.prev, w.listed = after, true
+	if after == nil {
+		w.next, l.first = l.first, w
+	} else {
+		w.next, after.next = after.next, w
+	}
+	if w.next == nil {
+		l.last = w
+	} else {
+		w.next.prev = w
+	}
+}
+
+func (l *produceList) remove(w *produceWait) {
+	if !w.listed {
+		return
+	}
+	if w.prev == nil {
+		l.first = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		l.last = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.prev, w.next, w.listed = nil, nil, false
+}
+
+// Produce appends each entry's batch to the log that this broker leads and calls done once all are settled.
+//
+// With acks=all an entry is settled when its last record is below the high watermark, with acks 1 and 0 when its
+// bytes are written, in any case when it fails. done may run before Produce returns; the results are valid
+// during the call. frame is what the batches are slices of; it is retained as long as they are in use.
+func (m *Manager) Produce(acks int16, timeout time.Duration, entries []ProduceEntry, frame *network.Frame, done func([]ProduceResult)) {
+	op := m.newProduce(acks, len(entries), done)
+	for i := range entries {
+		op.append(i, &entries[i], frame)
+	}
+	op.unsettled-- // the request itself: it is not answered before all its entries were looked at
+	if op.unsettled > 0 && acks == acksAll {
+		m.purgatory.add(&op.expiry, timeout)
+	}
+	op.maybeAnswer()
+}
+
+func (m *Manager) newProduce(acks int16, n int, done func([]ProduceResult)) *delayedProduce {
+	var op *delayedProduce
+	if last := len(m.produces) - 1; last >= 0 {
+		op, m.produces = m.produces[last], m.produces[:last]
+	} else {
+		op = &delayedProduce{m: m}
+		op.expiry = expiry{pos: notWaiting, onExpire: op.expire}
+	}
+	if cap(op.waits) < n {
+		op.waits, op.results = make([]produceWait, n), make([]ProduceResult, n)
+	}
+	op.waits, op.results = op.waits[:n], op.results[:n]
+	op.acks, op.done, op.unsettled, op.writing, op.answered, op.free = acks, done, n+1, 0, false, false
+	return op
+}
+
+// append does what can be done at once for one entry.
+func (op *delayedProduce) append(i int, e *ProduceEntry, frame *network.Frame) {
+	w := &op.waits[i]
+	if w.op == nil {
+		w.op, w.index = op, i
+		w.onWritten = w.written
+	}
+	p, err := op.m.leading(e.Partition, e.TopicID, -1)
+	w.p, w.settled = p, false
+	r := &op.results[w.index]
+	*r = ProduceResult{BaseOffset: -1, LogStartOffset: -1, CurrentLeader: wire.Leader{ID: -1, Epoch: -1}}
+	if err == nil && op.acks == acksAll && p.IsUnderMinISR() {
+		err = kerr.NotEnoughReplicas // before the append: a batch refused here is nowhere
+	}
+	if err != nil {
+		w.settle(err)
+		return
+	}
+	op.writing++
+	info, err := p.log.AppendAsLeader(e.Batch, p.leaderEpoch, frame, w.onWritten)
+	if err != nil {
+		op.writing--
+		w.settle(err)
+		return
+	}
+	w.accepted(info)
+}
+
+// accepted notes where the batch went; a duplicate went where the original did.
+func (w *produceWait) accepted(info storage.AppendInfo) {
+	r := &w.op.results[w.index]
+	r.BaseOffset, r.LogStartOffset = info.FirstOffset, w.p.log.LogStartOffset()
+	w.required = info.NextOffset
+	if w.op.acks != acksAll {
+		return
+	}
+	if w.p.log.HighWatermark() >= w.required {
+		w.settle(w.p.afterAppend())
+		return
+	}
+	w.p.produces.add(w)
+}
+
+// written runs when the batch's bytes are written, or never will be.
+func (w *produceWait) written(err error) {
+	op, p := w.op, w.p
+	p.onAppended()
+	switch {
+	case w.settled:
+	case err != nil:
+		w.settle(appendError(err))
+	case op.acks != acksAll:
+		w.settle(nil) // the record is in our log, whoever leads by now: that is all that was asked
+	}
+	op.writing-- // not before: until here op is surely ours
+	op.maybeFree()
+}
+
+// appendError is what a client is told when its accepted batch was not written.
+func appendError(err error) error {
+	var k *kerr.Error
+	switch {
+	case errors.Is(err, storage.ErrTruncated):
+		return kerr.NotLeaderForPartition
+	case errors.As(err, &k):
+		return k
+	}
+	return kerr.KafkaStorageError
+}
+
+// settle gives the entry its result; idempotent.
+func (w *produceWait) settle(err error) {
+	if w.settled {
+		return
+	}
+	op := w.op
+	w.settled = true
+	if w.p != nil {
+		w.p.produces.remove(w)
+	}
+	if err != nil {
+		r := &op.results[w.index]
+		r.Err, r.BaseOffset = err, -1
+		if err == kerr.NotLeaderForPartition && w.p != nil {
+			r.CurrentLeader = w.p.currentLeader()
+		}
+	}
+	op.unsettled--
+	op.maybeAnswer()
+}
+
+func (op *delayedProduce) maybeAnswer() {
+	if op.unsettled > 0 || op.answered {
+		return
+	}
+	op.answered = true
+	op.m.purgatory.remove(&op.expiry)
+	op.done(op.results)
+	op.done = nil
+	op.maybeFree()
+}
+
+// maybeFree makes op available for another request when nothing refers to it any more.
+func (op *delayedProduce) maybeFree() {
+	if op.writing > 0 || !op.answered || op.free {
+		return
+	}
+	for i := range op.waits {
+		op.waits[i].p = nil
+	}
+	op.free = true
+	op.m.produces = append(op.m.produces, op)
+}
+
+// expire answers with REQUEST_TIMED_OUT; the records stay and may yet be committed.
+func (op *delayedProduce) expire() {
+	for i := range op.waits {
+		op.waits[i].settle(kerr.RequestTimedOut)
+	}
+}

@@ -1,0 +1,199 @@
+package storage
+
+import (
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/invariant"
+	"github.com/lockstep/lockstep/core/record"
+	"github.com/lockstep/lockstep/network"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// AppendInfo says where an append went.
+type AppendInfo struct {
+	FirstOffset, NextOffset int64
+	MaxTimestamp            int64
+	// Duplicate: a batch appended before is repeated; the offsets are that batch's and nothing was appended.
+	Duplicate bool
+}
+
+// AppendAsLeader appends a batch that ValidateProduce has passed: it gets the next offset and the epoch, in
+// place. An error (MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_PRODUCER_EPOCH,
+// OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_TXN_STATE, KAFKA_STORAGE_ERROR) is answered at once and nothing was
+// appended; done is not called then. NOT_LEADER_OR_FOLLOWER asks to try again: producer states are being
+// rebuilt after a truncation.
+//
+// done, if not nil, runs in a later turn: with nil when the batch (of a duplicate: the batch it
+// repeats) is written, with FlushMessages 1 synced; with ErrTruncated or KAFKA_STORAGE_ERROR else. frame is retained as long as b is needed.
+func (l *Log) AppendAsLeader(b record.Batch, epoch int32, frame *network.Frame, done func(error)) (AppendInfo, error) {
+	if err := l.checkLeaderAppend(b); err != nil {
+		return AppendInfo{}, err
+	}
+	latest := l.epochs.latest().Epoch
+	invariant.Check(epoch >= latest, "%s: append in epoch %d after %d", l.partition, epoch, latest)
+	if l.keepProducers && b.ProducerID() >= 0 {
+		dup, err := l.producers.check(b)
+		if err != nil {
+			return AppendInfo{}, err
+		}
+		if dup != nil {
+			return l.answerDuplicate(dup, done), nil
+		}
+	}
+	b.SetBaseOffset(l.next)
+	b.SetLeaderEpoch(epoch)
+	l.add(b, frame)
+	l.queueBytes(b, 1, frame)
+	l.pipeline.wait(l.next, done)
+	return AppendInfo{FirstOffset: b.BaseOffset(), NextOffset: l.next, MaxTimestamp: b.MaxTimestamp()}, nil
+}
+
+func (l *Log) checkLeaderAppend(b record.Batch) error {
+	switch {
+	case l.down() != nil:
+		return l.down()
+	case len(b) > int(l.config.MaxMessageBytes):
+		return kerr.MessageTooLarge
+	case len(b) > int(l.config.SegmentBytes):
+		return kerr.RecordListTooLarge
+	case l.rebuilding && b.ProducerID() >= 0:
+		return kerr.NotLeaderForPartition
+	}
+	return nil
+}
+
+// answerDuplicate answers a retry with what it repeats, which may itself still be on its way to the disk.
+func (l *Log) answerDuplicate(dup *ProducerBatch, done func(error)) AppendInfo {
+	info := AppendInfo{FirstOffset: dup.FirstOffset(), NextOffset: dup.LastOffset + 1, MaxTimestamp: dup.Timestamp, Duplicate: true}
+	switch {
+	case done == nil:
+	case info.NextOffset <= l.written:
+		l.env.Loop.Defer(func() { done(nil) })
+	default:
+		l.pipeline.waitInOrder(info.NextOffset, done)
+	}
+	return info
+}
+
+// AppendAsFollower appends whole batches whose CRC was checked, unchanged. All is appended or nothing:
+// ErrUnexpectedOffset if the first does not continue the log, ErrOffsetsOutOfOrder if the others do not continue it,
+// ErrEpochOutOfOrder if an epoch is below the one before, CORRUPT_MESSAGE if there are other bytes than batches; done is not called then.
+// A part of a batch at the end is ignored. done and frame as with AppendAsLeader.
+func (l *Log) AppendAsFollower(batches []byte, frame *network.Frame, done func(error)) (AppendInfo, error) {
+	if err := l.down(); err != nil {
+		return AppendInfo{}, err
+	}
+	whole, err := l.checkFollowerAppend(batches)
+	info := AppendInfo{FirstOffset: l.next, NextOffset: l.next, MaxTimestamp: -1}
+	if err != nil || whole == 0 {
+		if err == nil && done != nil {
+			l.env.Loop.Defer(func() { done(nil) })
+		}
+		return info, err
+	}
+	l.addAll(batches[:whole], frame, &info)
+	l.pipeline.wait(l.next, done)
+	return info, nil
+}
+
+// checkFollowerAppend returns the size of the whole batches.
+func (l *Log) checkFollowerAppend(batches []byte) (whole int, err error) {
+	next, epoch := l.next, l.epochs.epochAt(l.next-1)
+	for rest := batches; len(rest) > 0; {
+		b, after, err := record.Parse(rest)
+		switch {
+		case err == record.ErrShort:
+			return whole, nil
+		case err != nil || b.LastOffsetDelta() < 0:
+			return 0, kerr.CorruptMessage
+		case b.BaseOffset() != next && whole == 0:
+			return 0, ErrUnexpectedOffset
+		case b.BaseOffset() != next:
+			return 0, ErrOffsetsOutOfOrder
+		case b.LeaderEpoch() < epoch:
+			return 0, ErrEpochOutOfOrder
+		}
+		next, epoch = b.NextOffset(), b.LeaderEpoch()
+		whole += len(b)
+		rest = after
+	}
+	return whole, nil
+}
+
+// addAll appends checked batches, one write for each segment they go to.
+func (l *Log) addAll(batches []byte, frame *network.Frame, info *AppendInfo) {
+	start, count := 0, int64(0)
+	for pos := 0; pos < len(batches); {
+		b, _, _ := record.Parse(batches[pos:])
+		b = batches[pos : pos+len(b)] // with its capacity, by which neighbours are told
+		if seg := l.active; l.mustRoll(b) && count > 0 {
+			l.queueBytesTo(seg, batches[start:pos], count, frame)
+			start, count = pos, 0
+		}
+		l.add(b, frame)
+		pos, count = pos+len(b), count+1
+		info.MaxTimestamp = max(info.MaxTimestamp, b.MaxTimestamp())
+	}
+	l.queueBytes(batches[start:], count, frame)
+	info.NextOffset = l.next
+}
+
+// add takes a batch into memory: epochs, producers, indexes, positions. It rolls first if it must.
+func (l *Log) add(b record.Batch, frame *network.Frame) {
+	if l.mustRoll(b) {
+		l.roll()
+	}
+	epoch, base, next := b.LeaderEpoch(), b.BaseOffset(), b.NextOffset()
+	if latest := l.epochs.latest().Epoch; epoch != latest && epoch >= 0 {
+		l.noteEpoch(epoch, base, latest)
+	}
+	l.updateProducers(b)
+	seg, maxTimestamp := l.active, b.MaxTimestamp()
+	if !seg.hasFirst {
+		seg.hasFirst, seg.firstTimestamp = true, maxTimestamp
+	}
+	l.recent.push(b, seg, int32(seg.size), true, frame)
+	seg.add(next-1, maxTimestamp, int64(len(b)), l.config.IndexIntervalBytes)
+	l.next = next
+	l.env.Event.Emit(event.Event{Kind: event.Appended, Partition: l.partition, Peer: -1, Epoch: epoch, Offset: base, Len: next - base, Batch: b})
+}
+
+// noteEpoch takes a batch's new epoch. It may be below the latest: a leader that was elected and
+// ousted before it wrote left an entry at the log's end, which this batch contradicts (KAFKA-10706).
+func (l *Log) noteEpoch(epoch int32, base int64, latest int32) {
+	if epoch < latest {
+		l.epochs.truncateFromEnd(base)
+	}
+	l.epochs.assign(epoch, base)
+	l.queueEpochs()
+}
+
+func (l *Log) updateProducers(b record.Batch) {
+	switch {
+	case !l.keepProducers || b.ProducerID() < 0:
+	case l.rebuilding:
+		l.missed = append(l.missed, producerPart(b))
+	default:
+		l.producers.update(b)
+	}
+}
+
+// producerPart is a copy of what producers.update reads of a batch.
+func producerPart(b record.Batch) []byte {
+	if !b.IsControl() {
+		b = b[:record.HeaderSize]
+	}
+	return append([]byte(nil), b...)
+}
+
+func (l *Log) mustRoll(b record.Batch) bool {
+	return l.active.shouldRoll(b.LastOffset(), b.MaxTimestamp(), int64(len(b)), l.env.Loop.UnixMilli(), &l.config)
+}
+
+func (l *Log) queueBytes(b []byte, count int64, frame *network.Frame) {
+	l.queueBytesTo(l.active, b, count, frame)
+}
+
+// queueBytesTo queues bytes that add has put at the end of seg.
+func (l *Log) queueBytesTo(seg *segment, b []byte, count int64, frame *network.Frame) {
+	l.pipeline.queueWrite(write{seg: seg, pos: seg.size - int64(len(b)), next: l.next, count: count, bytes: b, frame: frame})
+}

@@ -1,0 +1,78 @@
+package storage
+
+import (
+	"errors"
+	"math"
+
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// Errors of a log besides Kafka's own (kerr).
+var (
+	// ErrPending says that the answer comes later, through done.
+	ErrPending = errors.New("storage: pending")
+	// ErrTruncated answers an append whose batch was truncated before it was written.
+	ErrTruncated = errors.New("storage: truncated before it was written")
+	// ErrOffsetsOutOfOrder answers a follower append whose batches do not follow each other.
+	ErrOffsetsOutOfOrder = errors.New("storage: offsets out of order")
+	// ErrUnexpectedOffset answers a follower append that does not continue the log.
+	ErrUnexpectedOffset = errors.New("storage: append does not continue the log")
+	// ErrEpochOutOfOrder answers a follower append whose leader epoch is below the log's last.
+	ErrEpochOutOfOrder = errors.New("storage: leader epoch goes back")
+	// ErrExists answers Create for a partition that has a log already.
+	ErrExists = errors.New("storage: log exists")
+	// ErrCorrupt is wrapped by what the parsers of checkpoint, index, snapshot and property files answer.
+	ErrCorrupt = errors.New("storage: corrupt file")
+)
+
+// ErrOffline is what every call on a log answers once one of its disk operations failed, or after Close.
+var ErrOffline = kerr.KafkaStorageError
+
+// Never is a flush interval that does not end, Kafka's default.
+const Never = math.MaxInt64
+
+// LogConfig is what a topic may configure about its logs. Names and meaning are Kafka's.
+type LogConfig struct {
+	SegmentBytes           int32
+	SegmentMs              int64
+	IndexIntervalBytes     int32
+	SegmentIndexBytes      int32
+	FlushMessages          int64 // 1: an append is done when it is synced
+	FlushMs                int64
+	MaxMessageBytes        int32
+	RetentionBytes         int64 // -1: no limit
+	RetentionMs            int64 // -1: no limit
+	ProducerIDExpirationMs int64
+}
+
+// DefaultLogConfig is Kafka's.
+func DefaultLogConfig() LogConfig {
+	return LogConfig{
+		SegmentBytes:           1 << 30,
+		SegmentMs:              7 * 24 * 3600 * 1000,
+		IndexIntervalBytes:     4096,
+		SegmentIndexBytes:      10 << 20,
+		FlushMessages:          Never,
+		FlushMs:                Never,
+		MaxMessageBytes:        1<<20 + 12,
+		RetentionBytes:         -1,
+		RetentionMs:            7 * 24 * 3600 * 1000,
+		ProducerIDExpirationMs: 24 * 3600 * 1000,
+	}
+}
+
+// OpenOptions says which log to open and what is known of it.
+type OpenOptions struct {
+	Dir       string
+	Partition event.Partition
+	TopicID   [16]byte // zero: take it from partition.metadata, write none
+	Config    LogConfig
+	// Clean says that the log was closed properly: its indexes are trusted and its tail is not checked.
+	Clean bool
+	// RecoveryPoint is the offset below which everything was synced. The last segment is recovered
+	// in any case, unless Clean: all older ones were synced before it was begun.
+	RecoveryPoint  int64
+	LogStartOffset int64
+	KeepProducers  bool // track idempotent producers (not for the metadata log)
+}

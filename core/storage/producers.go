@@ -1,0 +1,258 @@
+package storage
+
+import (
+	"encoding/binary"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/lockstep/lockstep/core/record"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// batchesKept is how many batches of a producer are remembered to recognise its retries.
+const batchesKept = 5
+
+// ProducerBatch is what the log remembers of one batch of an idempotent producer.
+type ProducerBatch struct {
+	LastSequence int32
+	OffsetDelta  int32
+	LastOffset   int64
+	Timestamp    int64
+}
+
+// FirstSequence is the sequence of the batch's first record; sequences wrap from MaxInt32 to 0.
+func (b ProducerBatch) FirstSequence() int32 {
+	if b.LastSequence >= b.OffsetDelta {
+		return b.LastSequence - b.OffsetDelta
+	}
+	return math.MaxInt32 - (b.OffsetDelta - b.LastSequence) + 1
+}
+
+// FirstOffset is the offset of the batch's first record.
+func (b ProducerBatch) FirstOffset() int64 { return b.LastOffset - int64(b.OffsetDelta) }
+
+// ProducerState is what a log knows of one producer: Kafka's ProducerStateEntry. Leader and
+// followers derive the same from the same log.
+type ProducerState struct {
+	ProducerID       int64
+	LastTimestamp    int64
+	TxnFirstOffset   int64 // -1: no transaction is open
+	CoordinatorEpoch int32
+	Epoch            int16
+	batches          [batchesKept]ProducerBatch // oldest first
+	count            int8
+}
+
+// Batches are the last batches, oldest first.
+func (p *ProducerState) Batches() []ProducerBatch { return p.batches[:p.count] }
+
+// lastSequence is the last batch's, or -1.
+func (p *ProducerState) lastSequence() int32 {
+	if p.count == 0 {
+		return -1
+	}
+	return p.batches[p.count-1].LastSequence
+}
+
+func (p *ProducerState) setEpoch(epoch int16) {
+	if p.Epoch != epoch {
+		p.Epoch, p.count = epoch, 0
+	}
+}
+
+func (p *ProducerState) add(b ProducerBatch) {
+	if p.count == batchesKept {
+		copy(p.batches[:], p.batches[1:])
+		p.count--
+	}
+	p.batches[p.count] = b
+	p.count++
+	p.LastTimestamp = b.Timestamp
+}
+
+// duplicate is the remembered batch with exactly these sequences, or nil.
+func (p *ProducerState) duplicate(epoch int16, first, last int32) *ProducerBatch {
+	if p.Epoch != epoch {
+		return nil
+	}
+	for i := range p.Batches() {
+		if b := &p.batches[i]; b.LastSequence == last && b.FirstSequence() == first {
+			return b
+		}
+	}
+	return nil
+}
+
+// checkSequence says whether a client's batch may follow (Kafka's ProducerAppendInfo).
+func (p *ProducerState) checkSequence(epoch int16, first int32) error {
+	last := p.lastSequence()
+	switch {
+	case epoch < p.Epoch:
+		return kerr.InvalidProducerEpoch
+	case p.Epoch == -1: // unknown producer: retention may have taken what it wrote
+		return nil
+	case epoch != p.Epoch && first != 0:
+		return kerr.OutOfOrderSequenceNumber
+	case epoch == p.Epoch && int64(first) != int64(last)+1 && (first != 0 || last != math.MaxInt32):
+		return kerr.OutOfOrderSequenceNumber
+	}
+	return nil
+}
+
+// openTxn is a transaction of this log: open, or ended by a marker that is not replicated yet.
+type openTxn struct {
+	producerID int64
+	first      int64
+	last       int64 // the marker's offset; -1: open
+}
+
+// producers is the state of all producers of one log.
+type producers struct {
+	states map[int64]*ProducerState
+	txns   []openTxn // by first offset
+}
+
+func (s *producers) clear() {
+	clear(s.states)
+	s.txns = s.txns[:0]
+}
+
+// get is a producer's state; for a stranger a state with Epoch -1 that is not kept.
+func (s *producers) get(id int64) *ProducerState {
+	if p := s.states[id]; p != nil {
+		return p
+	}
+	return &ProducerState{ProducerID: id, Epoch: -1, CoordinatorEpoch: -1, LastTimestamp: -1, TxnFirstOffset: -1}
+}
+
+// check judges a client's batch: the remembered batch it repeats, or an error, or neither.
+func (s *producers) check(b record.Batch) (*ProducerBatch, error) {
+	p := s.states[b.ProducerID()]
+	if p == nil {
+		return nil, nil
+	}
+	epoch, first := b.ProducerEpoch(), b.BaseSequence()
+	if b.IsControl() {
+		return nil, p.checkMarker(b)
+	}
+	if dup := p.duplicate(epoch, first, b.LastSequence()); dup != nil {
+		return dup, nil
+	}
+	if err := p.checkSequence(epoch, first); err != nil {
+		return nil, err
+	}
+	if p.TxnFirstOffset >= 0 && !b.IsTransactional() {
+		return nil, kerr.InvalidTxnState
+	}
+	return nil, nil
+}
+
+func (p *ProducerState) checkMarker(b record.Batch) error {
+	if b.ProducerEpoch() < p.Epoch {
+		return kerr.InvalidProducerEpoch
+	}
+	if m, ok := parseMarker(b); ok && m.coordinatorEpoch < p.CoordinatorEpoch {
+		return kerr.TransactionCoordinatorFenced
+	}
+	return nil
+}
+
+// update takes a batch that was appended. It trusts it: the leader has checked.
+func (s *producers) update(b record.Batch) {
+	id := b.ProducerID()
+	if id < 0 {
+		return
+	}
+	p := s.states[id]
+	if p == nil {
+		p = s.get(id)
+		s.states[id] = p
+	}
+	p.setEpoch(b.ProducerEpoch())
+	if b.IsControl() {
+		s.endTxn(p, b)
+		return
+	}
+	p.add(ProducerBatch{LastSequence: b.LastSequence(), OffsetDelta: b.LastOffsetDelta(), LastOffset: b.LastOffset(), Timestamp: b.MaxTimestamp()})
+	if b.IsTransactional() && p.TxnFirstOffset < 0 {
+		p.TxnFirstOffset = b.BaseOffset()
+		s.txns = append(s.txns, openTxn{id, b.BaseOffset(), -1})
+	}
+}
+
+func (s *producers) endTxn(p *ProducerState, b record.Batch) {
+	m, ok := parseMarker(b)
+	if !ok {
+		return // an empty control batch: the whole transaction was compacted away
+	}
+	for i := range s.txns {
+		if t := &s.txns[i]; t.producerID == p.ProducerID && t.last < 0 {
+			t.last = b.BaseOffset()
+		}
+	}
+	p.CoordinatorEpoch, p.TxnFirstOffset, p.LastTimestamp = m.coordinatorEpoch, -1, b.MaxTimestamp()
+}
+
+// firstUnstable is the first offset of a transaction that is open or whose marker is not below the
+// high watermark, or MaxInt64.
+func (s *producers) firstUnstable(highWatermark int64) int64 {
+	replicated := func(t openTxn) bool { return t.last >= 0 && t.last < highWatermark }
+	if len(s.txns) > 0 && replicated(s.txns[0]) {
+		s.txns = slices.DeleteFunc(s.txns, replicated)
+	}
+	if len(s.txns) == 0 {
+		return math.MaxInt64
+	}
+	return s.txns[0].first
+}
+
+// expire forgets the producers that have been idle for maxIdleMs and have no open transaction.
+func (s *producers) expire(nowMs, maxIdleMs int64) {
+	maps.DeleteFunc(s.states, func(_ int64, p *ProducerState) bool { return p.expired(nowMs, maxIdleMs) })
+}
+
+func (p *ProducerState) expired(nowMs, maxIdleMs int64) bool {
+	return p.TxnFirstOffset < 0 && nowMs-p.LastTimestamp >= maxIdleMs
+}
+
+// sorted is a copy of all states by producer id.
+func (s *producers) sorted() []ProducerState {
+	all := make([]ProducerState, 0, len(s.states))
+	for _, id := range slices.Sorted(maps.Keys(s.states)) {
+		all = append(all, *s.states[id])
+	}
+	return all
+}
+
+// load takes states from a snapshot.
+func (s *producers) load(all []ProducerState) {
+	for i := range all {
+		p := &all[i]
+		s.states[p.ProducerID] = p
+		if p.TxnFirstOffset >= 0 {
+			s.txns = append(s.txns, openTxn{p.ProducerID, p.TxnFirstOffset, -1})
+		}
+	}
+	slices.SortFunc(s.txns, func(a, b openTxn) int { return int(min(max(a.first-b.first, -1), 1)) })
+}
+
+// marker is the record of a transaction's end (Kafka's EndTransactionMarker).
+type marker struct {
+	commit           bool
+	coordinatorEpoch int32
+}
+
+// parseMarker reads a control batch's one record; false if it has none or it is no end of a transaction.
+func parseMarker(b record.Batch) (m marker, ok bool) {
+	var scratch record.Scratch
+	err := b.Each(&scratch, func(r record.Record) error {
+		if len(r.Key) >= 4 && len(r.Value) >= 6 {
+			kind := binary.BigEndian.Uint16(r.Key[2:])
+			m = marker{commit: kind == 1, coordinatorEpoch: int32(binary.BigEndian.Uint32(r.Value[2:]))}
+			ok = kind <= 1
+		}
+		return nil
+	})
+	return m, ok && err == nil
+}

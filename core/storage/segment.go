@@ -1,0 +1,147 @@
+package storage
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/google/btree"
+	"github.com/lockstep/lockstep/disk"
+)
+
+// Suffixes of the files of a segment, after 20 digits of its base offset.
+const (
+	logSuffix       = ".log"
+	indexSuffix     = ".index"
+	timeIndexSuffix = ".timeindex"
+	snapshotSuffix  = ".snapshot"
+)
+
+// segment is one file of the log with its indexes.
+type segment struct {
+	base int64
+	file disk.File // nil until it is open
+	size int64     // of the batches assigned to it, written or not
+
+	index   offsetIndex
+	times   timeIndex
+	indexed bool  // index and times are in memory; always true of the active segment
+	stored  bool  // the index files hold what index and times do
+	removed bool  // by retention or a truncation
+	since   int64 // bytes since the last index entry
+
+	maxTimestamp       int64 // of all batches; -1: none
+	maxTimestampOffset int64 // last offset of the batch that has it
+	firstTimestamp     int64 // of the first batch appended here since it was opened, for rolling by age
+	hasFirst           bool
+	createdMs          int64
+}
+
+func newSegment(base, nowMs int64) *segment {
+	return &segment{base: base, indexed: true, maxTimestamp: -1, maxTimestampOffset: base, createdMs: nowMs}
+}
+
+// add accounts for a batch that is put at the segment's end. Kafka's LogSegment.append: an index
+// entry is made for the first batch that begins more than interval bytes after the last one.
+func (s *segment) add(lastOffset, maxTimestamp, size int64, interval int32) {
+	if maxTimestamp > s.maxTimestamp {
+		s.maxTimestamp, s.maxTimestampOffset = maxTimestamp, lastOffset
+	}
+	if s.since > int64(interval) {
+		s.index.append(int32(lastOffset-s.base), int32(s.size))
+		s.times.maybeAppend(s.maxTimestamp, int32(s.maxTimestampOffset-s.base))
+		s.since = 0
+	}
+	s.since += size
+	s.size += size
+}
+
+// shouldRoll says whether a batch of size bytes does not belong here any more (Kafka's LogSegment.shouldRoll).
+func (s *segment) shouldRoll(lastOffset, maxTimestamp, size, nowMs int64, c *LogConfig) bool {
+	if s.size == 0 {
+		return lastOffset-s.base > math.MaxInt32
+	}
+	return s.size+size > int64(c.SegmentBytes) ||
+		s.age(maxTimestamp, nowMs) > c.SegmentMs ||
+		len(s.index.entries) >= int(c.SegmentIndexBytes)/indexEntrySize ||
+		len(s.times.entries) >= int(c.SegmentIndexBytes)/timeEntrySize-1 ||
+		lastOffset-s.base > math.MaxInt32
+}
+
+// age is by timestamps of the batches if there are any, else by the clock.
+func (s *segment) age(maxTimestamp, nowMs int64) int64 {
+	if s.hasFirst && s.firstTimestamp >= 0 {
+		return maxTimestamp - s.firstTimestamp
+	}
+	return nowMs - s.createdMs
+}
+
+// seal makes the last entry of the time index, when the segment takes no more.
+func (s *segment) seal() {
+	if s.maxTimestamp >= 0 {
+		s.times.maybeAppend(s.maxTimestamp, int32(s.maxTimestampOffset-s.base))
+	}
+}
+
+func (s *segment) close() {
+	if s.file != nil {
+		s.file.Close()
+		s.file = nil
+	}
+}
+
+// segments is the log's segments by base offset. There is always one, the last is the active one.
+type segments struct {
+	tree  *btree.BTreeG[*segment]
+	pivot segment // the key of look-ups
+}
+
+func newSegments() segments {
+	return segments{tree: btree.NewG(8, func(a, b *segment) bool { return a.base < b.base })}
+}
+
+// floor is the segment that holds offset, or nil if all begin after it.
+func (s *segments) floor(offset int64) (found *segment) {
+	s.pivot.base = offset
+	s.tree.DescendLessOrEqual(&s.pivot, func(g *segment) bool { found = g; return false })
+	return found
+}
+
+// after is the next segment, or nil.
+func (s *segments) after(g *segment) (found *segment) {
+	s.pivot.base = g.base + 1
+	s.tree.AscendGreaterOrEqual(&s.pivot, func(g *segment) bool { found = g; return false })
+	return found
+}
+
+// from lists the segments that begin at offset or later.
+func (s *segments) from(offset int64) (all []*segment) {
+	s.pivot.base = offset
+	s.tree.AscendGreaterOrEqual(&s.pivot, func(g *segment) bool { all = append(all, g); return true })
+	return all
+}
+
+func (s *segments) all() []*segment { return s.from(math.MinInt64) }
+
+func (s *segments) first() *segment { g, _ := s.tree.Min(); return g }
+
+func (s *segments) size() (total int64) {
+	s.tree.Ascend(func(g *segment) bool { total += g.size; return true })
+	return total
+}
+
+// fileName is 20 digits and a suffix.
+func fileName(offset int64, suffix string) string {
+	digits := strconv.FormatInt(offset, 10)
+	return strings.Repeat("0", 20-len(digits)) + digits + suffix
+}
+
+// parseFileName is the offset in a name made by fileName; false for other names.
+func parseFileName(name, suffix string) (int64, bool) {
+	digits, ok := strings.CutSuffix(name, suffix)
+	if !ok || len(digits) != 20 {
+		return 0, false
+	}
+	offset, err := strconv.ParseInt(digits, 10, 64)
+	return offset, err == nil && offset >= 0
+}

@@ -1,0 +1,72 @@
+package wire
+
+import "github.com/twmb/franz-go/pkg/kmsg"
+
+// Versions of Produce in which something is new in the answer.
+const (
+	producedLogStartOffset = 5
+	producedErrors         = 8
+)
+
+// appendProduced appends the body of an answer to a Produce, as kmsg does without its reflection,
+// which costs more than all the rest of a small produce. ok is false, and dst as it was, if the answer
+// has more to say than offsets and error codes: then kmsg is to write it.
+func appendProduced(dst []byte, r *kmsg.ProduceResponse) (_ []byte, ok bool) {
+	if !plain(r) {
+		return dst, false
+	}
+	e := encoder{buf: dst, version: r.Version, flexible: r.Version >= produceFlexible}
+	e.length(len(r.Topics))
+	for i := range r.Topics {
+		t := &r.Topics[i]
+		if e.version >= produceTopicID {
+			e.buf = append(e.buf, t.TopicID[:]...)
+		} else {
+			e.string(t.Topic)
+		}
+		e.length(len(t.Partitions))
+		for j := range t.Partitions {
+			e.produced(&t.Partitions[j])
+		}
+		e.noTags()
+	}
+	e.int32(r.ThrottleMillis)
+	e.noTags()
+	return e.buf, true
+}
+
+func (e *encoder) produced(p *kmsg.ProduceResponseTopicPartition) {
+	e.int32(p.Partition)
+	e.int16(p.ErrorCode)
+	e.int64(p.BaseOffset)
+	e.int64(p.LogAppendTime)
+	if e.version >= producedLogStartOffset {
+		e.int64(p.LogStartOffset)
+	}
+	if e.version >= producedErrors {
+		e.length(0)
+		e.nullString()
+	}
+	e.noTags()
+}
+
+// plain says that the answer has no message and no tag.
+func plain(r *kmsg.ProduceResponse) bool {
+	if r.Version < 3 || len(r.Brokers) > 0 || r.UnknownTags.Len() > 0 {
+		return false
+	}
+	for i := range r.Topics {
+		t := &r.Topics[i]
+		for j := range t.Partitions {
+			p, l := &t.Partitions[j], &t.Partitions[j].CurrentLeader
+			if len(p.ErrorRecords) > 0 || p.ErrorMessage != nil || l.LeaderID != -1 || l.LeaderEpoch != -1 ||
+				p.UnknownTags.Len() > 0 || l.UnknownTags.Len() > 0 {
+				return false
+			}
+		}
+		if t.UnknownTags.Len() > 0 {
+			return false
+		}
+	}
+	return true
+}

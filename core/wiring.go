@@ -1,0 +1,159 @@
+package core
+
+import (
+	"strconv"
+
+	"github.com/lockstep/lockstep/core/api"
+	"github.com/lockstep/lockstep/core/config"
+	"github.com/lockstep/lockstep/core/controller"
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/lockstep/lockstep/core/raft"
+	"github.com/lockstep/lockstep/core/replica"
+	"github.com/lockstep/lockstep/core/storage"
+	"github.com/lockstep/lockstep/network"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// What each part is told of the configuration.
+
+func (b *Broker) raftConfig() raft.Config {
+	log := storage.DefaultLogConfig()
+	log.SegmentBytes = b.cfg.MetadataSegment
+	return raft.Config{
+		NodeID:             b.cfg.NodeID,
+		ClusterID:          b.meta.ClusterID,
+		DirectoryID:        b.meta.DirectoryID,
+		Voters:             b.voters(),
+		ElectionTimeout:    b.cfg.ElectionTimeout,
+		ElectionBackoffMax: b.cfg.ElectionBackoffMax,
+		FetchTimeout:       b.cfg.QuorumFetchTimeout,
+		RequestTimeout:     b.cfg.QuorumRequest,
+		LogConfig:          log,
+		SnapshotEveryBytes: b.cfg.SnapshotEveryBytes,
+	}
+}
+
+// voters are the configured controllers. Their directory ids are not known to a static configuration.
+func (b *Broker) voters() (voters []raft.Voter) {
+	for _, v := range b.cfg.Voters {
+		voters = append(voters, raft.Voter{ID: v.ID, Addr: network.Addr(v.Addr()), ListenerName: b.cfg.ControllerListenerNames[0]})
+	}
+	return voters
+}
+
+func (b *Broker) controllerConfig() controller.Config {
+	defaults := b.cfg.TopicConfig(nil)
+	c := controller.Config{
+		NodeID:                   b.cfg.NodeID,
+		ClusterID:                b.meta.ClusterID,
+		SessionTimeout:           b.cfg.SessionTimeout,
+		NumPartitions:            b.cfg.NumPartitions,
+		DefaultReplicationFactor: b.cfg.DefaultReplicationFactor,
+		MinInsyncReplicas:        int(defaults.Long("min.insync.replicas")),
+		UncleanLeaderElection:    defaults.Bool("unclean.leader.election.enable"),
+		Features:                 []metadata.Feature{{Name: metadata.MetadataVersion, Level: 30}, {Name: controller.FeatureELR, Level: 1}},
+		ValidateConfig:           validateConfig,
+		IsList:                   isListConfig,
+		ConfigDefault:            func(_ int8, key string) string { return defaults.Value(key) },
+	}
+	if b.cfg.AutoLeaderRebalance {
+		c.LeaderRebalanceInterval = b.cfg.LeaderImbalanceCheck
+	}
+	return c
+}
+
+func (b *Broker) replicaConfig() replica.Config {
+	return replica.Config{
+		NodeID:                 b.cfg.NodeID,
+		Rack:                   b.cfg.Rack,
+		InterBrokerListener:    b.cfg.InterBrokerListener,
+		ReplicaLagTimeMax:      b.cfg.ReplicaLagTimeMax,
+		FetchWaitMax:           b.cfg.ReplicaFetchWaitMax,
+		FetchBackoff:           b.cfg.ReplicaFetchBackoff,
+		FetchTimeout:           b.cfg.ReplicaSocketTimeout,
+		FetchMinBytes:          b.cfg.ReplicaFetchMinBytes,
+		FetchMaxBytes:          b.cfg.ReplicaResponseMax,
+		FetchPartitionMaxBytes: b.cfg.ReplicaFetchMaxBytes,
+		CheckpointInterval:     b.cfg.HWCheckpointInterval,
+		RetentionCheckInterval: b.cfg.RetentionCheck,
+		DefaultMinISR:          int(b.cfg.TopicConfig(nil).Long("min.insync.replicas")),
+		TopicMinISR:            b.topicMinISR,
+		LogConfig:              b.logConfig,
+	}
+}
+
+func (b *Broker) topicMinISR(topic string) int {
+	return int(b.topicConfig(topic).Long("min.insync.replicas"))
+}
+
+func (b *Broker) topicConfig(topic string) config.TopicConfig {
+	return api.TopicConfig(b.cfg, b.loader.Image(), topic)
+}
+
+// logConfig is what the log of a partition obeys.
+func (b *Broker) logConfig(p event.Partition) storage.LogConfig {
+	c := b.topicConfig(p.Topic)
+	return storage.LogConfig{
+		SegmentBytes:           int32(c.Long("segment.bytes")),
+		SegmentMs:              c.Long("segment.ms"),
+		IndexIntervalBytes:     int32(c.Long("index.interval.bytes")),
+		SegmentIndexBytes:      int32(c.Long("segment.index.bytes")),
+		FlushMessages:          c.Long("flush.messages"),
+		FlushMs:                c.Long("flush.ms"),
+		MaxMessageBytes:        int32(c.Long("max.message.bytes")),
+		RetentionBytes:         c.Long("retention.bytes"),
+		RetentionMs:            c.Long("retention.ms"),
+		ProducerIDExpirationMs: b.cfg.ProducerIDExpirationMs,
+	}
+}
+
+// validateConfig says what is wrong with a topic config that somebody wants to set.
+func validateConfig(resourceType int8, key, value string) error {
+	if kmsg.ConfigResourceType(resourceType) != kmsg.ConfigResourceTypeTopic {
+		return errBrokerConfig
+	}
+	k := config.FindTopic(key)
+	if k == nil {
+		return unknownTopicConfig(key)
+	}
+	return k.Check(value)
+}
+
+func isListConfig(resourceType int8, key string) bool {
+	k := config.FindTopic(key)
+	return kmsg.ConfigResourceType(resourceType) == kmsg.ConfigResourceTypeTopic && k != nil && k.Type == config.List
+}
+
+// advertised are the broker's listeners as clients shall dial them: a configured port 0 is the one that was bound.
+func (b *Broker) advertised() []config.Listener {
+	bound := map[string]int{}
+	for i, l := range b.cfg.Listeners {
+		bound[l.Name] = portOf(b.listeners[i].Addr())
+	}
+	var listeners []config.Listener
+	for _, l := range b.cfg.Advertised {
+		if l.Port == 0 {
+			l.Port = bound[l.Name]
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners
+}
+
+func portOf(a network.Addr) int {
+	for i := len(a) - 1; i >= 0; i-- {
+		if a[i] == ':' {
+			port, _ := strconv.Atoi(string(a[i+1:])) // ours: bound by the network
+			return port
+		}
+	}
+	return 0
+}
+
+func supportedFeatures() (features []kmsg.BrokerRegistrationRequestFeature) {
+	for _, f := range api.Features {
+		features = append(features, kmsg.BrokerRegistrationRequestFeature{Name: f.Name, MinSupportedVersion: f.Min, MaxSupportedVersion: f.Max})
+	}
+	return features
+}
