@@ -49,9 +49,9 @@ func createTopic(j job) {
 	admin := kadm.NewClient(client)
 	_, _ = admin.CreateTopic(context.Background(), 1, int16(max(j.Row.RF, 1)), nil, topic) // it may exist; what counts is the wait below
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		t, err := admin.ListTopics(context.Background(), topic)
-		if err == nil && t.Has(topic) && len(t[topic].Partitions) == 1 && t[topic].Partitions[0].Leader >= 0 {
-			return
+		ends, err := admin.ListEndOffsets(context.Background(), topic)
+		if end, ok := ends.Lookup(topic, 0); err == nil && ok && end.Err == nil {
+			return // its leader answers
 		}
 	}
 	log.Fatal("load: the topic got no leader")

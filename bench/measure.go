@@ -41,7 +41,7 @@ func measure(s server, r row, dir string) (result, error) {
 	}
 	if r.Kind == "fetch" {
 		fill := r
-		fill.Kind, fill.Window = "raw", 16
+		fill.Kind, fill.Window, fill.Acks = "raw", 16, 1
 		if _, err := runLoad(fill, p.addr, s.name); err != nil {
 			return result{}, err
 		}

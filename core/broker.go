@@ -40,6 +40,7 @@ type Broker struct {
 	listeners    []network.Listener
 	ready        bool
 	stopping     bool
+	failure      error // why the node cannot go on
 	snapshotting bool // one at a time
 }
 
@@ -60,13 +61,18 @@ func (b *Broker) emit(kind event.Kind, note string) {
 func (b *Broker) Start(done func(error)) {
 	b.peers = wire.NewPeers(&b.env, fmt.Sprintf("node-%d", b.cfg.NodeID), maxPeerFrame)
 	b.loader = metadata.NewLoader(&b.env)
+	b.loader.OnFailure(b.onUnreadableMetadata)
 	steps := []func(func(error)){b.readMetaProperties, b.openQuorum, b.openLogs, b.listen}
 	inOrder(steps, func(err error) {
-		if err != nil {
+		switch {
+		case b.failure != nil:
+			b.halt() // again: the listeners may have come after the failure
+			done(b.failure)
+		case err != nil:
 			done(err)
-			return
+		default:
+			b.join(done)
 		}
-		b.join(done)
 	})
 }
 
@@ -99,6 +105,7 @@ func (b *Broker) openQuorum(done func(error)) {
 			return
 		}
 		b.quorum = n
+		n.OnFailure(b.fail)
 		if b.cfg.Controller {
 			b.controller = controller.New(&b.env, b.controllerConfig(), n)
 		}
@@ -118,7 +125,7 @@ func (b *Broker) openLogs(done func(error)) {
 		}
 		b.logs = logs
 		b.replicas = replica.NewManager(&b.env, b.replicaConfig(), logs, b.peers, b.alterPartition)
-		b.replicas.OnLogDirFailure(b.onLogDirFailure)
+		b.replicas.OnLogDirFailure(b.fail)
 		b.loader.Subscribe(b.replicas.Apply)
 		done(nil)
 	})
@@ -163,14 +170,22 @@ func (b *Broker) brokerEpoch() int64 {
 	return b.lifecycle.epoch
 }
 
-// onLogDirFailure stops the node: its only log directory is gone, so it can neither lead nor follow.
-func (b *Broker) onLogDirFailure(err error) {
+// onUnreadableMetadata is a committed record or snapshot that makes no sense to this node: of a newer version, or damaged
+// in spite of its checksum. What it does not know of the cluster it must not guess.
+func (b *Broker) onUnreadableMetadata(err error) {
+	b.env.Event.Emit(event.Event{Kind: event.LogDirFailed, Partition: event.MetadataPartition, Peer: -1, Epoch: -1, Offset: -1, Note: err.Error()})
+	b.fail(err)
+}
+
+// fail stops the node: its only log directory is gone, so it can neither lead, follow nor vote. Whoever found
+// out has emitted LogDirFailed.
+func (b *Broker) fail(err error) {
 	if b.stopping {
 		return
 	}
-	b.emit(event.LogDirFailed, err.Error())
+	b.failure = err
 	b.halt()
-	if b.cfg.Broker {
+	if b.lifecycle != nil {
 		b.lifecycle.stop()
 	}
 }
@@ -181,7 +196,9 @@ func (b *Broker) halt() {
 	for _, l := range b.listeners {
 		l.Close()
 	}
-	b.server.Close()
+	if b.server != nil {
+		b.server.Close()
+	}
 	b.peers.Close()
 }
 
@@ -223,7 +240,11 @@ func (b *Broker) closeLogs(done func(error)) {
 		done(nil)
 		return
 	}
-	b.logs.SetBrokerEpoch(b.brokerEpoch())
+	epoch := b.brokerEpoch()
+	if epoch < 0 {
+		epoch = b.logs.CleanShutdownEpoch() // not registered: the logs are as the shutdown before left them
+	}
+	b.logs.SetBrokerEpoch(epoch)
 	b.logs.Shutdown(done)
 }
 

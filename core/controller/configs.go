@@ -46,7 +46,7 @@ func (c *Controller) IncrementalAlterConfigs(req *kmsg.IncrementalAlterConfigsRe
 		f := c.changeConfigs(&a, key, incrementalOps(r.Configs), false)
 		resp.Resources = append(resp.Resources, incrementalResult(r, f))
 	}
-	answer(c, c.configRecords(&a, req.ValidateOnly), resp, failed, done)
+	writeConfigs(c, &a, req.ValidateOnly, resp, failed, done)
 }
 
 func incrementalOps(configs []kmsg.IncrementalAlterConfigsRequestResourceConfig) []configOp {
@@ -86,7 +86,7 @@ func (c *Controller) AlterConfigs(req *kmsg.AlterConfigsRequest, done func(*kmsg
 		f := c.changeConfigs(&a, key, c.replacingOps(key, r.Configs), false)
 		resp.Resources = append(resp.Resources, alterResult(r, f))
 	}
-	answer(c, c.configRecords(&a, req.ValidateOnly), resp, failed, done)
+	writeConfigs(c, &a, req.ValidateOnly, resp, failed, done)
 }
 
 // replacingOps sets what is named and deletes what is not.
@@ -281,6 +281,21 @@ func alterList(list, items string, add bool) string {
 		}
 	}
 	return strings.Join(now, ",")
+}
+
+// writeConfigs writes the changes, and elects where unclean election has just been allowed: nothing
+// else would happen there until a broker comes.
+func writeConfigs[R any](c *Controller, a *configChanges, validateOnly bool, resp R, failed func(*kerr.Error) R, done func(R)) {
+	records := c.configRecords(a, validateOnly)
+	answer(c, records, resp, failed, done)
+	if c.Active() && slices.ContainsFunc(records, allowsUncleanElection) {
+		c.electWhere(func(p *metadata.Partition) bool { return p.Leader == metadata.NoLeader })
+	}
+}
+
+func allowsUncleanElection(r metadata.Record) bool {
+	config, ok := r.(*metadata.ConfigRecord)
+	return ok && config.Name == keyUncleanElection && config.Value != nil && *config.Value == "true"
 }
 
 // configRecords are the changes with what follows from them: another min.insync.replicas empties

@@ -390,6 +390,19 @@ func TestUncleanElectionTakesWhoIsAliveWhenConfigured(t *testing.T) {
 	}
 }
 
+func TestAllowingUncleanElectionElectsAtOnce(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.MinInsyncReplicas = 1 })
+	w.up(1, 2)
+	w.topic("a", 1, 2)
+	w.alter("a", []int32{1})
+	w.expire(1)
+	w.expect("a", metadata.NoLeader, nil, []int32{1})
+	w.setConfig(kmsg.ConfigResourceTypeBroker, "", keyUncleanElection, kmsg.IncrementalAlterConfigOpSet, "true")
+	if p := w.expect("a", 2, []int32{2}, nil); !p.Recovering {
+		t.Error("not recovering")
+	}
+}
+
 // M17, KIP-966's last replica standing: B is the last of the ISR and restarts uncleanly with a lost
 // suffix; whoever left the ISR last is elected instead.
 func TestAnUncleanShutdownLeavesISRAndELR(t *testing.T) {

@@ -19,8 +19,8 @@ const (
 // the election that goes with it. It is a pure function of its fields.
 type partitionChange struct {
 	partition  *metadata.Partition
-	targetISR  []int32
-	recovering bool // the recovery state to have, elections apart
+	targetISR  []int32 // Invariant: holds the leader, if the leader is acceptable
+	recovering bool    // the recovery state to have, elections apart
 	election   electionType
 	minISR     int
 	elrEnabled bool
@@ -53,7 +53,7 @@ func (b *partitionChange) build() *metadata.PartitionChangeRecord {
 		r.Isr = orEmpty(b.targetISR)
 	}
 	b.noteLastKnownLeader(r)
-	if b.recovering != p.Recovering && r.LeaderRecoveryState == metadata.RecoveryNoChange {
+	if b.recovering != p.Recovering {
 		r.LeaderRecoveryState = recoveryState(b.recovering)
 	}
 	if r.IsNoOp() {
@@ -110,11 +110,7 @@ func (b *partitionChange) elect(r *metadata.PartitionChangeRecord) (unclean bool
 	}
 	r.Leader = leader
 	if unclean {
-		r.Isr = []int32{leader}
-		if !b.partition.Recovering {
-			r.LeaderRecoveryState = metadata.Recovering
-			b.recovering = true
-		}
+		r.Isr, b.recovering = []int32{leader}, true
 		return true
 	}
 	if slices.Contains(b.targetELR, leader) {

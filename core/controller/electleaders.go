@@ -118,15 +118,24 @@ func (c *Controller) scheduleRebalance() {
 	}
 }
 
-// onRebalance elects the preferred leader wherever another leads and it is eligible, and a leader by
-// unclean election where there is none and the topic allows it.
+// onRebalance elects the preferred leader wherever another leads and it is eligible, and a leader
+// where there is none and one may be had.
 func (c *Controller) onRebalance() {
 	if !c.Active() {
 		return
 	}
+	c.electWhere(func(p *metadata.Partition) bool { return p.Leader != p.Replicas[0] })
+	if c.Active() {
+		c.scheduleRebalance()
+	}
+}
+
+// electWhere writes the elections of the partitions that want one, the preferred leader's where there
+// is a leader already.
+func (c *Controller) electWhere(wanted func(*metadata.Partition) bool) {
 	var records []metadata.Record
 	c.img.Partitions(func(p *metadata.Partition) bool {
-		if p.Leader != p.Replicas[0] {
+		if wanted(p) {
 			b := c.changeOf(p)
 			if p.Leader != metadata.NoLeader {
 				b.election = electPreferred
@@ -139,8 +148,5 @@ func (c *Controller) onRebalance() {
 	})
 	if len(records) > 0 {
 		c.write(records, func(error) {})
-	}
-	if c.Active() {
-		c.scheduleRebalance()
 	}
 }

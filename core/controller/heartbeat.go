@@ -71,12 +71,16 @@ func (c *Controller) controlStates(b *metadata.Broker, s *session, req *kmsg.Bro
 }
 
 // whileFenced: a broker's epoch is the offset of its registration, so a broker that has applied it
-// knows of everything that was decided before it came.
+// knows of everything that was decided before it came. One that began to shut down stays fenced, where
+// Kafka would unfence it, as mayLead takes no account of that:
+//
+// Example 1: a heartbeat from before the shutdown is delayed on a connection of its own; it arrives
+// when the broker is gone, which would then lead what it left.
 func whileFenced(b *metadata.Broker, req *kmsg.BrokerHeartbeatRequest) controlState {
 	switch {
 	case req.WantShutdown:
 		return stateShutdownNow
-	case !req.WantFence && req.CurrentMetadataOffset >= b.Epoch:
+	case !req.WantFence && !b.InControlledShutdown && req.CurrentMetadataOffset >= b.Epoch:
 		return stateUnfenced
 	}
 	return stateFenced

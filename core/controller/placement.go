@@ -111,11 +111,11 @@ func (p *placer) intN(n int) int {
 }
 
 // next places one partition. After as many as there are unfenced brokers the stripes would repeat:
-// they are shuffled.
+// they are shuffled. Unlike Kafka's, stripes go on counting then, so that no ring takes the next one
+// for its last.
 func (p *placer) next(factor int) []int32 {
-	if p.stripe == p.unfenced && p.unfenced > 1 {
+	if p.stripe > 0 && p.stripe%p.unfenced == 0 && p.unfenced > 1 {
 		p.shuffle()
-		p.stripe = 0
 	}
 	p.offset %= len(p.racks)
 	replicas := make([]int32, 0, factor)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
-	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -99,7 +98,7 @@ func (q *fakeQuorum) LeaderAndEpoch() (int32, int32) { return q.leader, q.epoch 
 // world is a controller, its quorum, and what has committed.
 type world struct {
 	*Controller
-	t         *testing.T
+	t         fataler
 	loop      manualLoop
 	q         fakeQuorum
 	committed *metadata.Image
@@ -112,7 +111,14 @@ func (w *world) Emit(e event.Event) { w.events = append(w.events, e) }
 
 const self int32 = 100
 
-func newWorld(t *testing.T, change func(*Config)) *world {
+// fataler is a *testing.T or a *rapid.T.
+type fataler interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+func newWorld(t fataler, change func(*Config)) *world {
 	w := &world{t: t, committed: metadata.NewImage(), epochs: map[int32]int64{}}
 	cfg := Config{NodeID: self, MinInsyncReplicas: 2}
 	if change != nil {

@@ -16,7 +16,7 @@ const degree = 16
 //
 // Trees are persistent: Clone is O(1) and neither copy sees the other's later changes. What an image
 // hands out (brokers, topics, partitions, lists in them) is never changed, only replaced, and must
-// not be changed by who gets it.
+// not be changed by who gets it. An image belongs to one loop, lookups included.
 type Image struct {
 	offset int64 // exclusive: the next offset to apply
 	epoch  int32
@@ -35,6 +35,14 @@ type Image struct {
 	// owner is who may change a topic in place: see Topic.owner.
 	owner   *owner
 	scratch []byte
+	probe   probe
+}
+
+// probe is what lookups search for: in the image, so that a lookup allocates nothing.
+type probe struct {
+	topic  Topic
+	broker Broker
+	config ConfigResource
 }
 
 // owner is an identity; it has a size so that two are never at one address.
@@ -89,7 +97,8 @@ func (i *Image) IsEmpty() bool {
 
 // Broker returns a registered broker, fenced or not; nil if there is none.
 func (i *Image) Broker(id int32) *Broker {
-	b, _ := i.brokers.Get(&Broker{ID: id})
+	i.probe.broker.ID = id
+	b, _ := i.brokers.Get(&i.probe.broker)
 	return b
 }
 
@@ -104,13 +113,15 @@ func (i *Image) Controllers(f func(*Controller) bool) { i.controllers.Ascend(f) 
 
 // Topic returns the topic of a name; nil if there is none.
 func (i *Image) Topic(name string) *Topic {
-	t, _ := i.topics.Get(&Topic{Name: name})
+	i.probe.topic.Name = name
+	t, _ := i.topics.Get(&i.probe.topic)
 	return t
 }
 
 // TopicByID returns the topic of an id; nil if there is none.
 func (i *Image) TopicByID(id [16]byte) *Topic {
-	t, _ := i.topicIDs.Get(&Topic{ID: id})
+	i.probe.topic.ID = id
+	t, _ := i.topicIDs.Get(&i.probe.topic)
 	return t
 }
 
@@ -146,7 +157,7 @@ func (i *Image) Partition(p event.Partition) *Partition {
 func (i *Image) Partitions(f func(*Partition) bool) {
 	i.topics.Ascend(func(t *Topic) bool {
 		for _, p := range t.Partitions {
-			if p != nil && !f(p) {
+			if !f(p) {
 				return false
 			}
 		}
@@ -172,7 +183,8 @@ func (i *Image) ConfigValue(resourceType int8, name, key string) (string, bool) 
 }
 
 func (i *Image) configResource(resourceType int8, name string) *ConfigResource {
-	c, _ := i.configs.Get(&ConfigResource{Type: resourceType, Name: name})
+	i.probe.config.Type, i.probe.config.Name = resourceType, name
+	c, _ := i.configs.Get(&i.probe.config)
 	return c
 }
 

@@ -228,6 +228,20 @@ func TestTopicNamesFollowKafka(t *testing.T) {
 	}
 }
 
+func TestLookupsDoNotAllocate(t *testing.T) {
+	img := topicAB(t)
+	mustApply(t, img, &RegisterBrokerRecord{BrokerID: 1})
+	n := testing.AllocsPerRun(100, func() {
+		if img.Topic("a") == nil || img.TopicByID(idB) == nil || img.Broker(1) == nil || img.Config(ResourceTopic, "a") == nil ||
+			img.Partition(event.Partition{Topic: "a"}) == nil {
+			t.Fatal("not found")
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // One topic with many partitions loses a broker: the list of partitions must not be copied per
 // partition.
 func BenchmarkApplyBrokerLoss(b *testing.B) {

@@ -63,8 +63,9 @@ func Marshal(dst []byte, r Record) []byte {
 	return r.append(dst)
 }
 
-// Unmarshal reads one record. It copies what it keeps. A kind it does not know, or a version above
-// what it knows, comes back as an OpaqueRecord with the same bytes.
+// Unmarshal reads one record. It copies what it keeps. A kind it does not know comes back as an
+// OpaqueRecord with the same bytes; a version above what it knows of a kind is an error, since the
+// image would be wrong without it.
 func Unmarshal(b []byte) (Record, error) {
 	r := reader{src: b}
 	frame, key, version := r.uvarint(), r.uvarint(), r.uvarint()
@@ -72,8 +73,11 @@ func Unmarshal(b []byte) (Record, error) {
 		return nil, fmt.Errorf("%w: header", ErrMalformed)
 	}
 	rec := newRecord(int16(key))
-	if rec == nil || int16(version) > rec.Version() {
+	if rec == nil {
 		return &OpaqueRecord{APIKey: int16(key), APIVersion: int16(version), Raw: append([]byte(nil), b...)}, nil
+	}
+	if int16(version) > rec.Version() {
+		return nil, fmt.Errorf("%w: key %d has unsupported version %d", ErrMalformed, key, version)
 	}
 	rec.read(&r, int16(version))
 	if r.bad || len(r.src) != 0 {

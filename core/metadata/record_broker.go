@@ -199,11 +199,10 @@ func (x *UnfenceBrokerRecord) read(r *reader, _ int16) { x.ID, x.Epoch = r.broke
 
 // What BrokerRegistrationChangeRecord.Fenced and InControlledShutdown mean.
 const (
-	Unfence        int8 = -1
-	NoChange       int8 = 0
-	Fence          int8 = 1
-	EnterShutdown  int8 = 1
-	noShutdownMark int8 = 0
+	Unfence       int8 = -1
+	NoChange      int8 = 0
+	Fence         int8 = 1
+	EnterShutdown int8 = 1
 )
 
 // BrokerRegistrationChangeRecord (17) changes a registered broker (KIP-841, KIP-858).
@@ -229,7 +228,7 @@ func (x *BrokerRegistrationChangeRecord) append(dst []byte) []byte {
 	if x.Fenced != NoChange {
 		t.int8(0, x.Fenced)
 	}
-	if x.InControlledShutdown != noShutdownMark {
+	if x.InControlledShutdown != NoChange {
 		t.int8(1, x.InControlledShutdown)
 	}
 	if len(x.LogDirs) > 0 {

@@ -162,7 +162,7 @@ func TestMalformedRecordsAreErrors(t *testing.T) {
 			t.Errorf("%s with garbage behind it is no error", g.name)
 		}
 	}
-	for _, s := range []string{"", "00 14 00 00", "02 14 00 00", "01 14 00 ffffffff0f", "01 14 00 02 01 00 00 00"} {
+	for _, s := range []string{"", "00 14 00 00", "02 14 00 00", "01 14 00 ffffffff0f", "01 14 00 02 01 00 00 00", "01 14 01 00"} {
 		if _, err := Unmarshal(unhex(t, s)); err == nil {
 			t.Errorf("%q is no error", s)
 		}

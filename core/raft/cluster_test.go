@@ -275,7 +275,6 @@ func (s sink) Emit(e event.Event) {
 	if s.p.dead {
 		return
 	}
-	zzNote(e.Kind.String()+" "+e.Note)
 	c.trace = append(c.trace, fmt.Sprintf("%v node%d %v", time.Duration(c.world.Now()), m.id, e))
 	switch e.Kind {
 	case event.RaftBecame:

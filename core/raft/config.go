@@ -3,9 +3,9 @@ package raft
 import (
 	"bytes"
 	"cmp"
-	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lockstep/lockstep/core/storage"
@@ -27,12 +27,12 @@ type Voter struct {
 func (v *Voter) endpoint() (host string, port uint16) { return splitAddr(v.Addr) }
 
 func splitAddr(a network.Addr) (host string, port uint16) {
-	host, p, err := net.SplitHostPort(string(a))
-	if err != nil {
+	at := strings.LastIndexByte(string(a), ':')
+	if at < 0 {
 		return string(a), 0
 	}
-	n, _ := strconv.ParseUint(p, 10, 16) // a bad port is 0, which nobody can dial
-	return host, uint16(n)
+	n, _ := strconv.ParseUint(string(a[at+1:]), 10, 16) // a bad port is 0, which nobody can dial
+	return strings.Trim(string(a[:at]), "[]"), uint16(n)
 }
 
 // Config is what a node is told. Zero durations and sizes take their default.

@@ -24,3 +24,132 @@ func TestElectionConvergesAndAllFollow(t *testing.T) {
 		}
 	}
 }
+
+func TestLeaderWithoutMajorityResigns(t *testing.T) {
+	c := newCluster(t, 3, 3, 1)
+	old := c.awaitLeader()
+	c.awaitCaughtUp()
+	c.cutOff(old.m.id)
+	c.run(4 * time.Second)
+	if name := old.raft.State(); name == "leader" || old.leader == old.m.id {
+		c.fail("node %d is still %s, its listener knows leader %d", old.m.id, name, old.leader)
+	}
+	if next := c.awaitLeader(); next.epoch <= old.epoch && next != old {
+		c.fail("no successor")
+	}
+	c.heal()
+	c.awaitCaughtUp()
+}
+
+func TestLeaderThatHearsAMajorityStays(t *testing.T) {
+	c := newCluster(t, 4, 3, 0)
+	p := c.awaitLeader()
+	other := c.machines[(p.m.id+1)%3]
+	other.stop(false)
+	c.run(time.Minute)
+	if p.raft.State() != "leader" || len(c.leaders) != 1 {
+		c.fail("node %d is %s after %d elections", p.m.id, p.raft.State(), len(c.leaders))
+	}
+}
+
+// KAFKA-10527: it may have lost records that it gave offsets in its epoch.
+func TestRestartedLeaderDoesNotResumeItsEpoch(t *testing.T) {
+	c := newCluster(t, 5, 3, 0)
+	p := c.awaitLeader()
+	c.awaitCaughtUp()
+	epoch, m := p.epoch, p.m
+	m.stop(true)
+	m.start(3)
+	c.run(50 * time.Millisecond)
+	if s := m.proc.raft.State(); s != "resigned" {
+		c.fail("a restarted leader is %s", s)
+	}
+	c.awaitCaughtUp()
+	if c.leader().epoch <= epoch {
+		c.fail("epoch %d was resumed", epoch)
+	}
+}
+
+// KIP-996: it comes back with the old epoch, so nobody has to follow it into a new one.
+func TestPreVoteKeepsAnIsolatedVoterFromDisturbing(t *testing.T) {
+	c := newCluster(t, 6, 3, 0)
+	p := c.awaitLeader()
+	c.awaitCaughtUp()
+	c.cutOff((p.m.id + 1) % 3)
+	c.run(time.Minute)
+	c.heal()
+	c.awaitCaughtUp()
+	if len(c.leaders) != 1 || c.leader() != p {
+		c.fail("the leader changed: %v", c.leaders)
+	}
+}
+
+func TestShutdownOfTheLeaderHandsOverWithoutATimeout(t *testing.T) {
+	for seed := range uint64(10) {
+		c := newCluster(t, seed, 3, 0)
+		p := c.awaitLeader()
+		c.awaitCaughtUp()
+		done, epoch := false, p.epoch
+		p.m.node.Post(func() { p.raft.Shutdown(func() { done = true; p.leader = none }) })
+		start := c.world.Now()
+		c.await("shutdown", func() bool { return done })
+		c.await("successor", func() bool { n := c.leader(); return n != nil && n.epoch > epoch })
+		if took := c.world.Now().Sub(start); took > 1500*time.Millisecond {
+			c.fail("it took %v", took)
+		}
+	}
+}
+
+func TestVoterWithATornTailTruncatesToTheLeader(t *testing.T) {
+	c := newCluster(t, 8, 3, 0)
+	old := c.awaitLeader()
+	c.awaitCaughtUp()
+	c.cutOff(old.m.id)
+	c.append() // on the isolated leader only
+	c.run(10 * time.Second)
+	c.heal()
+	c.awaitCaughtUp()
+	if old.raft.fetcher.truncations == 0 {
+		c.fail("the old leader kept what nobody else had")
+	}
+}
+
+func TestLaggingFollowerAndObserverLoadASnapshot(t *testing.T) {
+	for _, real := range []bool{false, true} {
+		c := newClusterOn(t, 9, 3, 1, real)
+		p := c.awaitLeader()
+		late, observer := c.machines[(p.m.id+1)%3], c.machines[3]
+		late.stop(false)
+		observer.stop(true)
+		for range 20 {
+			c.append()
+			c.run(20 * time.Millisecond)
+		}
+		p.snapshot = true
+		c.append()
+		c.run(time.Second)
+		if p.raft.LatestSnapshot().EndOffset == 0 || p.raft.log.LogStartOffset() != p.raft.LatestSnapshot().EndOffset {
+			c.fail("snapshot %v, log starts at %d", p.raft.LatestSnapshot(), p.raft.log.LogStartOffset())
+		}
+		late.start(3)
+		observer.start(3)
+		c.awaitCaughtUp()
+		if late.proc.raft.LatestSnapshot() != p.raft.LatestSnapshot() || observer.proc.raft.LatestSnapshot() != p.raft.LatestSnapshot() {
+			c.fail("they did not load the snapshot")
+		}
+		late.stop(true)
+		late.start(3)
+		c.awaitCaughtUp()
+	}
+}
+
+func TestObserverNeverVotesNorStands(t *testing.T) {
+	c := newCluster(t, 10, 1, 1)
+	c.awaitCaughtUp()
+	c.machines[0].stop(false)
+	c.run(time.Minute)
+	p := c.machines[1].proc
+	if p.raft.State() != "observer" || p.raft.durable.voted != none || len(c.leaders) != 1 {
+		c.fail("observer is %s, voted for %d", p.raft.State(), p.raft.durable.voted)
+	}
+}

@@ -115,7 +115,13 @@ func (n *Node) fail(err error) {
 		n.onGone = nil
 		done()
 	}
+	if n.onFailure != nil {
+		n.onFailure(err)
+	}
 }
+
+// OnFailure sets who is told, once, that the node has stopped for good because its disk failed.
+func (n *Node) OnFailure(f func(error)) { n.onFailure = f }
 
 // stop ends all steps. What waits for an answer gets none: its connection closes with the broker.
 func (n *Node) stop() {

@@ -20,6 +20,7 @@ const maxPooled = 4 << 20
 //	INVALID_RECORD                a control batch; a count that is not last offset delta + 1; a producer
 //	                              id without epoch or sequence; records that do not fill the batch exactly
 //	                              at consecutive offsets
+//	INVALID_TIMESTAMP             the producer says LogAppendTime, which only a leader may
 //	UNSUPPORTED_COMPRESSION_TYPE  the codec is unknown
 //	MESSAGE_TOO_LARGE             it decompresses to more than MaxUncompressed; a Java producer splits
 //	                              the batch and tries again
@@ -32,6 +33,9 @@ func ValidateProduce(b Batch) error {
 	}
 	if !validProduceHeader(b) {
 		return kerr.InvalidRecord
+	}
+	if b.IsLogAppendTime() {
+		return kerr.InvalidTimestamp
 	}
 	if b.Codec() == None {
 		return validateRecords(b.Payload(), b.Count())

@@ -29,6 +29,7 @@ func TestEachCheckOfValidateProduceFires(t *testing.T) {
 		{"crc", kerr.CorruptMessage, nil},
 		{"unknown codec", kerr.UnsupportedCompressionType, func(b Batch) Batch { b[posAttributes+1] |= 7; return b }},
 		{"control batch", kerr.InvalidRecord, func(b Batch) Batch { b[posAttributes+1] |= attrControl; return b }},
+		{"log append time", kerr.InvalidTimestamp, func(b Batch) Batch { b[posAttributes+1] |= attrLogAppendTime; return b }},
 		{"magic", kerr.InvalidRecord, func(b Batch) Batch { b[posMagic] = 1; return b }},
 		{"no records", kerr.InvalidRecord, func(b Batch) Batch {
 			be.PutUint32(b[posCount:], 0)

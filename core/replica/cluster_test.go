@@ -104,11 +104,12 @@ func (c *cluster) change(leader int32, isr ...int32) {
 // publish gives the image of now to some brokers.
 func (c *cluster) publish(ids ...int32) {
 	img := c.image.Clone()
+	d := &metadata.Delta{Partitions: []event.Partition{tp}, Brokers: []int32{1}}
 	for _, id := range ids {
 		n := c.nodes[id]
 		n.loop.Post(func() {
 			if n.m != nil {
-				n.m.Apply(img, nil)
+				n.m.Apply(img, d)
 			}
 		})
 	}
@@ -150,6 +151,11 @@ func (c *cluster) answerAlter(n *testNode, req *kmsg.AlterPartitionRequest, done
 		answer.ErrorCode = kerr.FencedLeaderEpoch.Code
 	case asked.PartitionEpoch != reg.PartitionEpoch:
 		answer.ErrorCode = kerr.InvalidUpdateVersion.Code
+	case slices.ContainsFunc(asked.NewEpochISR, func(s kmsg.AlterPartitionRequestTopicPartitionNewEpochISR) bool {
+		b := c.image.Broker(s.BrokerID)
+		return b.Fenced || s.BrokerEpoch != -1 && s.BrokerEpoch != b.Epoch
+	}):
+		answer.ErrorCode = kerr.IneligibleReplica.Code
 	default:
 		var isr []int32
 		for _, s := range asked.NewEpochISR {

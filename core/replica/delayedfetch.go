@@ -101,7 +101,7 @@ func (op *delayedFetch) wake(urgent bool) {
 	}
 	op.woken = true
 	if len(op.m.woken) == 0 {
-		op.m.loop.Defer(op.m.flushWoken)
+		op.m.loop.Defer(op.m.onWoken)
 	}
 	op.m.woken = append(op.m.woken, op)
 }

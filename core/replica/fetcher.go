@@ -35,6 +35,10 @@ type fetcher struct {
 	backoff   scheduler.Timer
 	backing   bool // off, after a request failed as a whole
 	stopped   bool
+
+	// Bound once, so that a request allocates no closure.
+	onTurnEnd func()
+	onAnswer  func(*wire.Response, error)
 }
 
 // partitionKey is a partition as fetches name it.
@@ -66,6 +70,7 @@ func (m *Manager) unfollow(p *Partition) {
 func newFetcher(m *Manager, leader int32) *fetcher {
 	f := &fetcher{m: m, leader: leader, byTopicID: map[partitionKey]*following{}, req: kmsg.NewFetchRequest()}
 	f.lane = m.peers.Lane("fetch")
+	f.onTurnEnd, f.onAnswer = f.send, f.onResponse
 	f.updateAddr()
 	return f
 }
@@ -120,7 +125,7 @@ func (f *fetcher) touch(w *following) {
 func (f *fetcher) schedule() {
 	if !f.scheduled && !f.stopped && f.isIdle() {
 		f.scheduled = true
-		f.m.loop.Defer(f.send)
+		f.m.loop.Defer(f.onTurnEnd)
 	}
 }
 
@@ -144,7 +149,7 @@ func (f *fetcher) send() {
 		return
 	}
 	f.inFlight = true
-	f.lane.Send(f.addr, &f.req, f.m.cfg.FetchTimeout, f.onResponse)
+	f.lane.Send(f.addr, &f.req, f.m.cfg.FetchTimeout, f.onAnswer)
 }
 
 // build makes f.req: everything, or what changed since the last request of the session.

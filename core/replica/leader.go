@@ -6,7 +6,6 @@ import (
 
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
-	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // leader is what a replica knows only while it leads.
@@ -169,20 +168,14 @@ func (p *Partition) maybeAdvanceHighWatermark() {
 }
 
 // onHighWatermark answers what waited for it.
+//
+// NOT_ENOUGH_REPLICAS_AFTER_APPEND does not occur: the high watermark moves only while the ISR is large enough, and what it
+// completes is answered in the same turn. Where Kafka would say it, a produce here ends with REQUEST_TIMED_OUT.
 func (p *Partition) onHighWatermark(hw int64) {
 	p.consumerFetches.wake(hw)
 	for w := p.produces.first; w != nil && w.required <= hw; w = p.produces.first {
-		w.settle(p.afterAppend())
+		w.settle(nil)
 	}
-}
-
-// afterAppend is the verdict on a produce with acks=all that is committed: the ISR may have shrunk since it
-// was accepted. The records stay.
-func (p *Partition) afterAppend() error {
-	if len(p.lead.isr.maximal()) < p.minISR {
-		return kerr.NotEnoughReplicasAfterAppend
-	}
-	return nil
 }
 
 // maybeExpandISR proposes to add a follower that has all that may ever have been committed: everything

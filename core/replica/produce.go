@@ -173,7 +173,7 @@ func (w *produceWait) accepted(info storage.AppendInfo) {
 		return
 	}
 	if w.p.log.HighWatermark() >= w.required {
-		w.settle(w.p.afterAppend())
+		w.settle(nil)
 		return
 	}
 	w.p.produces.add(w)

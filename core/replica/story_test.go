@@ -335,6 +335,10 @@ func TestIneligibleReplicaAnswerRevertsTheChange(t *testing.T) {
 	}
 	c.change(0, 1)
 	c.publish(1)
+	c.until("it is tried again", func() bool { return refused > 3 })
+	if n := c.nodes[1].count(event.IsrProposed); n < 4 {
+		t.Errorf("%d proposals: a refused change was kept", n)
+	}
 	c.until("it is tried until it succeeds", c.inSync(1, 2))
 }
 
@@ -552,4 +556,146 @@ func TestHighWatermarkSurvivesARestart(t *testing.T) {
 	if a.hw() != 1 {
 		t.Errorf("high watermark %d", a.hw())
 	}
+}
+
+// KIP-279 (M03): after two fast elections A, leading in epoch 3, knows nothing of epoch 2, in which B has written x.
+func TestDivergenceInAnEpochUnknownToTheLeaderIsFound(t *testing.T) {
+	c := newCluster(t, 2, func(cfg *Config) { cfg.DefaultMinISR = 1 })
+	a, b := c.nodes[1], c.nodes[2]
+	c.mustProduce(a, acksAll, "m1")
+	a.kill(false)
+	c.change(2, 1, 2)
+	c.publish(2)
+	c.until("B leads", func() bool { return b.partition().IsLeader() })
+	c.mustProduce(b, acksLeader, "x1")
+	b.kill(false)
+	a.start()
+	c.change(1, 1, 2)
+	c.publish(1)
+	c.until("A leads", func() bool { return a.partition() != nil && a.partition().IsLeader() })
+	c.mustProduce(a, acksLeader, "y1", "y2")
+	b.start()
+	c.publish(1, 2)
+	c.until("committed", func() bool { return a.hw() == 3 && b.partition() != nil && b.leo() == 3 })
+	if got := b.partition().Log().EpochAt(1); got != 3 || b.count(event.Diverged) == 0 {
+		t.Errorf("B has epoch %d at offset 1", got)
+	}
+}
+
+func TestFollowerGoesOnAfterItsLeaderIsElectedAgain(t *testing.T) {
+	c := newCluster(t, 2, nil)
+	c.mustProduce(c.nodes[1], acksAll, "m1")
+	c.change(1)
+	c.publish(1, 2)
+	c.run(2 * time.Second)
+	c.mustProduce(c.nodes[1], acksAll, "m2")
+}
+
+func TestFollowerGoesOnWhenTheLeaderForgetsItsSession(t *testing.T) {
+	c := newCluster(t, 2, nil)
+	c.mustProduce(c.nodes[1], acksAll, "m1")
+	clear(c.nodes[1].sessions)
+	c.mustProduce(c.nodes[1], acksAll, "m2")
+}
+
+func TestFollowerGoesOnAfterTheConnectionBreaks(t *testing.T) {
+	c := newCluster(t, 2, nil)
+	c.mustProduce(c.nodes[1], acksAll, "m1")
+	c.net.Reset("n1", "n2")
+	c.mustProduce(c.nodes[1], acksAll, "m2")
+}
+
+func TestFollowerOfAnEarlierIncarnationIsRefused(t *testing.T) {
+	c := newCluster(t, 2, nil)
+	b := c.nodes[2]
+	b.kill(false)
+	b.start()
+	c.publish(1)
+	c.run(time.Second)
+	r := c.mustFetch(c.nodes[1], FetchParams{ReplicaID: 2, ReplicaEpoch: 1}, NewFetchEntry(tp, 0, 1))
+	if r.ErrorCode != kerr.NotLeaderForPartition.Code || c.nodes[1].partition().RemoteLEO(2) > 0 {
+		t.Error(r.ErrorCode)
+	}
+}
+
+func TestFollowerTakesTheLogStartOfItsLeader(t *testing.T) {
+	c := newCluster(t, 2, nil)
+	a, b := c.nodes[1], c.nodes[2]
+	for range 3 {
+		c.mustProduce(a, acksAll, "m")
+	}
+	a.loop.Post(func() { a.partition().Log().AdvanceLogStart(2) })
+	c.until("B follows", func() bool { return b.partition().Log().LogStartOffset() == 2 })
+}
+
+func TestConsumerReadsFromDiskWhatMemoryForgot(t *testing.T) {
+	c := newCluster(t, 2, nil)
+	a := c.nodes[1]
+	c.mustProduce(a, acksAll, "m1")
+	c.run(time.Second)
+	a.kill(false)
+	a.start()
+	c.change(1)
+	c.publish(1, 2)
+	c.until("committed anew", func() bool { return a.partition() != nil && a.hw() == 1 })
+	if got := c.consume(a, 0); !slices.Equal(got, []string{"m1"}) {
+		t.Error(got)
+	}
+}
+
+func TestOffsetsAreListed(t *testing.T) {
+	c := newCluster(t, 2, nil)
+	a := c.nodes[1]
+	c.mustProduce(a, acksAll, "m1", "m2")
+	for timestamp, want := range map[int64]int64{latestTimestamp: 2, earliestTimestamp: 0, earliestLocalTimestamp: 0, latestTieredTimestamp: -1, 0: 0, 1: 0, 2: -1, maxTimestamp: 0} {
+		got := int64(-9)
+		a.loop.Post(func() {
+			q := ListOffsetQuery{Timestamp: timestamp, CurrentLeaderEpoch: -1, ReplicaID: -1}
+			a.m.ListOffset(tp, q, func(r ListOffsetResult) { got = r.Offset })
+		})
+		c.run(100 * time.Millisecond)
+		if got != want {
+			t.Errorf("timestamp %d: offset %d, want %d", timestamp, got, want)
+		}
+	}
+	if epoch, end, err := a.m.OffsetForLeaderEpoch(tp, 1, 1); epoch != 1 || end != 2 || err != nil {
+		t.Error(epoch, end, err)
+	}
+	if _, _, err := a.m.OffsetForLeaderEpoch(event.Partition{Topic: "none"}, -1, 1); err != kerr.UnknownTopicOrPartition {
+		t.Error(err)
+	}
+}
+
+func TestShutdownAnswersWhatWaits(t *testing.T) {
+	c := newCluster(t, 2, nil)
+	a := c.nodes[1]
+	c.nodes[2].kill(false)
+	p := a.produce(acksAll, "m1")
+	f := a.fetch(FetchParams{ReplicaID: -1, MinBytes: 1, MaxWait: time.Hour, MaxBytes: 1}, NewFetchEntry(tp, 0, 1))
+	c.run(time.Second)
+	a.loop.Post(a.m.Shutdown)
+	c.run(time.Millisecond)
+	if !p.done || p.Err != kerr.NotLeaderForPartition || !f.done || f.ErrorCode != kerr.NotLeaderForPartition.Code {
+		t.Errorf("%+v %+v", p, f)
+	}
+}
+
+func TestLowerMinISRLetsTheHighWatermarkGoOn(t *testing.T) {
+	minISR := 2
+	c := newCluster(t, 2, func(cfg *Config) { cfg.TopicMinISR = func(string) int { return minISR } })
+	a := c.nodes[1]
+	c.nodes[2].kill(false)
+	c.change(0, 1)
+	c.publish(1)
+	c.run(40 * time.Second)
+	c.mustProduce(a, acksLeader, "m1")
+	if a.hw() != 0 {
+		t.Fatal(c.describe())
+	}
+	minISR = 1
+	img := c.image.Clone()
+	a.loop.Post(func() {
+		a.m.Apply(img, &metadata.Delta{Configs: []metadata.ResourceKey{{Type: metadata.ResourceTopic, Name: tp.Topic}}})
+	})
+	c.until("committed by one", func() bool { return a.hw() == 1 })
 }

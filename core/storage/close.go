@@ -44,7 +44,8 @@ func (l *Log) closeFiles() {
 // Delete removes the log with its directory, which is renamed first, so that a crash half way leaves
 // nothing that looks like a log. Everything under way is answered with KAFKA_STORAGE_ERROR.
 func (l *Log) Delete(done func(error)) {
-	if l.failure != nil || l.closed {
+	if l.down() != nil {
+		l.closeFiles()
 		done(ErrOffline)
 		return
 	}

@@ -102,7 +102,7 @@ func (c *coldRead) seek() {
 	}
 	c.size = l.writtenSize(g)
 	c.limit = g.index.lookup(c.upTo - g.base)
-	if c.upTo >= l.endOf(g) {
+	if c.upTo >= l.endOf(g) && !g.cutting {
 		c.limit = c.size
 	} else if l.recent.n > 0 {
 		if e := l.recent.at(0); e.seg == g && e.base <= c.upTo {

@@ -24,12 +24,11 @@ var testPartition = event.Partition{Topic: "t", Index: 0}
 
 // node is one broker's disk and loop in a world of its own.
 type node struct {
-	t     fataler
-	world *virtual.World
-	loop  *virtual.Node
-	disk  *simdisk.Disk
-	env   *env.Env
-	// synced is the recovery point before the last death.
+	t      fataler
+	world  *virtual.World
+	loop   *virtual.Node
+	disk   *simdisk.Disk
+	env    *env.Env
 	events []event.Event
 }
 

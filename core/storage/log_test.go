@@ -54,7 +54,7 @@ type model struct {
 	end     int64
 }
 
-// truncate returns whether anything went, and the new end.
+// truncate drops the batches that hold offsets from offset on.
 func (m *model) truncate(offset int64) {
 	for len(m.batches) > 0 && m.batches[len(m.batches)-1].NextOffset() > offset {
 		m.end = m.batches[len(m.batches)-1].BaseOffset()

@@ -209,7 +209,7 @@ func (s *producers) firstUnstable(highWatermark int64) int64 {
 
 // expire forgets the producers that have been idle for maxIdleMs and have no open transaction.
 func (s *producers) expire(nowMs, maxIdleMs int64) {
-	maps.DeleteFunc(s.states, func(_ int64, p *ProducerState) bool { return p.expired(nowMs, maxIdleMs) })
+	maps.DeleteFunc(s.states, func(_ int64, p *ProducerState) bool { return p.expired(nowMs, maxIdleMs) }) // order: independent deletions
 }
 
 func (p *ProducerState) expired(nowMs, maxIdleMs int64) bool {

@@ -29,7 +29,8 @@ type opener struct {
 	cut    int64 // bytes removed
 	expect int64 // the offset that the next batch must not be below
 	damage bool  // what follows is not to be kept
-	stale  bool  // the epoch checkpoint on disk differs from the cache
+	gone   []*segment
+	stale  bool // the epoch checkpoint on disk differs from the cache
 }
 
 // Open opens the log in a directory, or creates it. What is in the log when done runs is durable. An error is
@@ -181,10 +182,9 @@ func (p *opener) load(next func(error)) {
 	sequence(len(p.all), func(i int, next func(error)) {
 		g := p.all[i]
 		switch {
-		case p.damage:
-			next(nil)
-		case g.base < p.expect || i > from && g.base > p.expect:
-			p.damage = true // bytes before this segment are missing, or it repeats some
+		case p.damage || g.base < p.expect || i > from && g.base > p.expect:
+			p.damage = true // perhaps only here: bytes before this segment are missing, or it repeats some
+			p.gone = append(p.gone, g)
 			next(nil)
 		case i < from:
 			p.loadOld(g, next)
@@ -256,7 +256,7 @@ func (p *opener) loadLast(g *segment, next func(error)) {
 		p.walk(g, size, false, func(err error) {
 			if err == nil && g.size < size {
 				p.o.Clean = false // it was not, after all
-				g.size = size
+				g.size, p.expect = size, g.base
 				p.recover(g, next)
 				return
 			}
@@ -318,23 +318,13 @@ func (p *opener) walk(g *segment, size int64, crc bool, done func(error)) {
 // removeRest removes the segments behind damage.
 func (p *opener) removeRest(next func(error)) {
 	l := p.log
-	if !p.damage {
-		next(nil)
-		return
-	}
-	var gone []*segment
-	for _, g := range p.all {
-		if g.base >= p.expect && g.base > 0 && g != p.all[0] || g.base > p.expect {
-			gone = append(gone, g)
-		}
-	}
-	for _, g := range gone {
+	for _, g := range p.gone {
 		p.cut += g.size
 		g.removed = true
 		l.segments.tree.Delete(g)
 	}
-	slices.Reverse(gone)
-	l.removeSegments(gone, next)
+	slices.Reverse(p.gone)
+	l.removeSegments(p.gone, next)
 }
 
 // begin makes sure that there is a segment to append to.
@@ -383,13 +373,21 @@ func (p *opener) settle(next func(error)) {
 		l.removeSnapshots(tail, next)
 		return
 	}
-	all := l.segments.from(min(p.o.RecoveryPoint, l.active.base))
+	all := l.segments.from(p.syncFrom(l.segments.floor(p.o.RecoveryPoint)))
 	steps(next,
 		func(next func(error)) { l.removeSnapshots(tail, next) },
 		func(next func(error)) {
 			sequence(len(all), func(i int, next func(error)) { all[i].file.Sync(next) }, next)
 		},
 		func(next func(error)) { l.env.Disk.SyncDir(l.dir, next) })
+}
+
+// syncFrom is the first base to sync from: older segments are below the recovery point.
+func (p *opener) syncFrom(g *segment) int64 {
+	if g == nil {
+		return 0
+	}
+	return g.base
 }
 
 func (p *opener) loadProducers(next func(error)) {

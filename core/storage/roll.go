@@ -15,6 +15,7 @@ const indexesKept = 4
 func (l *Log) roll() {
 	old := l.active
 	old.seal()
+	old.stored = false
 	l.activate(newSegment(l.next, l.env.Loop.UnixMilli()))
 	seg, snapshot := l.active, l.takeSnapshot()
 	l.pipeline.queueTask("roll", func(done func(error)) {
@@ -75,8 +76,7 @@ func (l *Log) syncSegment(g *segment, end int64, done func(error)) {
 
 // writeIndexes writes a segment's index files.
 func (l *Log) writeIndexes(g *segment, done func(error)) {
-	g.stored = true
-	steps(done,
+	steps(func(err error) { g.stored = err == nil; done(err) },
 		func(next func(error)) {
 			rewriteFile(l.env.Disk, l.path(fileName(g.base, indexSuffix)), g.index.marshal(), next)
 		},

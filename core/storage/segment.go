@@ -28,6 +28,7 @@ type segment struct {
 	indexed bool  // index and times are in memory; always true of the active segment
 	stored  bool  // the index files hold what index and times do
 	removed bool  // by retention or a truncation
+	cutting bool  // a truncation is yet to find its end: it may hold batches beyond it
 	since   int64 // bytes since the last index entry
 
 	maxTimestamp       int64 // of all batches; -1: none

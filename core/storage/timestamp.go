@@ -75,7 +75,7 @@ func (l *Log) searchSegment(g *segment, ts, upTo int64, start func(*segment) int
 			return
 		}
 		var batch record.Batch
-		from := l.logStart
+		from, upTo := l.logStart, min(upTo, l.written, l.endOf(g))
 		s := scan{env: l.env, file: g.file, pos: g.index.lookup(max(start(g), from-g.base)), end: l.writtenSize(g)}
 		s.visit = func(b record.Batch, _ int64) bool {
 			if b.NextOffset() > upTo {

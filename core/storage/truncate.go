@@ -112,7 +112,10 @@ func (l *Log) prepareCut(c *cut) {
 		l.segments.tree.Delete(c.seg)
 		c.removed, c.seg = append(c.removed, c.seg), nil
 	} else {
-		c.sealed = true
+		c.sealed, c.seg.cutting, c.seg.stored = true, true, false
+		if c.pos >= 0 {
+			c.seg.size = c.pos
+		}
 	}
 	c.fresh = newSegment(c.offset, l.env.Loop.UnixMilli())
 	l.activate(c.fresh)
@@ -198,23 +201,30 @@ func (l *Log) cutSealed(c *cut, done func(error)) {
 		func(next func(error)) { g.seal(); l.writeIndexes(g, next) })
 }
 
-// findEnd cuts a segment's memory such that it ends with the last batch below offset.
+// findEnd makes a segment end with the last batch below offset.
 func (l *Log) findEnd(g *segment, offset int64, done func(error)) {
-	size := g.size
-	g.index.truncate(offset-g.base, size)
-	g.times.truncate(offset - g.base)
-	g.since, g.size = 0, g.index.lastPosition()
-	last := g.times.last()
-	g.maxTimestamp, g.maxTimestampOffset = last.timestamp, g.base+int64(last.relative)
-	s := scan{env: l.env, file: g.file, pos: g.size, end: size}
+	made := *g
+	made.index.truncate(offset-g.base, g.size)
+	made.times.truncate(offset - g.base)
+	made.index.entries, made.times.entries = slices.Clip(made.index.entries), slices.Clip(made.times.entries) // reads use g's meanwhile
+	made.since, made.size = 0, made.index.lastPosition()
+	last := made.times.last()
+	made.maxTimestamp, made.maxTimestampOffset = last.timestamp, g.base+int64(last.relative)
+	s := scan{env: l.env, file: g.file, pos: made.size, end: g.size}
 	s.visit = func(b record.Batch, pos int64) bool {
 		if b.NextOffset() > offset {
 			return false
 		}
-		g.add(b.LastOffset(), b.MaxTimestamp(), int64(len(b)), l.config.IndexIntervalBytes)
+		made.add(b.LastOffset(), b.MaxTimestamp(), int64(len(b)), l.config.IndexIntervalBytes)
 		return true
 	}
-	s.done = func(_ int64, err error) { done(err) }
+	s.done = func(_ int64, err error) {
+		if err == nil {
+			g.index, g.times, g.size, g.since = made.index, made.times, made.size, made.since
+			g.maxTimestamp, g.maxTimestampOffset, g.cutting = made.maxTimestamp, made.maxTimestampOffset, false
+		}
+		done(err)
+	}
 	s.start()
 }
 

@@ -285,7 +285,7 @@ func (q *peer) wake(at scheduler.Instant) {
 		return
 	}
 	q.wakeAt = at
-	d := at.Sub(q.now())
+	d := max(at.Sub(q.now()), 0)
 	if q.timer == nil {
 		q.timer = q.p.e.Loop.AfterFunc(d, q.onTimer)
 		return

@@ -1,0 +1,186 @@
+package replica
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/lockstep/lockstep/core/storage"
+	"github.com/lockstep/lockstep/network"
+)
+
+// Apply makes the hosted partitions what the image says. d names what changed since the last call;
+// nil means anything may have.
+//
+// Nothing happens before an image contains this incarnation's registration (SetBrokerEpoch): an
+// older image may say that we lead what others lead by now, and would make logs of topics created
+// since look like strays, which are deleted.
+func (m *Manager) Apply(img *metadata.Image, d *metadata.Delta) {
+	if m.stopped {
+		return
+	}
+	m.image = img
+	if !m.started {
+		if !m.isRegistered(img) {
+			return
+		}
+		m.started, d = true, nil
+	}
+	if d == nil {
+		m.applyBrokers()
+		m.applyAll()
+		return
+	}
+	m.applyDelta(d)
+}
+
+func (m *Manager) applyDelta(d *metadata.Delta) {
+	if len(d.Brokers) > 0 {
+		m.applyBrokers()
+	}
+	for _, id := range d.Partitions {
+		if reg := m.image.Partition(id); reg != nil {
+			m.applyPartition(reg)
+		} else if p := m.byID[id]; p != nil {
+			m.drop(p)
+		}
+	}
+	for _, key := range d.Configs {
+		m.applyConfig(key)
+	}
+}
+
+// applyConfig has the partitions look at their configuration again that a change may concern.
+func (m *Manager) applyConfig(key metadata.ResourceKey) {
+	for _, p := range m.partitions {
+		if key.Type != metadata.ResourceTopic || key.Name == p.id.Topic {
+			p.onConfigChanged()
+		}
+	}
+}
+
+func (m *Manager) isRegistered(img *metadata.Image) bool {
+	b := img.Broker(m.cfg.NodeID)
+	return b != nil && m.brokerEpoch >= 0 && b.Epoch == m.brokerEpoch
+}
+
+// applyAll walks the whole image, then removes what is hosted, or lies on disk, without being in it.
+func (m *Manager) applyAll() {
+	m.image.Partitions(func(reg *metadata.Partition) bool {
+		m.applyPartition(reg)
+		return true
+	})
+	for _, p := range slices.Clone(m.partitions) {
+		if !m.hosts(p.id, p.topicID) {
+			m.drop(p)
+		}
+	}
+	var strays []event.Partition
+	m.logs.Each(func(l *storage.Log) {
+		if id := l.Partition(); m.byID[id] == nil && id != event.MetadataPartition {
+			strays = append(strays, id)
+		}
+	})
+	for _, id := range strays {
+		m.deleteLog(id)
+	}
+}
+
+// hosts reports whether the image assigns this incarnation of the partition to this broker.
+func (m *Manager) hosts(id event.Partition, topicID [16]byte) bool {
+	reg := m.image.Partition(id)
+	return reg != nil && reg.TopicID == topicID && reg.HasReplica(m.cfg.NodeID)
+}
+
+func (m *Manager) applyPartition(reg *metadata.Partition) {
+	id := reg.Key()
+	p := m.byID[id]
+	if p != nil && p.topicID != reg.TopicID {
+		m.drop(p) // deleted and created again under the same name: not one record is shared
+		p = nil
+	}
+	if !reg.HasReplica(m.cfg.NodeID) {
+		if p != nil {
+			m.drop(p)
+		}
+		return
+	}
+	if p == nil {
+		p = m.host(id, reg.TopicID)
+	}
+	p.apply(reg)
+}
+
+func (m *Manager) host(id event.Partition, topicID [16]byte) *Partition {
+	p := newPartition(m, id, topicID)
+	m.byID[id] = p
+	at, _ := slices.BinarySearchFunc(m.partitions, id, comparePartition)
+	m.partitions = slices.Insert(m.partitions, at, p)
+	m.openLog(p)
+	return p
+}
+
+func comparePartition(p *Partition, id event.Partition) int { return p.id.Compare(id) }
+
+// drop stops hosting p and deletes its log.
+func (m *Manager) drop(p *Partition) {
+	delete(m.byID, p.id)
+	if at, found := slices.BinarySearchFunc(m.partitions, p.id, comparePartition); found {
+		m.partitions = slices.Delete(m.partitions, at, at+1)
+	}
+	p.remove()
+	m.env.Event.Emit(event.Event{Kind: event.ReplicaRemoved, Partition: p.id, Peer: -1, Epoch: p.leaderEpoch, Offset: -1})
+	m.deleteLog(p.id)
+}
+
+func (m *Manager) applyBrokers() {
+	m.brokers = m.brokers[:0]
+	m.image.Brokers(func(b *metadata.Broker) bool {
+		m.brokers = append(m.brokers, brokerInfo{
+			id: b.ID, epoch: b.Epoch, eligible: b.Active(), addr: m.endpoint(b),
+		})
+		return true
+	})
+	for _, f := range m.fetchers {
+		f.updateAddr()
+	}
+	for _, p := range m.partitions {
+		if p.lead != nil {
+			p.onBrokersChanged()
+		}
+	}
+}
+
+func (m *Manager) broker(id int32) *brokerInfo {
+	at, found := slices.BinarySearchFunc(m.brokers, id, func(b brokerInfo, id int32) int { return int(b.id) - int(id) })
+	if !found {
+		return nil
+	}
+	return &m.brokers[at]
+}
+
+// isEligible reports whether a broker that fetched with this epoch may join an ISR (KIP-841, KIP-903).
+// Counter-example to leaving the epoch out: B, in the ISR, loses its disk and restarts; the fetch it sent before still
+// says that it has everything.
+func (m *Manager) isEligible(id int32, fetchedWith int64) bool {
+	b := m.broker(id)
+	return b != nil && b.eligible && (fetchedWith == -1 || fetchedWith == b.epoch)
+}
+
+// endpoint is where to fetch from a broker.
+func (m *Manager) endpoint(b *metadata.Broker) network.Addr {
+	e, found := b.Endpoint(m.cfg.InterBrokerListener)
+	if !found && len(b.Endpoints) > 0 {
+		e, found = b.Endpoints[0], true
+	}
+	if !found {
+		return ""
+	}
+	host := e.Host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]" // IPv6
+	}
+	return network.Addr(host + ":" + strconv.Itoa(int(e.Port)))
+}
