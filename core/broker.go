@@ -41,7 +41,7 @@ type Broker struct {
 	ready        bool
 	stopping     bool
 	failure      error // why the node cannot go on
-	snapshotting bool // one at a time
+	snapshotting bool  // one at a time
 }
 
 // New makes a node that does nothing until Start.
@@ -109,7 +109,7 @@ func (b *Broker) openQuorum(done func(error)) {
 		if b.cfg.Controller {
 			b.controller = controller.New(&b.env, b.controllerConfig(), n)
 		}
-		done(nil)
+		done(n.Failure())
 	})
 }
 
@@ -186,7 +186,7 @@ func (b *Broker) fail(err error) {
 	b.failure = err
 	b.halt()
 	if b.lifecycle != nil {
-		b.lifecycle.stop()
+		b.lifecycle.abort()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/lockstep/lockstep/core/event"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // Errors of a configuration change.
@@ -12,7 +13,11 @@ var errBrokerConfig = errors.New("a broker's configuration comes from its file; 
 
 func unknownTopicConfig(key string) error { return fmt.Errorf("unknown topic config %q", key) }
 
-// rejected reports that the controller did not take what this broker sent.
+// rejected reports that the controller did not take what this broker sent. That there is no controller yet is
+// not worth a word.
 func (b *Broker) rejected(what string, err error) {
+	if errors.Is(err, kerr.NotController) {
+		return
+	}
 	b.env.Event.Emit(event.Event{Kind: event.ConnectionLost, Peer: -1, Epoch: -1, Offset: -1, Note: what + ": " + err.Error()})
 }

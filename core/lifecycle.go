@@ -27,6 +27,7 @@ type lifecycle struct {
 	released    func() // not nil: a controlled shutdown is under way
 	timer       scheduler.Timer
 	asking      bool              // one request to the controller at a time
+	changed     bool              // the controller changed while we asked
 	answered    scheduler.Instant // when the controller last did, or the shutdown began
 	stopped     bool
 	rand        *rand.Rand
@@ -50,9 +51,19 @@ func (l *lifecycle) stop() {
 	l.timer.Stop()
 }
 
+// abort is stop for a node that failed: a shutdown under way waits for nobody any more.
+func (l *lifecycle) abort() {
+	if l.released != nil {
+		l.release()
+		return
+	}
+	l.stop()
+}
+
 // onController is called when the quorum's leader changed: there may be somebody to talk to now.
 func (l *lifecycle) onController() {
 	if !l.unfenced && !l.stopped {
+		l.changed = true
 		l.timer.Reset(0)
 	}
 }
@@ -68,7 +79,7 @@ func (l *lifecycle) tick() {
 }
 
 func (l *lifecycle) ask(req kmsg.Request, done func(kmsg.Response, error)) {
-	l.asking = true
+	l.asking, l.changed = true, false
 	l.broker.server.AskController(req, func(resp kmsg.Response, err error) {
 		l.asking = false
 		if !l.stopped {
@@ -83,14 +94,23 @@ func (l *lifecycle) register() {
 			err = kerr.ErrorForCode(resp.(*kmsg.BrokerRegistrationResponse).ErrorCode)
 		}
 		if err != nil {
-			l.broker.rejected("registration", err)
-			l.again(registerRetry)
+			l.onRegistrationRefused(err)
 			return
 		}
 		l.epoch = resp.(*kmsg.BrokerRegistrationResponse).BrokerEpoch
 		l.broker.replicas.SetBrokerEpoch(l.epoch)
 		l.heartbeat()
 	})
+}
+
+// onRegistrationRefused tries again: at once if the refusal is that of a controller that has changed since.
+func (l *lifecycle) onRegistrationRefused(err error) {
+	l.broker.rejected("registration", err)
+	if l.changed {
+		l.again(0)
+		return
+	}
+	l.again(registerRetry)
 }
 
 func (l *lifecycle) registration() *kmsg.BrokerRegistrationRequest {

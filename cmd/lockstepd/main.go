@@ -10,7 +10,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/spf13/pflag"
@@ -31,16 +33,22 @@ func run(args []string, stderr io.Writer) int {
 		return exitOK
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "lockstepd: %v\n", err)
-		return exitUsage
+		return usageError(stderr, err)
 	}
 	configs, err := o.configs(stderr)
 	if err != nil {
-		fmt.Fprintf(stderr, "lockstepd: %v\n", err)
-		return exitUsage
+		return usageError(stderr, err)
 	}
 	tuneMemory()
 	return serve(configs, newLogger(stderr))
+}
+
+// usageError prints an error, a line for each that it joins.
+func usageError(stderr io.Writer, err error) int {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(stderr, "lockstepd: %s\n", line)
+	}
+	return exitUsage
 }
 
 // serve runs the nodes until a signal or a failure ends one of them.
@@ -54,7 +62,7 @@ func serve(configs []*config.Config, log *logger) int {
 		n, err := newNode(cfg, log, ended)
 		if err != nil {
 			log.printf(cfg.NodeID, "cannot start: %v", err)
-			shutDownAll(nodes, signals)
+			shutDownAll(nodes, log, signals)
 			return exitFailed
 		}
 		nodes = append(nodes, n)
@@ -69,30 +77,40 @@ func serve(configs []*config.Config, log *logger) int {
 				n.logStats()
 			}
 		case <-signals:
-			return shutDownAll(nodes, signals)
+			return shutDownAll(nodes, log, signals)
 		case err := <-ended:
 			log.printf(-1, "stopping: %v", err)
-			shutDownAll(nodes, signals)
+			shutDownAll(nodes, log, signals)
 			return exitFailed
 		}
 	}
 }
 
+// sameSignal is how long after a signal another one counts as the same: timeout(1) and some
+// supervisors signal the process and then its group.
+const sameSignal = time.Second
+
 // shutDownAll shuts all nodes down in a controlled way, all at once; a second signal ends the wait.
-func shutDownAll(nodes []*node, signals <-chan os.Signal) int {
+func shutDownAll(nodes []*node, log *logger, signals <-chan os.Signal) int {
+	began := time.Now()
 	done := make(chan error, len(nodes))
 	for _, n := range nodes {
 		n.shutDown(done)
 	}
 	code := exitOK
-	for range nodes {
+	for left := len(nodes); left > 0; {
 		select {
 		case err := <-done:
+			left--
 			if err != nil {
+				log.printf(-1, "shutting down: %v", err)
 				code = exitFailed
 			}
 		case <-signals:
-			return exitFailed
+			if time.Since(began) > sameSignal {
+				log.printf(-1, "a second signal: not waiting for the controlled shutdown of %d nodes", left)
+				return exitFailed
+			}
 		}
 	}
 	for _, n := range nodes {

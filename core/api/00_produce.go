@@ -1,8 +1,6 @@
 package api
 
 import (
-	"time"
-
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/replica"
@@ -16,143 +14,186 @@ import (
 // connection is closed so that the client notices. From version 10 a wrong leader answers with the right
 // one (KIP-951), from 13 topics are named by id. Not supported: transactional ids.
 func (k *call) produce() {
-	req := k.req.Produce
-	p := &produceCall{call: k, results: make([]replica.ProduceResult, 0, countPartitions(req))}
-	if badAcks := req.Acks < -1 || req.Acks > 1; badAcks || req.TransactionalID != nil {
-		err := error(kerr.InvalidRequiredAcks)
-		if !badAcks {
-			err = kerr.TransactionalIDAuthorizationFailed // no transaction coordinator: nothing may be written in its name
-		}
-		p.failAll(err)
-		return
-	}
-	entries := p.admitted()
-	if len(entries) == 0 {
+	p := k.server.newProduceCall(k)
+	p.admit()
+	if len(p.entries) == 0 {
 		p.answer()
 		return
 	}
-	timeout := time.Duration(max(req.TimeoutMs, 0)) * time.Millisecond
-	k.server.Replicas.Produce(req.Acks, timeout, entries, k.frame, p.complete)
+	req := k.req.Produce
+	k.server.Replicas.Produce(req.Acks, patience(req.TimeoutMs), p.entries, k.frame, p.onDone)
 }
 
-func countPartitions(req *wire.Produce) int {
-	n := 0
-	for i := range req.Topics {
-		n += len(req.Topics[i].Partitions)
-	}
-	return n
-}
-
-// produceCall gathers the results of one Produce, in request order.
+// produceCall gathers the results of one Produce, in request order. It is used again for another.
 type produceCall struct {
 	*call
 	results []replica.ProduceResult
-	slots   []int // which result an entry handed to the replica manager fills
+	entries []replica.ProduceEntry // what is to be appended
+	slots   []int                  // which result each entry fills
+	topics  []kmsg.ProduceResponseTopic
+	parts   []kmsg.ProduceResponseTopicPartition
+	onDone  func([]replica.ProduceResult) // complete, bound once
 }
 
-func (p *produceCall) failAll(err error) {
-	for range countPartitions(p.req.Produce) {
-		p.results = append(p.results, failedProduce(err))
+func (s *Server) newProduceCall(k *call) *produceCall {
+	n := len(s.produces) - 1
+	if n < 0 {
+		p := &produceCall{call: k}
+		p.onDone = p.complete
+		return p
 	}
-	p.answer()
+	p := s.produces[n]
+	s.produces = s.produces[:n]
+	p.call = k
+	return p
 }
 
-func failedProduce(err error) replica.ProduceResult {
-	return replica.ProduceResult{Err: err, BaseOffset: -1, LogStartOffset: -1, CurrentLeader: wire.Leader{ID: -1, Epoch: -1}}
+// free makes p available for another request. It holds on to nothing of this one.
+func (p *produceCall) free() {
+	s := p.server
+	clear(p.results)
+	clear(p.entries)
+	p.call, p.results, p.entries, p.slots = nil, p.results[:0], p.entries[:0], p.slots[:0]
+	s.produces = append(s.produces, p)
 }
 
-// admitted fills in the results of what cannot be appended and returns the rest.
-func (p *produceCall) admitted() []replica.ProduceEntry {
-	image := p.server.Image()
-	entries := make([]replica.ProduceEntry, 0, cap(p.results))
+// refusal is why the request is refused as a whole, or nil.
+func (p *produceCall) refusal() error {
+	switch req := p.req.Produce; {
+	case req.Acks < -1 || req.Acks > 1:
+		return kerr.InvalidRequiredAcks
+	case req.TransactionalID != nil:
+		return kerr.TransactionalIDAuthorizationFailed // no transaction coordinator: nothing may be written in its name
+	}
+	return nil
+}
+
+// admit makes entries of what can be appended and fills in the results of the rest.
+func (p *produceCall) admit() {
+	refused, image := p.refusal(), p.server.Image()
 	for i := range p.req.Produce.Topics {
 		topic := &p.req.Produce.Topics[i]
-		name, id, err := p.resolve(image, topic)
-		maxBytes := p.server.maxMessageBytes(name)
+		t, err := p.resolve(image, topic)
+		if refused != nil {
+			err = refused
+		}
+		maxBytes := 0
+		if err == nil {
+			maxBytes = p.server.maxMessageBytes(t.Name)
+		}
 		for j := range topic.Partitions {
-			part := &topic.Partitions[j]
-			switch {
-			case err != nil:
-				p.results = append(p.results, failedProduce(err))
-			case part.Err != nil:
-				p.results = append(p.results, failedProduce(part.Err))
-			case part.Batch.Size() > maxBytes:
-				p.results = append(p.results, failedProduce(kerr.MessageTooLarge))
-			default:
-				p.slots = append(p.slots, len(p.results))
-				p.results = append(p.results, replica.ProduceResult{})
-				entries = append(entries, replica.ProduceEntry{Partition: event.Partition{Topic: name, Index: part.Index}, TopicID: id, Batch: part.Batch})
-			}
+			p.admitPartition(t, &topic.Partitions[j], maxBytes, err)
 		}
 	}
-	return entries
+}
+
+func (p *produceCall) admitPartition(t *metadata.Topic, part *wire.ProducePartition, maxBytes int, err error) {
+	switch {
+	case err != nil:
+	case part.Err != nil:
+		err = part.Err
+	case part.Batch.Size() > maxBytes:
+		err = kerr.MessageTooLarge
+	default:
+		p.slots = append(p.slots, len(p.results))
+		p.entries = append(p.entries, replica.ProduceEntry{Partition: event.Partition{Topic: t.Name, Index: part.Index}, TopicID: t.ID, Batch: part.Batch})
+	}
+	p.results = append(p.results, replica.ProduceResult{Err: err, BaseOffset: -1, LogStartOffset: -1, CurrentLeader: wire.Leader{ID: -1, Epoch: -1}})
 }
 
 // resolve finds a topic by the name or, from version 13, the id of the request.
-func (p *produceCall) resolve(image *metadata.Image, topic *wire.ProduceTopic) (string, [16]byte, error) {
+func (p *produceCall) resolve(image *metadata.Image, topic *wire.ProduceTopic) (*metadata.Topic, error) {
 	if p.req.Version >= 13 {
-		t := image.TopicByID(topic.TopicID)
-		if t == nil {
-			return "", topic.TopicID, kerr.UnknownTopicID
+		if t := image.TopicByID(topic.TopicID); t != nil {
+			return t, nil
 		}
-		return t.Name, t.ID, nil
+		return nil, kerr.UnknownTopicID
 	}
-	t := image.Topic(topic.Topic)
-	if t == nil {
-		return "", [16]byte{}, kerr.UnknownTopicOrPartition
+	if t := image.Topic(topic.Topic); t != nil {
+		return t, nil
 	}
-	return t.Name, t.ID, nil
+	return nil, kerr.UnknownTopicOrPartition
 }
 
 func (p *produceCall) complete(results []replica.ProduceResult) {
 	for i, slot := range p.slots {
-		p.results[slot] = results[i]
+		r := results[i]
+		if r.Err == kerr.NotLeaderForPartition && r.CurrentLeader.ID < 0 {
+			r.CurrentLeader = p.server.leaderOf(p.entries[i].Partition)
+		}
+		p.results[slot] = r
 	}
 	p.answer()
 }
 
+// leaderOf is a partition's leader as far as the metadata says, for who came to the wrong broker.
+func (s *Server) leaderOf(id event.Partition) wire.Leader {
+	if p := s.Image().Partition(id); p != nil {
+		return wire.Leader{ID: p.Leader, Epoch: p.LeaderEpoch}
+	}
+	return wire.Leader{ID: -1, Epoch: -1}
+}
+
 func (p *produceCall) answer() {
-	if p.req.Produce.Acks == 0 {
-		p.answerUnacknowledged()
+	k := p.call
+	if k.req.Produce.Acks == 0 {
+		failed := p.hasFailed()
+		p.free()
+		if failed {
+			k.disconnect()
+		} else {
+			k.replyNothing()
+		}
 		return
 	}
-	resp := kmsg.NewPtrProduceResponse()
-	resp.Version = p.req.Version
-	resp.Topics = make([]kmsg.ProduceResponseTopic, len(p.req.Produce.Topics))
-	hints := endpoints{server: p.server, listener: p.listener}
-	next := 0
-	for i := range p.req.Produce.Topics {
-		asked, told := &p.req.Produce.Topics[i], &resp.Topics[i]
-		told.Topic, told.TopicID = asked.Topic, asked.TopicID
-		told.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(asked.Partitions))
-		for j := range asked.Partitions {
-			fillProduced(&told.Partitions[j], asked.Partitions[j].Index, &p.results[next], &hints)
-			next++
+	resp := kmsg.ProduceResponse{Version: k.req.Version}
+	p.fill(&resp)
+	k.reply(&resp)
+	p.free()
+}
+
+func (p *produceCall) hasFailed() bool {
+	for i := range p.results {
+		if p.results[i].Err != nil {
+			return true
 		}
 	}
+	return false
+}
+
+// fill makes the answer in p's memory: it is encoded at once.
+func (p *produceCall) fill(resp *kmsg.ProduceResponse) {
+	p.topics, p.parts = p.topics[:0], grown(p.parts, len(p.results))
+	hints := endpoints{server: p.server, listener: p.listener}
+	parts, results := p.parts, p.results
+	for i := range p.req.Produce.Topics {
+		asked := &p.req.Produce.Topics[i]
+		n := len(asked.Partitions)
+		for j := range asked.Partitions {
+			fillProduced(&parts[j], asked.Partitions[j].Index, &results[j], &hints)
+		}
+		p.topics = append(p.topics, kmsg.ProduceResponseTopic{Topic: asked.Topic, TopicID: asked.TopicID, Partitions: parts[:n]})
+		parts, results = parts[n:], results[n:]
+	}
+	resp.Topics = p.topics
 	resp.Brokers = hints.forProduce()
-	p.reply(resp)
 }
 
 func fillProduced(to *kmsg.ProduceResponseTopicPartition, index int32, r *replica.ProduceResult, hints *endpoints) {
-	to.Default()
-	to.Partition = index
-	to.ErrorCode = wire.Code(r.Err)
-	to.BaseOffset, to.LogStartOffset = r.BaseOffset, r.LogStartOffset
-	if r.Err == nil {
-		return
-	}
-	to.BaseOffset = -1
+	*to = kmsg.ProduceResponseTopicPartition{Partition: index, LogAppendTime: -1}
 	to.CurrentLeader.LeaderID, to.CurrentLeader.LeaderEpoch = r.CurrentLeader.ID, r.CurrentLeader.Epoch
-	hints.add(r.CurrentLeader.ID)
+	to.BaseOffset, to.LogStartOffset = r.BaseOffset, r.LogStartOffset
+	if r.Err != nil {
+		to.ErrorCode, to.BaseOffset = wire.Code(r.Err), -1
+		to.ErrorMessage = messageOf(r.Err)
+		hints.add(r.CurrentLeader.ID)
+	}
 }
 
-func (p *produceCall) answerUnacknowledged() {
-	for i := range p.results {
-		if p.results[i].Err != nil {
-			p.disconnect()
-			return
-		}
+// grown is s with n elements, of whatever value.
+func grown[T any](s []T, n int) []T {
+	if n > cap(s) {
+		return make([]T, n)
 	}
-	p.replyNothing()
+	return s[:n]
 }

@@ -6,7 +6,6 @@ import (
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/lockstep/lockstep/network"
 	"github.com/lockstep/lockstep/scheduler"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // conn is a client's connection. Requests are taken up as they arrive and answered in their order,
@@ -26,18 +25,22 @@ type conn struct {
 
 // Receive implements network.Handler.
 func (c *conn) Receive(_ network.Conn, msg any, f *network.Frame) {
+	if c.closed { // by us: what was under way is not worked on
+		f.Release()
+		return
+	}
 	req := msg.(*wire.Request)
 	c.lastUsed = c.server.Env.Loop.Now()
 	k := &call{server: c.server, conn: c, req: req, frame: f, bytes: len(f.Bytes), listener: c.listener, controllerSide: c.controllerSide}
 	c.waiting = append(c.waiting, k)
-	c.server.admit(c, k.bytes)
+	c.server.admit(k)
 	if len(c.waiting) >= maxCallsPerConn {
 		c.updateReading()
 	}
 	k.dispatch()
 }
 
-// Closed implements network.Handler.
+// Closed implements network.Handler. What is still being worked on ends in call.answer.
 func (c *conn) Closed(_ network.Conn, err error) {
 	c.closed = true
 	c.server.remove(c)
@@ -89,14 +92,6 @@ func (c *conn) flush() {
 	c.updateReading()
 }
 
-// close ends the connection from this side; nothing is sent on it any more.
-func (c *conn) close() {
-	if !c.closed {
-		c.closed = true
-		c.net.Close()
-	}
-}
-
 func (c *conn) send(k *call) {
 	switch {
 	case c.closed:
@@ -114,84 +109,10 @@ func (c *conn) send(k *call) {
 	}
 }
 
-type callState uint8
-
-const (
-	open     callState = iota // being worked on
-	answered                  // chunks are ready, earlier answers may not be
-	done
-)
-
-// call is one request on its way to its answer.
-type call struct {
-	server         *Server
-	conn           *conn // nil for a request that came in an Envelope
-	req            *wire.Request
-	frame          *network.Frame
-	bytes          int
-	listener       string
-	controllerSide bool
-	state          callState
-	chunks         []network.Chunk
-	release        func()                // to be called when the chunks were sent
-	hangUp         bool                  // close the connection instead of answering
-	deliver        func([]network.Chunk) // of an enveloped request, instead of conn
-	own            func(kmsg.Response)   // of this broker's own request, instead of conn
-}
-
-// reply answers with a response, once.
-func (k *call) reply(resp kmsg.Response) {
-	if k.own != nil {
-		k.state = done
-		k.own(resp)
-		return
-	}
-	k.replyBytes(wire.AppendResponse(nil, k.req, resp))
-}
-
-func (k *call) replyBytes(b []byte) {
-	k.replyChunks([]network.Chunk{{Bytes: b}}, nil)
-}
-
-// replyChunks answers with an encoded response; release is called when it was sent.
-func (k *call) replyChunks(chunks []network.Chunk, release func()) {
-	k.chunks, k.release = chunks, release
-	k.answer()
-}
-
-// replyNothing ends a request that gets no answer (acks=0).
-func (k *call) replyNothing() { k.answer() }
-
-// disconnect ends a request by closing its connection, after the answers before it.
-func (k *call) disconnect() {
-	k.hangUp = true
-	k.answer()
-}
-
-func (k *call) answer() {
-	if k.state != open {
-		panic("api: a request was answered twice")
-	}
-	k.state = answered
-	if k.frame != nil {
-		k.frame.Release()
-		k.frame = nil
-		k.server.discharge(k.bytes)
-	}
-	switch {
-	case k.deliver != nil:
-		k.state = done
-		k.deliver(k.chunks)
-	case k.conn.closed:
-		k.finish()
-	default:
-		k.conn.flush()
-	}
-}
-
-func (k *call) finish() {
-	k.state = done
-	if k.release != nil {
-		k.release()
+// close ends the connection from this side; nothing is sent on it any more.
+func (c *conn) close() {
+	if !c.closed {
+		c.closed = true
+		c.net.Close()
 	}
 }

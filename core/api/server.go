@@ -4,8 +4,8 @@
 package api
 
 import (
-	"math/rand/v2"
 	"strconv"
+	"time"
 
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/controller"
@@ -24,7 +24,13 @@ const (
 	maxCallsPerConn  = 64       // requests of one connection that wait for their answer
 	maxBytesInFlight = 64 << 20 // request bytes of all connections that wait for their answer
 	resumeBytesBelow = maxBytesInFlight / 2
+	maxPatience      = 5 * time.Minute // longest time that a client can make its request wait here
 )
+
+// patience is how long a client wants its request to wait.
+func patience(ms int32) time.Duration {
+	return min(time.Duration(max(ms, 0))*time.Millisecond, maxPatience)
+}
 
 // Node is the parts of a broker that requests reach. Replicas is nil without the broker role,
 // Controller without the controller's.
@@ -45,22 +51,24 @@ type Node struct {
 type Server struct {
 	Node
 	handlers      []func(*call) // by API key
-	rand          *rand.Rand
 	conns         []*conn // in no order but a repeatable one
 	stalled       []*conn // not read until bytes in flight fall; in order of stalling
 	bytesInFlight int
 	sessions      sessions
 	producerIDs   producerIDs
+	creating      map[string]bool // topics that a Metadata request made us ask the controller for
 	closing       bool
+	produces      []*produceCall // free
+	fetches       []*fetchCall   // free
 	// maxMessageDefault is max.message.bytes of a topic that does not say.
 	maxMessageDefault int
 }
 
 // NewServer makes the server of a node. It accepts nothing until Listen.
 func NewServer(n Node) *Server {
-	s := &Server{Node: n, handlers: handlerTable(), rand: n.Env.Rand("api")}
+	s := &Server{Node: n, handlers: handlerTable(), creating: map[string]bool{}}
 	s.maxMessageDefault = int(n.Config.TopicConfig(nil).Long("max.message.bytes"))
-	s.sessions.init(n.Config.FetchSessionSlots, s.rand)
+	s.sessions.init(n.Config.FetchSessionSlots, n.Env.Loop, n.Env.Rand("api"))
 	s.sweepIdle()
 	return s
 }
@@ -112,10 +120,11 @@ func (s *Server) remove(c *conn) {
 	s.conns = s.conns[:last]
 }
 
-// admit counts a request's bytes and stalls its connection when there are too many.
-func (s *Server) admit(c *conn, bytes int) {
-	s.bytesInFlight += bytes
-	if s.bytesInFlight > maxBytesInFlight && !c.stalled {
+// admit counts a request's bytes and stalls its connection when there are too many. One that fetches is not stalled: what
+// is in flight may be waiting for its followers to fetch.
+func (s *Server) admit(k *call) {
+	s.bytesInFlight += k.bytes
+	if c := k.conn; s.bytesInFlight > maxBytesInFlight && !c.stalled && k.req.Key != int16(kmsg.Fetch) {
 		c.stalled = true
 		s.stalled = append(s.stalled, c)
 		c.updateReading()

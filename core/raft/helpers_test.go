@@ -289,3 +289,35 @@ func FuzzParseSnapshotName(f *testing.F) {
 		}
 	})
 }
+
+func TestWhoMayVoteInWhichState(t *testing.T) {
+	free := &Node{cfg: Config{NodeID: 0}, election: electionState{epoch: 3, leader: none, voted: none}}
+	voted := &Node{election: electionState{epoch: 3, leader: none, voted: 1}}
+	led := &Node{election: electionState{epoch: 3, leader: 2, voted: none}}
+	for _, c := range []struct {
+		name                        string
+		s                           state
+		from                        int32
+		upToDate, preVote, expected bool
+	}{
+		{"unattached", &unattached{free}, 1, true, false, true},
+		{"unattached, old log", &unattached{free}, 1, false, false, false},
+		{"unattached, pre-vote of an old log", &unattached{free}, 1, false, true, false},
+		{"unattached, asked again by its choice", &unattached{voted}, 1, true, false, true},
+		{"unattached, asked by another", &unattached{voted}, 2, true, false, false},
+		{"prospective that knows a leader", &prospective{n: led}, 1, true, false, false},
+		{"prospective that knows a leader, pre-vote", &prospective{n: led}, 1, true, true, true},
+		{"candidate", &candidate{n: free}, 1, true, false, false},
+		{"candidate, pre-vote", &candidate{n: free}, 1, true, true, true},
+		{"follower before its first fetch, pre-vote", &follower{n: led}, 1, true, true, true},
+		{"follower that hears its leader, pre-vote", &follower{n: led, fetched: true}, 1, true, true, false},
+		{"follower", &follower{n: led}, 1, true, false, false},
+		{"leader, pre-vote", &leader{n: led}, 1, true, true, false},
+		{"resigned", &resigned{n: led}, 1, true, false, false},
+		{"resigned, pre-vote", &resigned{n: led}, 1, true, true, true},
+	} {
+		if got := c.s.canGrantVote(voterKey{id: c.from}, c.upToDate, c.preVote); got != c.expected {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}

@@ -68,6 +68,7 @@ type Node struct {
 	gone      bool      // no step runs any more
 	started   bool
 	failure   error
+	onFailure func(error)
 	onGone    func() // Shutdown's done, while it waits for a successor
 }
 

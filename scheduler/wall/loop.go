@@ -1,4 +1,8 @@
-// Package wall is the daemon's loop: one goroutine that runs a broker's turns by a real clock.
+// Package wall is the daemon's loop: it runs a broker's turns, one at a time, by a real clock.
+//
+// Turns run on Run's goroutine or, while that sleeps, on one that brings a single piece of work by
+// PostAndRun: a request on an otherwise idle broker is then answered without a switch of goroutines,
+// which is most of what it would cost. Who runs turns has taken the loop; nobody else touches it meanwhile.
 //
 // The clock is benbjohnson's, so that the loop's own tests can hold it still; they move it and then
 // call Do.
@@ -22,14 +26,14 @@ type Options struct {
 	Workers int
 }
 
-// Loop implements scheduler.Loop and scheduler.Poster. Post, Do, Stop and Busy may be called from
-// anywhere; all else on the loop, or before Run.
+// Loop implements scheduler.Loop and scheduler.Poster. Post, PostAndRun, Do, Stop and Busy may be called
+// from anywhere; all else on the loop, or before Run.
 type Loop struct {
 	clk   clock.Clock
 	start time.Time
 	busy  atomic.Int64 // nanoseconds
 
-	// Owned by the loop.
+	// Owned by who has taken the loop.
 	turnTime time.Time
 	now      scheduler.Instant // of turnTime
 	timers   timerHeap
@@ -47,9 +51,23 @@ type Loop struct {
 	mu       sync.Mutex
 	posted   []func()
 	spare    []func()        // memory of the batch before
-	asleep   bool            // or about to be: who posts must wake the loop
+	held     holder
+	again    bool            // the alarm rang while another goroutine ran turns: it must look once more
 	barriers []chan struct{} // closed when the loop has nothing left to do
 }
+
+// holder says who runs turns.
+type holder uint8
+
+const (
+	forRun holder = iota // nobody yet: Run's goroutine is about to, or woken for it
+	taken                // a goroutine
+	nobody               // there is nothing to do: who posts must see to it that somebody does
+)
+
+// A goroutine that lends itself runs at most so many batches of turns: it has work of its own. A produce takes
+// three, for the append, its completion and the answer.
+const lentBatches = 8
 
 var (
 	_ scheduler.Loop   = (*Loop)(nil)
@@ -72,12 +90,13 @@ func (l *Loop) Run(ctx context.Context) {
 	defer l.workers.stop()
 	defer l.alarm.stop()
 	for !l.stopped.Load() {
-		l.readClock()
-		fired := l.fireDue()
-		l.ran = l.runPosted(fired) || fired
-		if !l.ran {
-			l.sleep()
+		if l.take() {
+			l.runTurns(false)
 		}
+		<-l.wake
+	}
+	for !l.take() { // who has it stops after the running turn
+		<-l.wake
 	}
 	l.releaseBarriers()
 }
@@ -126,6 +145,24 @@ func (l *Loop) Post(f func()) {
 	l.unlockAndWake()
 }
 
+// PostAndRun is Post by a goroutine that lends itself to the loop: if the loop sleeps, f and what follows
+// from it run within this call. The caller holds no lock that a turn may want.
+func (l *Loop) PostAndRun(f func()) {
+	if l.stopped.Load() {
+		return
+	}
+	l.mu.Lock()
+	l.posted = append(l.posted, f)
+	idle := l.held == nobody
+	if idle {
+		l.held = taken
+	}
+	l.mu.Unlock()
+	if idle {
+		l.runTurns(true)
+	}
+}
+
 // Do is the barrier of tests: it runs f on the loop, after all that is due, and returns when the
 // loop has nothing more to do at the clock's present time and no work is offloaded. It returns
 // without f having run if the loop stops.
@@ -145,10 +182,12 @@ func (l *Loop) Do(f func()) {
 
 // unlockAndWake ends a change of what mu guards.
 func (l *Loop) unlockAndWake() {
-	asleep := l.asleep
-	l.asleep = false
+	idle := l.held == nobody
+	if idle {
+		l.held = forRun
+	}
 	l.mu.Unlock()
-	if asleep {
+	if idle {
 		l.signal()
 	}
 }
@@ -161,6 +200,66 @@ func (l *Loop) signal() {
 	}
 }
 
+// take is how Run's goroutine comes to run turns; false while another one does.
+func (l *Loop) take() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.again = l.held == taken
+	if l.again {
+		return false
+	}
+	l.held = taken
+	return true
+}
+
+// runTurns runs turns until there is nothing to do; on a goroutine that was lent, for a while. The caller has taken
+// the loop and has it no more when this returns.
+func (l *Loop) runTurns(lent bool) {
+	for n := 0; !l.stopped.Load(); n++ {
+		if lent && n == lentBatches {
+			break
+		}
+		if l.runBatch() {
+			continue
+		}
+		l.beforeSleep(lent)
+		if l.leave() {
+			return
+		}
+	}
+	l.handOver()
+}
+
+// runBatch runs what is due and what was posted and reports whether there was anything.
+func (l *Loop) runBatch() bool {
+	l.readClock()
+	fired := l.fireDue()
+	l.ran = l.runPosted() || fired
+	return l.ran
+}
+
+// leave ends the taking of the loop, unless there is work again.
+func (l *Loop) leave() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.posted) > 0 || l.again {
+		l.again = false
+		return false
+	}
+	l.held = nobody
+	return true
+}
+
+// handOver leaves the loop to Run's goroutine with whatever there is to do.
+func (l *Loop) handOver() {
+	l.readClock()
+	l.ran = false // what passes until the other goroutine runs is not busy time
+	l.mu.Lock()
+	l.held = forRun
+	l.mu.Unlock()
+	l.signal()
+}
+
 // readClock ends a batch of turns and begins the next.
 func (l *Loop) readClock() {
 	t := l.clk.Now()
@@ -170,13 +269,11 @@ func (l *Loop) readClock() {
 	l.turnTime, l.now = t, max(l.now, scheduler.Instant(t.Sub(l.start)))
 }
 
-// runPosted runs the functions posted so far and reports whether there were any. If there were
-// none and no timer fired either, the next Post will wake the loop.
-func (l *Loop) runPosted(fired bool) bool {
+// runPosted runs the functions posted so far and reports whether there were any.
+func (l *Loop) runPosted() bool {
 	l.mu.Lock()
 	batch := l.posted
 	l.posted, l.spare = l.spare[:0], nil
-	l.asleep = len(batch) == 0 && !fired
 	l.mu.Unlock()
 	for _, f := range batch {
 		l.turn(f)
@@ -201,16 +298,20 @@ func (l *Loop) turn(f func()) {
 	l.inTurn = false
 }
 
-// sleep waits until something may be due.
-func (l *Loop) sleep() {
+// beforeSleep sets the alarm for the next timer and lets those go on who waited for the loop to be idle.
+//
+// While work is offloaded Run's goroutine first yields once: a completion is likely to come within
+// microseconds, which made bursts of short offloads 40 % cheaper.
+func (l *Loop) beforeSleep(lent bool) {
 	if len(l.timers) > 0 {
 		at := l.timers[0].at
 		l.alarm.set(l.clk, at, at.Sub(l.now))
 	}
 	if l.offloads == 0 {
 		l.releaseBarriers()
+	} else if !lent {
+		runtime.Gosched()
 	}
-	l.wait()
 }
 
 // releaseBarriers lets the callers of Do return, unless one has just come with work.
@@ -224,13 +325,4 @@ func (l *Loop) releaseBarriers() {
 		close(idle)
 	}
 	l.barriers = nil
-}
-
-// wait sleeps until the wake token. While work is offloaded it first yields once: a completion is
-// likely to come within microseconds, which made bursts of short offloads 40 % cheaper.
-func (l *Loop) wait() {
-	if l.offloads > 0 {
-		runtime.Gosched()
-	}
-	<-l.wake
 }

@@ -1,0 +1,92 @@
+package api
+
+import (
+	"github.com/lockstep/lockstep/core/invariant"
+	"github.com/lockstep/lockstep/core/wire"
+	"github.com/lockstep/lockstep/network"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+type callState uint8
+
+const (
+	open     callState = iota // being worked on
+	answered                  // chunks are ready, earlier answers may not be
+	done
+)
+
+// call is one request on its way to its answer.
+type call struct {
+	server         *Server
+	conn           *conn // nil for a request that came in an Envelope, or of this broker's own
+	req            *wire.Request
+	frame          *network.Frame
+	bytes          int
+	listener       string
+	controllerSide bool
+	state          callState
+	hangUp         bool // close the connection instead of answering
+	chunks         []network.Chunk
+	one            [1]network.Chunk      // chunks, if there is one
+	release        func()                // to be called when the chunks were sent
+	deliver        func([]network.Chunk) // of an enveloped request, instead of conn
+	own            func(kmsg.Response)   // of this broker's own request, instead of conn
+}
+
+// isAbandoned reports that nobody is there to be answered.
+func (k *call) isAbandoned() bool { return k.conn != nil && k.conn.closed }
+
+// usualAnswer is room for most answers without records, so that encoding one allocates once.
+const usualAnswer = 128
+
+// reply answers with a response, once.
+func (k *call) reply(resp kmsg.Response) {
+	if k.own != nil {
+		k.state = done
+		k.own(resp)
+		return
+	}
+	k.one[0].Bytes = wire.AppendResponse(make([]byte, 0, usualAnswer), k.req, resp)
+	k.replyChunks(k.one[:], nil)
+}
+
+// replyChunks answers with an encoded response; release is called when it was sent.
+func (k *call) replyChunks(chunks []network.Chunk, release func()) {
+	k.chunks, k.release = chunks, release
+	k.answer()
+}
+
+// replyNothing ends a request that gets no answer (acks=0).
+func (k *call) replyNothing() { k.answer() }
+
+// disconnect ends a request by closing its connection, after the answers before it.
+func (k *call) disconnect() {
+	k.hangUp = true
+	k.answer()
+}
+
+func (k *call) answer() {
+	invariant.Check(k.state == open, "a request was answered twice")
+	k.state = answered
+	if k.frame != nil {
+		k.frame.Release()
+		k.frame = nil
+		k.server.discharge(k.bytes)
+	}
+	switch {
+	case k.deliver != nil:
+		k.state = done
+		k.deliver(k.chunks)
+	case k.conn.closed:
+		k.finish()
+	default:
+		k.conn.flush()
+	}
+}
+
+func (k *call) finish() {
+	k.state = done
+	if k.release != nil {
+		k.release()
+	}
+}
