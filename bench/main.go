@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -32,14 +33,15 @@ func main() {
 	only := pflag.String("rows", "", "only rows whose name contains this")
 	out := pflag.String("json", "", "also write the results to this file")
 	scale := pflag.Float64("scale", 1, "how much of the usual volume to send")
+	before := pflag.String("before", "", "another lockstepd to measure beside the one that is built")
 	pflag.Parse()
-	if err := run(*repeat, *only, *out, *scale); err != nil {
+	if err := run(*repeat, *only, *out, *scale, *before); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(repeat int, only, out string, scale float64) error {
+func run(repeat int, only, out string, scale float64, before string) error {
 	dir, err := os.MkdirTemp("", "lockstep-bench-")
 	if err != nil {
 		return err
@@ -50,6 +52,9 @@ func run(repeat int, only, out string, scale float64) error {
 		return err
 	}
 	servers := []server{{name: "lockstepd", binary: binary}, {name: "kfake"}, {name: "ceiling"}}
+	if before != "" {
+		servers = slices.Insert(servers, 1, server{name: "before", binary: before})
+	}
 	var results []result
 	for _, row := range rows {
 		if !strings.Contains(row.Name, only) {

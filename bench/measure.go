@@ -112,7 +112,7 @@ func print(w io.Writer, results []result) {
 	table := tablewriter.NewWriter(w)
 	table.Header("row", "server", "MB/s", "requests/s", "CPU s/GB", "loop busy", "MB/s beside kfake", "beside ceiling")
 	for _, row := range rows {
-		for _, s := range []string{"lockstepd", "kfake", "ceiling"} {
+		for _, s := range []string{"lockstepd", "before", "kfake", "ceiling"} {
 			if m, ok := medianOf(results, row.Name, s); ok {
 				table.Append(m.cells(results)...)
 			}
@@ -123,7 +123,7 @@ func print(w io.Writer, results []result) {
 
 func (m result) cells(results []result) []any {
 	busy, kfake, ceiling := "", "", ""
-	if m.Server == "lockstepd" {
+	if m.Server == "lockstepd" || m.Server == "before" {
 		busy = fmt.Sprintf("%.1f %%", 100*m.LoopBusyShare)
 		kfake, ceiling = ratio(m, results, "kfake"), ratio(m, results, "ceiling")
 	}

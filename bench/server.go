@@ -58,7 +58,7 @@ func (s server) start(dir string, nodes int) (*process, error) {
 	}
 	p := &process{dir: data}
 	switch s.name {
-	case "lockstepd":
+	case "lockstepd", "before":
 		return p, p.startLockstepd(s.binary, max(nodes, 1))
 	case "kfake":
 		return p, p.startAndReadAddr(exec.Command(os.Args[0], "serve-kfake"))

@@ -106,7 +106,7 @@ var edges = map[string]map[string]string{
 		kafka + "kmsg":  "requests and responses", kafka + "kerr": "error codes",
 	},
 	"core/api": {
-		"core/env": "connections, timers", "core/event": "bad requests",
+		"core/env": "connections, timers", "core/event": "bad requests", "core/invariant": "assertions",
 		"core/config": "what is configured", "core/controller": "requests that write metadata",
 		"core/metadata": "requests that read metadata", "core/raft": "the quorum's requests",
 		"core/replica": "produce and fetch",

@@ -54,7 +54,9 @@ func (p *produceCall) free() {
 	clear(p.results)
 	clear(p.entries)
 	p.call, p.results, p.entries, p.slots = nil, p.results[:0], p.entries[:0], p.slots[:0]
-	s.produces = append(s.produces, p)
+	if cap(p.results) <= maxKept {
+		s.produces = append(s.produces, p)
+	}
 }
 
 // refusal is why the request is refused as a whole, or nil.
@@ -63,7 +65,7 @@ func (p *produceCall) refusal() error {
 	case req.Acks < -1 || req.Acks > 1:
 		return kerr.InvalidRequiredAcks
 	case req.TransactionalID != nil:
-		return kerr.TransactionalIDAuthorizationFailed // no transaction coordinator: nothing may be written in its name
+		return errNoTransactions
 	}
 	return nil
 }

@@ -1,14 +1,14 @@
 package api
 
 import (
-	"time"
-
 	"github.com/lockstep/lockstep/core/replica"
 	"github.com/lockstep/lockstep/core/wire"
-	"github.com/lockstep/lockstep/network"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
+
+// maxFetchBytes bounds the records of an answer; the first batch may exceed it (KIP-74). Kafka's default of fetch.max.bytes.
+const maxFetchBytes = 55 << 20
 
 // Fetch (key 1), versions 4 to 18, for consumers, followers and, on the controller's listener, the metadata log's
 // voters and observers. Sessions are KIP-227's; topics are named by id from version 13; a wrong leader
@@ -18,48 +18,89 @@ func (k *call) fetch() {
 	req := k.req.Body.(*kmsg.FetchRequest)
 	if k.controllerSide {
 		k.server.Quorum.HandleFetch(req, func(resp *wire.FetchResponse, release func()) {
-			k.replyChunks(wire.EncodeFetch(resp, k.req.Version, k.req.CorrelationID), release)
+			k.replyFetched(resp, release)
 		})
 		return
 	}
-	f := &fetchCall{call: k, fetch: req}
-	if err := f.openSession(); err != nil {
-		f.fail(err)
+	f := k.server.newFetchCall(k, req)
+	if err := f.open(); err != nil {
+		f.free()
+		k.replyFetched(&wire.FetchResponse{ErrorCode: err.Code}, nil)
 		return
 	}
-	k.server.Replicas.Fetch(f.params(), f.complete)
+	k.server.Replicas.Fetch(f.params(), f.onDone)
 }
 
-// fetchCall is one Fetch on its way: the partitions it covers, in serving order, with the part of
-// the session behind each, if there is a session.
+func (k *call) replyFetched(resp *wire.FetchResponse, release func()) {
+	k.replyChunks(wire.EncodeFetch(resp, k.req.Version, k.req.CorrelationID), release)
+}
+
+// fetchCall is one Fetch on its way: the partitions it covers, in serving order, and the part of
+// the session behind each, if there is a session. It is used again for another.
 type fetchCall struct {
 	*call
 	fetch       *kmsg.FetchRequest
 	session     *session
+	epoch       int32 // of the session's next request
 	incremental bool
-	keys        []sessionKey
-	parts       []*sessionPart
+	parts       []*sessionPart // of the session; as long as entries, or empty
 	entries     []replica.FetchEntry
+	resp        wire.FetchResponse
+	onDone      func([]wire.FetchPartition, func()) // complete, bound once
 }
 
-func (f *fetchCall) openSession() *kerr.Error {
+func (s *Server) newFetchCall(k *call, req *kmsg.FetchRequest) *fetchCall {
+	n := len(s.fetches) - 1
+	if n < 0 {
+		f := &fetchCall{call: k, fetch: req}
+		f.onDone = f.complete
+		return f
+	}
+	f := s.fetches[n]
+	s.fetches = s.fetches[:n]
+	f.call, f.fetch = k, req
+	return f
+}
+
+// free makes f available for another request. It holds on to nothing of this one.
+func (f *fetchCall) free() {
+	s := f.server
+	clear(f.parts)
+	clear(f.entries)
+	f.parts, f.entries = f.parts[:0], f.entries[:0]
+	for i := range f.resp.Topics {
+		clear(f.resp.Topics[i].Partitions) // they hold on to chunks
+	}
+	f.resp.Topics, f.resp.NodeEndpoints = f.resp.Topics[:0], nil
+	f.call, f.fetch, f.session, f.incremental = nil, nil, nil, false
+	if cap(f.entries) <= maxKept {
+		s.fetches = append(s.fetches, f)
+	}
+}
+
+// open finds or makes the session and lists what is to be fetched.
+func (f *fetchCall) open() *kerr.Error {
 	req, s := f.fetch, f.server
 	if req.Version < 7 || req.SessionEpoch == epochSessionless || req.SessionEpoch == epochNewSession {
-		delete(s.sessions.byID, req.SessionID) // a full fetch ends the session it names
+		s.sessions.remove(req.SessionID) // a full fetch ends the session it names
 		f.coverRequest()
 		if req.Version >= 7 && req.SessionEpoch == epochNewSession && len(f.entries) > 0 {
-			f.session = s.sessions.create(f.conn, req.Version >= 13)
+			f.startSession()
 		}
-		f.fillSession()
 		return nil
 	}
 	x, err := s.sessions.find(req)
 	if err != nil {
 		return err
 	}
-	f.session, f.incremental = x, true
-	x.update(req, s.topicNameByID)
-	f.coverSession()
+	x.update(req, s)
+	f.coverSession(x)
+	if len(x.parts) == 0 || s.sessions.isFull() { // nothing is left to remember, or too much
+		s.sessions.remove(x.id)
+		f.parts = f.parts[:0]
+		return nil
+	}
+	f.session, f.epoch, f.incremental = x, x.epoch, true
 	return nil
 }
 
@@ -67,36 +108,44 @@ func (f *fetchCall) openSession() *kerr.Error {
 func (f *fetchCall) coverRequest() {
 	for i := range f.fetch.Topics {
 		t := &f.fetch.Topics[i]
-		name := topicName(f.fetch, t, f.server.topicNameByID)
+		name := f.server.topicName(f.fetch, t)
 		for j := range t.Partitions {
-			p := &t.Partitions[j]
-			f.keys = append(f.keys, sessionKey{t.Topic, t.TopicID, p.Partition})
-			f.entries = append(f.entries, fetchEntry(name, t.TopicID, p))
+			f.entries = append(f.entries, fetchEntry(name, t.TopicID, &t.Partitions[j]))
 		}
 	}
 }
 
-func (f *fetchCall) fillSession() {
-	if f.session == nil {
+// startSession makes a session of what the request names, if there is room for one.
+func (f *fetchCall) startSession() {
+	x := f.server.sessions.create(f.conn, f.fetch)
+	if x == nil {
 		return
 	}
-	for i, key := range f.keys {
-		f.session.put(key, f.entries[i])
+	f.session, f.epoch = x, x.epoch
+	for i := range f.entries {
+		x.put(f.entries[i])
 	}
-	f.parts = append(f.parts, f.session.parts...)
+	f.entries = f.entries[:0] // some may have been named twice
+	f.coverSession(x)
 }
 
 // coverSession takes the partitions from the session. A topic id that was unknown may be known by now.
-func (f *fetchCall) coverSession() {
-	n := len(f.session.parts)
-	f.keys, f.entries = make([]sessionKey, n), make([]replica.FetchEntry, n)
-	f.parts = append(f.parts, f.session.parts...)
-	for i, part := range f.session.parts {
-		if part.entry.Partition.Topic == "" {
-			part.entry.Partition.Topic = f.server.topicNameByID(part.key.id)
+func (f *fetchCall) coverSession(x *session) {
+	for _, part := range x.parts {
+		if x.byID && part.entry.Partition.Topic == "" {
+			part.entry.Partition.Topic = f.server.topicNameByID(part.entry.TopicID)
 		}
-		f.keys[i], f.entries[i] = part.key, part.entry
+		f.parts = append(f.parts, part)
+		f.entries = append(f.entries, part.entry)
 	}
+}
+
+// topicName is the name of a topic that a request names, or whose id it names.
+func (s *Server) topicName(req *kmsg.FetchRequest, t *kmsg.FetchRequestTopic) string {
+	if req.Version >= 13 {
+		return s.topicNameByID(t.TopicID)
+	}
+	return t.Topic
 }
 
 // topicNameByID is empty for an unknown id; the replica manager answers UNKNOWN_TOPIC_ID for those.
@@ -112,9 +161,9 @@ func (f *fetchCall) params() replica.FetchParams {
 	p := replica.FetchParams{
 		ReplicaID:     req.ReplicaID,
 		ReplicaEpoch:  -1,
-		MaxWait:       time.Duration(max(req.MaxWaitMillis, 0)) * time.Millisecond,
-		MinBytes:      int(req.MinBytes),
-		MaxBytes:      int(req.MaxBytes),
+		MaxWait:       patience(req.MaxWaitMillis),
+		MinBytes:      min(int(req.MinBytes), maxFetchBytes),
+		MaxBytes:      min(int(req.MaxBytes), maxFetchBytes),
 		ReadCommitted: req.IsolationLevel == 1,
 		ByID:          req.Version >= 13,
 		Entries:       f.entries,
@@ -125,40 +174,45 @@ func (f *fetchCall) params() replica.FetchParams {
 	return p
 }
 
-func (f *fetchCall) fail(err *kerr.Error) {
-	resp := &wire.FetchResponse{ErrorCode: err.Code}
-	f.replyChunks(wire.EncodeFetch(resp, f.req.Version, f.req.CorrelationID), nil)
-}
-
 func (f *fetchCall) complete(parts []wire.FetchPartition, release func()) {
-	resp := &wire.FetchResponse{}
-	if f.session != nil {
-		resp.SessionID = f.session.id
-	}
+	k := f.call
 	hints := endpoints{server: f.server, listener: f.listener}
 	for i := range parts {
-		if f.parts != nil && !f.parts[i].needsAnswer(&parts[i]) && f.incremental {
+		if len(f.parts) > 0 && !f.parts[i].needsAnswer(&parts[i]) && f.incremental {
 			continue
 		}
-		addFetched(resp, f.keys[i], parts[i])
+		f.add(&f.entries[i], &parts[i])
 		hints.add(parts[i].CurrentLeader.ID)
 	}
+	f.resp.SessionID = 0
+	if f.session != nil {
+		f.resp.SessionID = f.session.id
+		f.session.rotate(f.epoch, f.parts, parts)
+	}
 	if f.req.Version >= 16 {
-		resp.NodeEndpoints = hints.forFetch()
+		f.resp.NodeEndpoints = hints.forFetch()
 	}
-	f.replyChunks(f.encode(resp), release)
+	k.replyFetched(&f.resp, release)
+	f.free()
 }
 
-func (f *fetchCall) encode(resp *wire.FetchResponse) []network.Chunk {
-	return wire.EncodeFetch(resp, f.req.Version, f.req.CorrelationID)
-}
-
-// addFetched appends a partition, under the topic before it if that is the same.
-func addFetched(resp *wire.FetchResponse, key sessionKey, p wire.FetchPartition) {
-	n := len(resp.Topics)
-	if n == 0 || resp.Topics[n-1].Topic != key.topic || resp.Topics[n-1].TopicID != key.id {
-		resp.Topics = append(resp.Topics, wire.FetchTopic{Topic: key.topic, TopicID: key.id})
-		n++
+// add appends a partition to the answer, under the topic before it if that is the same.
+func (f *fetchCall) add(e *replica.FetchEntry, p *wire.FetchPartition) {
+	if f.req.Version <= 5 && p.ErrorCode == kerr.KafkaStorageError.Code {
+		p.ErrorCode = kerr.NotLeaderForPartition.Code // the other is unknown to older clients
 	}
-	resp.Topics[n-1].Partitions = append(resp.Topics[n-1].Partitions, p)
+	topics := f.resp.Topics
+	n := len(topics)
+	if n > 0 && topics[n-1].TopicID == e.TopicID && topics[n-1].Topic == e.Partition.Topic {
+		topics[n-1].Partitions = append(topics[n-1].Partitions, *p)
+		return
+	}
+	if n < cap(topics) {
+		topics = topics[:n+1] // with the memory of its partitions
+	} else {
+		topics = append(topics, wire.FetchTopic{})
+	}
+	t := &topics[n]
+	t.Topic, t.TopicID, t.Partitions = e.Partition.Topic, e.TopicID, append(t.Partitions[:0], *p)
+	f.resp.Topics = topics
 }

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"math"
+
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/replica"
 	"github.com/lockstep/lockstep/core/wire"
@@ -13,46 +15,74 @@ import (
 // and -6 are unknown.
 func (k *call) listOffsets() {
 	req := k.req.Body.(*kmsg.ListOffsetsRequest)
-	resp := kmsg.NewPtrListOffsetsResponse()
-	resp.Version = req.Version
-	open := 1 // until the loop below is through
-	finish := func() {
-		if open--; open == 0 {
-			k.reply(resp)
-		}
-	}
-	resp.Topics = make([]kmsg.ListOffsetsResponseTopic, len(req.Topics))
+	l := listOffsetsCall{call: k, req: req, open: 1} // until the loop below is through
+	l.resp.Topics = make([]kmsg.ListOffsetsResponseTopic, len(req.Topics))
+	seen := map[event.Partition]bool{}
 	for i := range req.Topics {
-		asked, told := &req.Topics[i], &resp.Topics[i]
+		asked, told := &req.Topics[i], &l.resp.Topics[i]
 		told.Topic = asked.Topic
 		told.Partitions = make([]kmsg.ListOffsetsResponseTopicPartition, len(asked.Partitions))
 		for j := range asked.Partitions {
-			open++
-			p := &asked.Partitions[j]
-			k.listOffset(event.Partition{Topic: asked.Topic, Index: p.Partition}, p, &told.Partitions[j], finish)
+			id := event.Partition{Topic: asked.Topic, Index: asked.Partitions[j].Partition}
+			l.list(id, seen[id], &asked.Partitions[j], &told.Partitions[j])
+			seen[id] = true
 		}
 	}
-	finish()
+	l.finish()
 }
 
-func (k *call) listOffset(partition event.Partition, asked *kmsg.ListOffsetsRequestTopicPartition, told *kmsg.ListOffsetsResponseTopicPartition, finish func()) {
-	req := k.req.Body.(*kmsg.ListOffsetsRequest)
+// listOffsetsCall is one ListOffsets on its way: some lookups read the disk.
+type listOffsetsCall struct {
+	*call
+	req  *kmsg.ListOffsetsRequest
+	resp kmsg.ListOffsetsResponse
+	open int // lookups under way
+}
+
+func (l *listOffsetsCall) finish() {
+	if l.open--; l.open == 0 {
+		l.reply(&l.resp)
+	}
+}
+
+func (l *listOffsetsCall) list(id event.Partition, again bool, asked *kmsg.ListOffsetsRequestTopicPartition, told *kmsg.ListOffsetsResponseTopicPartition) {
 	told.Default()
 	told.Partition = asked.Partition
+	switch {
+	case again:
+		told.ErrorCode = kerr.InvalidRequest.Code
+	case asked.Timestamp < 0 && l.req.Version < timestampSince(asked.Timestamp):
+		told.ErrorCode = kerr.UnsupportedVersion.Code
+	default:
+		l.lookUp(id, asked, told)
+	}
+}
+
+// timestampSince is the first version in which a negative timestamp has a meaning.
+func timestampSince(timestamp int64) int16 {
+	since := [...]int16{0, 1, 1, 7, 8, 9, 11} // by -timestamp
+	if timestamp <= -int64(len(since)) {
+		return math.MaxInt16
+	}
+	return since[-timestamp]
+}
+
+func (l *listOffsetsCall) lookUp(id event.Partition, asked *kmsg.ListOffsetsRequestTopicPartition, told *kmsg.ListOffsetsResponseTopicPartition) {
 	q := replica.ListOffsetQuery{
 		Timestamp:          asked.Timestamp,
 		CurrentLeaderEpoch: asked.CurrentLeaderEpoch,
-		ReplicaID:          req.ReplicaID,
-		ReadCommitted:      req.IsolationLevel == 1,
+		ReplicaID:          l.req.ReplicaID,
+		ReadCommitted:      l.req.IsolationLevel == 1,
 	}
-	k.server.Replicas.ListOffset(partition, q, func(r replica.ListOffsetResult) {
+	l.open++
+	l.server.Replicas.ListOffset(id, q, func(r replica.ListOffsetResult) {
 		told.ErrorCode = wire.Code(r.Err)
-		if r.Err == kerr.OffsetNotAvailable && req.Version < 5 {
+		if r.Err == kerr.OffsetNotAvailable && l.req.Version < 5 {
 			told.ErrorCode = kerr.LeaderNotAvailable.Code // KIP-207's code is unknown to older clients
 		}
 		if r.Err == nil {
 			told.Offset, told.Timestamp, told.LeaderEpoch = r.Offset, r.Timestamp, r.LeaderEpoch
 		}
-		finish()
+		l.finish()
 	})
 }

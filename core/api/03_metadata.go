@@ -2,6 +2,7 @@ package api
 
 import (
 	"slices"
+	"time"
 
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/wire"
@@ -9,38 +10,23 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-const unknownOperations = -1 << 31 // "authorized operations were not asked for"
-
 // Metadata (key 3), versions 0 to 13, from the committed image. A null list of topics asks for all; in
-// version 0 an empty one does. A missing topic is created if both the broker's and the request's
-// settings allow it, and answered as unknown until it exists. The controller id is a live broker's: with KRaft
-// clients send controller requests to any broker, which forwards them. Addresses are those of
+// version 0 an empty one does. From version 12 topics may be named by id. A missing topic is created if both the
+// broker's and the request's settings allow it, and answered as unknown until it exists. The controller id is a live broker's:
+// with KRaft clients send controller requests to any broker, which forwards them. Addresses are those of
 // the listener that the client came in on.
 func (k *call) metadata() {
 	req := k.req.Body.(*kmsg.MetadataRequest)
 	resp := kmsg.NewPtrMetadataResponse()
-	resp.Version = req.Version
 	resp.ClusterID = &k.server.ClusterID
 	resp.ControllerID = k.server.anyBroker()
 	resp.Brokers = k.metadataBrokers()
+	resp.AuthorizedOperations = operations(req.IncludeClusterAuthorizedOperations, clusterOperations)
+	v := metadataView{call: k, req: req}
 	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
-		k.server.Image().Topics(func(t *metadata.Topic) bool {
-			resp.Topics = append(resp.Topics, k.metadataTopic(t))
-			return true
-		})
-		k.reply(resp)
-		return
-	}
-	var missing []string
-	for i := range req.Topics {
-		topic, absent := k.metadataOf(&req.Topics[i])
-		resp.Topics = append(resp.Topics, topic)
-		if absent {
-			missing = append(missing, *req.Topics[i].Topic)
-		}
-	}
-	if len(missing) > 0 && k.server.Config.AutoCreateTopics && (req.Version < 4 || req.AllowAutoTopicCreation) {
-		k.server.autoCreate(missing)
+		resp.Topics = v.all()
+	} else {
+		resp.Topics = v.named()
 	}
 	k.reply(resp)
 }
@@ -70,86 +56,185 @@ func (s *Server) anyBroker() int32 {
 	return id
 }
 
-// metadataOf answers for one topic of the request; absent: it was named and does not exist.
-func (k *call) metadataOf(asked *kmsg.MetadataRequestTopic) (answer kmsg.MetadataResponseTopic, absent bool) {
-	image := k.server.Image()
-	if asked.Topic == nil {
-		if t := image.TopicByID(asked.TopicID); t != nil {
-			return k.metadataTopic(t), false
-		}
-		answer = missingTopic(nil, kerr.UnknownTopicID)
-		answer.TopicID = asked.TopicID
-		return answer, false
-	}
-	if t := image.Topic(*asked.Topic); t != nil {
-		return k.metadataTopic(t), false
-	}
-	if !metadata.ValidTopicName(*asked.Topic) {
-		return missingTopic(asked.Topic, kerr.InvalidTopicException), false
-	}
-	return missingTopic(asked.Topic, kerr.UnknownTopicOrPartition), true
+// metadataView answers for the topics of one request.
+type metadataView struct {
+	*call
+	req     *kmsg.MetadataRequest
+	missing []string // topics that were named and do not exist
 }
 
-func missingTopic(name *string, err *kerr.Error) kmsg.MetadataResponseTopic {
+func (v *metadataView) all() (topics []kmsg.MetadataResponseTopic) {
+	v.server.Image().Topics(func(t *metadata.Topic) bool {
+		topics = append(topics, v.topic(t))
+		return true
+	})
+	return topics
+}
+
+// named answers for each topic once, however often it is named: an answer is many times the size of a name.
+func (v *metadataView) named() []kmsg.MetadataResponseTopic {
+	topics := make([]kmsg.MetadataResponseTopic, 0, len(v.req.Topics))
+	seen := make(map[topicRef]bool, len(v.req.Topics))
+	for i := range v.req.Topics {
+		ref := refOf(&v.req.Topics[i])
+		if !seen[ref] {
+			seen[ref] = true
+			topics = append(topics, v.find(ref))
+		}
+	}
+	if len(v.missing) > 0 && v.server.Config.AutoCreateTopics && (v.req.Version < 4 || v.req.AllowAutoTopicCreation) {
+		v.server.autoCreate(v.missing)
+	}
+	return topics
+}
+
+// topicRef is a topic as a request names it: by its id if there is one.
+type topicRef struct {
+	id   [16]byte
+	name string
+	null bool // there is no name
+}
+
+func refOf(asked *kmsg.MetadataRequestTopic) topicRef {
+	ref := topicRef{id: asked.TopicID, null: asked.Topic == nil}
+	if asked.Topic != nil {
+		ref.name = *asked.Topic
+	}
+	return ref
+}
+
+func (v *metadataView) find(ref topicRef) kmsg.MetadataResponseTopic {
+	image := v.server.Image()
+	byID := ref.id != [16]byte{}
+	switch {
+	case v.req.Version < 12 && (byID || ref.null):
+		return absentTopic(ref, kerr.InvalidRequest) // versions 10 and 11 have the fields, but no meaning for them
+	case byID || ref.null:
+		if t := image.TopicByID(ref.id); t != nil {
+			return v.topic(t)
+		}
+		return absentTopic(topicRef{id: ref.id, null: true}, kerr.UnknownTopicID)
+	}
+	if t := image.Topic(ref.name); t != nil {
+		return v.topic(t)
+	}
+	if !metadata.ValidTopicName(ref.name) {
+		return absentTopic(ref, kerr.InvalidTopicException)
+	}
+	v.missing = append(v.missing, ref.name)
+	return absentTopic(ref, kerr.UnknownTopicOrPartition)
+}
+
+func absentTopic(ref topicRef, err *kerr.Error) kmsg.MetadataResponseTopic {
 	t := kmsg.NewMetadataResponseTopic()
-	t.Topic, t.ErrorCode = name, err.Code
-	t.AuthorizedOperations = unknownOperations
+	t.TopicID, t.ErrorCode = ref.id, err.Code
+	if !ref.null {
+		t.Topic = &ref.name
+	}
 	return t
 }
 
-func (k *call) metadataTopic(t *metadata.Topic) kmsg.MetadataResponseTopic {
+func (v *metadataView) topic(t *metadata.Topic) kmsg.MetadataResponseTopic {
 	answer := kmsg.NewMetadataResponseTopic()
-	answer.Topic, answer.TopicID = &t.Name, t.ID
-	answer.AuthorizedOperations = unknownOperations
+	answer.Topic, answer.TopicID, answer.IsInternal = &t.Name, t.ID, isInternal(t.Name)
+	answer.AuthorizedOperations = operations(v.req.IncludeTopicAuthorizedOperations, topicOperations)
 	answer.Partitions = make([]kmsg.MetadataResponseTopicPartition, 0, len(t.Partitions))
 	for _, p := range t.Partitions {
 		if p != nil {
-			answer.Partitions = append(answer.Partitions, k.metadataPartition(p))
+			answer.Partitions = append(answer.Partitions, v.partition(p))
 		}
 	}
 	return answer
 }
 
-func (k *call) metadataPartition(p *metadata.Partition) kmsg.MetadataResponseTopicPartition {
+// partition answers for one partition. In version 0 replicas that are offline are left out, and that is an error.
+func (v *metadataView) partition(p *metadata.Partition) kmsg.MetadataResponseTopicPartition {
 	answer := kmsg.NewMetadataResponseTopicPartition()
-	answer.Partition = p.Index
-	answer.Leader, answer.LeaderEpoch = p.Leader, p.LeaderEpoch
-	answer.Replicas, answer.ISR = slices.Clone(p.Replicas), slices.Clone(p.ISR)
-	answer.OfflineReplicas = k.server.offline(p.Replicas)
-	if p.Leader < 0 || slices.Contains(answer.OfflineReplicas, p.Leader) {
-		answer.Leader = -1
-		answer.ErrorCode = kerr.LeaderNotAvailable.Code
+	answer.Partition, answer.LeaderEpoch = p.Index, p.LeaderEpoch
+	answer.Replicas, answer.ISR = p.Replicas, p.ISR
+	answer.OfflineReplicas = v.offline(p.Replicas)
+	var err *kerr.Error
+	if answer.Leader, err = v.leader(p); err != nil {
+		answer.ErrorCode = err.Code
+		if v.req.Version < 6 {
+			answer.ErrorCode = kerr.LeaderNotAvailable.Code
+		}
+	}
+	if v.req.Version == 0 && len(answer.OfflineReplicas) > 0 {
+		answer.Replicas, answer.ISR = without(p.Replicas, answer.OfflineReplicas), without(p.ISR, answer.OfflineReplicas)
+		if err == nil {
+			answer.ErrorCode = kerr.ReplicaNotAvailable.Code
+		}
 	}
 	return answer
 }
 
-// offline lists the replicas whose broker is fenced or gone.
-func (s *Server) offline(replicas []int32) []int32 {
-	offline := []int32{}
+// leader is a partition's leader, if a client on this listener can reach it.
+func (k *call) leader(p *metadata.Partition) (int32, *kerr.Error) {
+	b := k.server.Image().Broker(p.Leader)
+	if b == nil || b.Fenced {
+		return -1, kerr.LeaderNotAvailable
+	}
+	if _, ok := b.Endpoint(k.listener); !ok {
+		return -1, kerr.ListenerNotFound
+	}
+	return b.ID, nil
+}
+
+// offline lists the replicas whose broker is fenced, gone or not on this listener.
+func (k *call) offline(replicas []int32) (offline []int32) {
 	for _, id := range replicas {
-		if b := s.Image().Broker(id); b == nil || b.Fenced {
+		if b := k.server.Image().Broker(id); b == nil || b.Fenced || !hasListener(b, k.listener) {
 			offline = append(offline, id)
 		}
 	}
 	return offline
 }
 
-// autoCreate asks the controller for topics with the broker's defaults. Nobody waits for the result:
-// the client asks again.
+func hasListener(b *metadata.Broker, name string) bool {
+	_, ok := b.Endpoint(name)
+	return ok
+}
+
+func without(ids, gone []int32) (rest []int32) {
+	for _, id := range ids {
+		if !slices.Contains(gone, id) {
+			rest = append(rest, id)
+		}
+	}
+	return rest
+}
+
+// isInternal reports whether a topic belongs to the brokers.
+func isInternal(topic string) bool {
+	return topic == "__consumer_offsets" || topic == "__transaction_state" || topic == "__share_group_state"
+}
+
+// maxAutoCreate bounds the topics that one Metadata request creates.
+const maxAutoCreate = 1000
+
+// autoCreate asks the controller for topics with the broker's defaults, unless that is under way. Nobody waits for the
+// result: the client asks again, also for those that were too many.
 func (s *Server) autoCreate(names []string) {
 	req := kmsg.NewPtrCreateTopicsRequest()
-	req.TimeoutMillis = 30_000
-	for _, name := range names {
+	req.TimeoutMillis = int32(forwardPatience / time.Millisecond)
+	for _, name := range names[:min(len(names), maxAutoCreate)] {
+		if s.creating[name] {
+			continue
+		}
+		s.creating[name] = true
 		t := kmsg.NewCreateTopicsRequestTopic()
 		t.Topic, t.NumPartitions, t.ReplicationFactor = name, -1, -1
 		req.Topics = append(req.Topics, t)
 	}
-	_, version, _ := versionsOf(req.Key())
-	req.SetVersion(version)
-	s.forward(req, s.Config.InterBrokerListener, func(kmsg.Response, error) {})
-}
-
-func versionsOf(key int16) (least, most int16, known bool) {
-	a, known := wire.Lookup(key)
-	return a.Min, a.Max, known
+	if len(req.Topics) == 0 {
+		return
+	}
+	a, _ := wire.Lookup(req.Key())
+	req.SetVersion(a.Max)
+	s.forward(req, nil, func(kmsg.Response, error) {
+		for i := range req.Topics {
+			delete(s.creating, req.Topics[i].Topic)
+		}
+	})
 }

@@ -12,23 +12,42 @@ import (
 // range starts at 0 are left out below version 4 (KAFKA-17011).
 func (k *call) apiVersions() {
 	resp := kmsg.NewPtrApiVersionsResponse()
-	resp.Version = k.req.Version
 	resp.FinalizedFeaturesEpoch = -1
-	if k.req.Unsupported {
-		resp.Version = 0
+	req, _ := k.req.Body.(*kmsg.ApiVersionsRequest)
+	switch {
+	case k.req.Unsupported:
 		resp.ErrorCode = kerr.UnsupportedVersion.Code
 		own, _ := wire.Lookup(int16(kmsg.ApiVersions))
 		resp.ApiKeys = []kmsg.ApiVersionsResponseApiKey{{ApiKey: own.Key, MinVersion: own.Min, MaxVersion: own.Max}}
-		k.reply(resp)
-		return
+	case req.Version >= 3 && !(isSoftwareName(req.ClientSoftwareName) && isSoftwareName(req.ClientSoftwareVersion)):
+		resp.ErrorCode = kerr.InvalidRequest.Code
+	default:
+		k.addKeys(resp)
+		k.addFeatures(resp)
 	}
+	k.reply(resp)
+}
+
+// isSoftwareName reports whether a client may call itself or its version so (KIP-511): letters, digits, dots and
+// dashes, the latter two not at an end.
+func isSoftwareName(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z':
+		case (c == '.' || c == '-') && i > 0 && i < len(s)-1:
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
+
+func (k *call) addKeys(resp *kmsg.ApiVersionsResponse) {
 	for _, a := range wire.APIs {
 		if k.server.served(a, k.controllerSide) {
 			resp.ApiKeys = append(resp.ApiKeys, kmsg.ApiVersionsResponseApiKey{ApiKey: a.Key, MinVersion: advertisedMin(a), MaxVersion: a.Max})
 		}
 	}
-	k.addFeatures(resp)
-	k.reply(resp)
 }
 
 func advertisedMin(a wire.API) int16 {
@@ -40,15 +59,15 @@ func advertisedMin(a wire.API) int16 {
 
 func (k *call) addFeatures(resp *kmsg.ApiVersionsResponse) {
 	for _, f := range Features {
-		if f.Min == 0 && resp.Version < 4 {
+		if f.Min == 0 && k.req.Version < 4 {
 			continue
 		}
 		resp.SupportedFeatures = append(resp.SupportedFeatures, kmsg.ApiVersionsResponseSupportedFeature{Name: f.Name, MinVersion: f.Min, MaxVersion: f.Max})
 	}
 	image := k.server.Image()
+	resp.FinalizedFeaturesEpoch = image.Offset() - 1
 	for _, f := range Features {
 		if level := image.Feature(f.Name); level > 0 {
-			resp.FinalizedFeaturesEpoch = image.Offset()
 			resp.FinalizedFeatures = append(resp.FinalizedFeatures, kmsg.ApiVersionsResponseFinalizedFeature{Name: f.Name, MinVersionLevel: level, MaxVersionLevel: level})
 		}
 	}

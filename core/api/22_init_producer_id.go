@@ -7,23 +7,26 @@ import (
 )
 
 // InitProducerId (key 22), versions 0 to 5: an id for an idempotent producer, from a block that this broker
-// took from the controller. Not supported: transactional ids.
+// took from the controller. A producer that has an id already gets another (KIP-360). Not supported: transactional ids.
 func (k *call) initProducerID() {
 	req := k.req.Body.(*kmsg.InitProducerIDRequest)
 	resp := kmsg.NewPtrInitProducerIDResponse()
-	resp.Version = req.Version
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
-	if req.TransactionalID != nil {
-		resp.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
-		k.reply(resp)
+	switch {
+	case req.TransactionalID != nil:
+		resp.ErrorCode = wire.Code(errNoTransactions)
+	case (req.ProducerID == -1) != (req.ProducerEpoch == -1):
+		resp.ErrorCode = kerr.InvalidRequest.Code
+	default:
+		k.server.nextProducerID(func(id int64, err error) {
+			if resp.ErrorCode = wire.Code(err); err == nil {
+				resp.ProducerID, resp.ProducerEpoch = id, 0
+			}
+			k.reply(resp)
+		})
 		return
 	}
-	k.server.nextProducerID(func(id int64, err error) {
-		if resp.ErrorCode = wire.Code(err); err == nil {
-			resp.ProducerID, resp.ProducerEpoch = id, 0
-		}
-		k.reply(resp)
-	})
+	k.reply(resp)
 }
 
 // producerIDs is the block of producer ids at hand (KIP-730) and who waits for the next one.
@@ -62,7 +65,7 @@ func (s *Server) onProducerIDs(resp kmsg.Response, err error) {
 	ids.waiting = nil
 	for _, done := range waiting {
 		if err != nil {
-			done(-1, kerr.CoordinatorLoadInProgress) // retriable for every client
+			done(-1, kerr.CoordinatorLoadInProgress) // as Kafka says it: every client tries again
 			continue
 		}
 		s.nextProducerID(done)

@@ -1,42 +1,46 @@
 package api
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/lockstep/lockstep/core/config"
+	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/lockstep/lockstep/core/wire"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // DescribeConfigs (key 32), versions 1 to 4: every key of a topic or of this broker with its source, default and, on
-// request, synonyms and documentation. Another broker's settings are in its own file, so that is refused.
+// request, synonyms and documentation. Another broker's settings are in its own file, so that is refused. The default of all brokers
+// (a broker without a name) is empty: brokers have no dynamic configs.
 func (k *call) describeConfigs() {
 	req := k.req.Body.(*kmsg.DescribeConfigsRequest)
 	resp := kmsg.NewPtrDescribeConfigsResponse()
-	resp.Version = req.Version
+	seen := make(map[configResource]bool, len(req.Resources))
 	for i := range req.Resources {
-		resp.Resources = append(resp.Resources, k.describeResource(req, &req.Resources[i]))
+		asked := &req.Resources[i]
+		// Each is answered once: the answer is a thousand times the size of the question.
+		if r := (configResource{asked.ResourceType, asked.ResourceName}); !seen[r] {
+			seen[r] = true
+			resp.Resources = append(resp.Resources, k.describeResource(req, asked))
+		}
 	}
 	k.reply(resp)
+}
+
+type configResource struct {
+	kind kmsg.ConfigResourceType
+	name string
 }
 
 func (k *call) describeResource(req *kmsg.DescribeConfigsRequest, asked *kmsg.DescribeConfigsRequestResource) kmsg.DescribeConfigsResponseResource {
 	told := kmsg.NewDescribeConfigsResponseResource()
 	told.ResourceType, told.ResourceName = asked.ResourceType, asked.ResourceName
 	d := describer{req: req, asked: asked}
-	var err *kerr.Error
-	message := ""
-	switch asked.ResourceType {
-	case kmsg.ConfigResourceTypeTopic:
-		err, message = d.topic(k.server)
-	case kmsg.ConfigResourceTypeBroker:
-		err, message = d.broker(k.server)
-	default:
-		err, message = kerr.InvalidRequest, "only topics and brokers have configs here"
-	}
-	if err != nil {
-		told.ErrorCode, told.ErrorMessage = err.Code, &message
+	if err := d.describe(k.server); err != nil {
+		told.ErrorCode, told.ErrorMessage = wire.Code(err), messageOf(err)
 	}
 	told.Configs = d.configs
 	return told
@@ -49,22 +53,40 @@ type describer struct {
 	configs []kmsg.DescribeConfigsResponseResourceConfig
 }
 
-func (d *describer) topic(s *Server) (*kerr.Error, string) {
-	if s.Image().Topic(d.asked.ResourceName) == nil {
-		return kerr.UnknownTopicOrPartition, "no topic named " + d.asked.ResourceName
+func (d *describer) describe(s *Server) error {
+	name := d.asked.ResourceName
+	switch d.asked.ResourceType {
+	case kmsg.ConfigResourceTypeTopic:
+		if why := metadata.TopicNameFault(name); why != "" {
+			return fmt.Errorf("%s: %w", why, kerr.InvalidTopicException)
+		}
+		if s.Image().Topic(name) == nil {
+			return fmt.Errorf("no topic is named %q: %w", name, kerr.UnknownTopicOrPartition)
+		}
+		d.topic(s)
+		return nil
+	case kmsg.ConfigResourceTypeBroker:
+		if name == "" {
+			return nil
+		}
+		if s.Replicas == nil || name != strconv.Itoa(int(s.Config.NodeID)) {
+			return fmt.Errorf("this is node %d; only itself as a broker and the brokers' default (no name) are known here, not %q: %w", s.Config.NodeID, name, kerr.InvalidRequest)
+		}
+		d.broker(s)
+		return nil
 	}
+	return fmt.Errorf("only topics and brokers have configs here, not resources of type %d: %w", d.asked.ResourceType, kerr.InvalidRequest)
+}
+
+func (d *describer) topic(s *Server) {
 	effective := s.TopicConfig(d.asked.ResourceName)
 	for i := range config.TopicKeys {
 		key := &config.TopicKeys[i]
 		d.add(key, effective.Value(key.Name), effective.Chain(key.Name), false)
 	}
-	return nil, ""
 }
 
-func (d *describer) broker(s *Server) (*kerr.Error, string) {
-	if d.asked.ResourceName != strconv.Itoa(int(s.Config.NodeID)) {
-		return kerr.InvalidRequest, "this is broker " + strconv.Itoa(int(s.Config.NodeID)) + ", not " + strconv.Quote(d.asked.ResourceName)
-	}
+func (d *describer) broker(s *Server) {
 	for i := range config.BrokerKeys {
 		key := &config.BrokerKeys[i]
 		value, ok := s.Config.Value(key.Name)
@@ -76,11 +98,10 @@ func (d *describer) broker(s *Server) (*kerr.Error, string) {
 		chain[0].Null = !ok
 		d.add(key, value, chain, true)
 	}
-	return nil, ""
 }
 
 func (d *describer) add(key *config.Key, value string, chain []config.Entry, readOnly bool) {
-	if d.asked.ConfigNames != nil && !slices.Contains(d.asked.ConfigNames, key.Name) {
+	if len(d.asked.ConfigNames) > 0 && !slices.Contains(d.asked.ConfigNames, key.Name) {
 		return
 	}
 	c := kmsg.NewDescribeConfigsResponseResourceConfig()

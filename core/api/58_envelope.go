@@ -16,7 +16,7 @@ func (k *call) envelope() {
 		k.reply(resp)
 		return
 	}
-	k.server.serveEnveloped(req.RequestData, k.listener, func(data []byte, err error) {
+	k.server.serveEnveloped(req.RequestData, func(data []byte, err error) {
 		resp.ResponseData, resp.ErrorCode = data, wire.Code(err)
 		k.reply(resp)
 	})

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"fmt"
+
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -16,22 +18,41 @@ const (
 func (k *call) describeCluster() {
 	req := k.req.Body.(*kmsg.DescribeClusterRequest)
 	resp := kmsg.NewPtrDescribeClusterResponse()
-	resp.Version = req.Version
-	resp.ClusterID = k.server.ClusterID
+	resp.ControllerID = -1
 	resp.ClusterAuthorizedOperations = unknownOperations
-	resp.EndpointType = endpointBrokers
-	if req.Version >= 1 {
-		resp.EndpointType = req.EndpointType
+	if err, why := k.checkEndpointType(req); err != nil {
+		resp.ErrorCode, resp.ErrorMessage = err.Code, &why
+		k.reply(resp)
+		return
 	}
-	switch asksControllers := resp.EndpointType == endpointControllers; {
-	case asksControllers != k.controllerSide:
-		resp.ErrorCode = kerr.MismatchedEndpointType.Code
-	case asksControllers:
+	resp.ClusterID, resp.EndpointType = k.server.ClusterID, req.EndpointType
+	resp.ClusterAuthorizedOperations = operations(req.IncludeClusterAuthorizedOperations, clusterOperations)
+	if k.controllerSide {
 		k.describeControllers(resp)
-	default:
+	} else {
 		k.describeBrokers(resp, req.IncludeFencedBrokers)
 	}
 	k.reply(resp)
+}
+
+// checkEndpointType refuses a client that wants to see the other side of the cluster.
+func (k *call) checkEndpointType(req *kmsg.DescribeClusterRequest) (err *kerr.Error, why string) {
+	here := int8(endpointBrokers)
+	if k.controllerSide {
+		here = endpointControllers
+	}
+	switch wanted := req.EndpointType; {
+	case wanted == here:
+		return nil, ""
+	case wanted != endpointBrokers && wanted != endpointControllers:
+		err, why = kerr.UnsupportedEndpointType, fmt.Sprintf("unsupported endpoint type %d", wanted)
+	default:
+		err, why = kerr.MismatchedEndpointType, fmt.Sprintf("the request came to an endpoint of type %d, but asked for type %d (1: brokers, 2: controllers)", here, wanted)
+	}
+	if req.Version == 0 {
+		err = kerr.InvalidRequest
+	}
+	return err, why
 }
 
 func (k *call) describeBrokers(resp *kmsg.DescribeClusterResponse, fencedToo bool) {
@@ -45,8 +66,11 @@ func (k *call) describeBrokers(resp *kmsg.DescribeClusterResponse, fencedToo boo
 }
 
 func (k *call) describeControllers(resp *kmsg.DescribeClusterResponse) {
-	resp.ControllerID, _ = k.server.Quorum.LeaderAndEpoch()
+	leader, _ := k.server.Quorum.LeaderAndEpoch()
 	for _, v := range k.server.Config.Voters {
+		if v.ID == leader {
+			resp.ControllerID = leader
+		}
 		resp.Brokers = append(resp.Brokers, kmsg.DescribeClusterResponseBroker{NodeID: v.ID, Host: v.Host, Port: int32(v.Port)})
 	}
 }

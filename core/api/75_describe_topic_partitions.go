@@ -2,7 +2,6 @@ package api
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -15,29 +14,47 @@ const maxPartitionsPerPage = 2000 // as Kafka's max.request.partition.size.limit
 // (KIP-966). A cursor names where the page begins; no topics asked for means all.
 func (k *call) describeTopicPartitions() {
 	req := k.req.Body.(*kmsg.DescribeTopicPartitionsRequest)
-	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
-	page := topicPage{call: k, resp: resp, room: maxPartitionsPerPage}
-	if limit := int(req.ResponsePartitionLimit); limit > 0 {
-		page.room = min(limit, maxPartitionsPerPage)
-	}
+	page := topicPage{call: k, all: len(req.Topics) == 0, resp: kmsg.NewPtrDescribeTopicPartitionsResponse()}
+	page.room = max(1, min(int(req.ResponsePartitionLimit), maxPartitionsPerPage))
 	if req.Cursor != nil {
 		page.fromTopic, page.fromPartition = req.Cursor.Topic, req.Cursor.Partition
 	}
-	for _, name := range k.topicsAsked(req) {
+	names := page.names(req)
+	if req.Cursor != nil && (page.fromPartition < 0 || !page.all && (len(names) == 0 || names[0] != page.fromTopic)) {
+		page.refuse(req)
+		return
+	}
+	for _, name := range names {
 		if !page.add(name) {
 			break
 		}
 	}
-	k.reply(resp)
+	k.reply(page.resp)
 }
 
-func (k *call) topicsAsked(req *kmsg.DescribeTopicPartitionsRequest) (names []string) {
-	for _, t := range req.Topics {
-		names = append(names, t.Topic)
+// topicPage fills one answer.
+type topicPage struct {
+	*call
+	resp          *kmsg.DescribeTopicPartitionsResponse
+	all           bool // no topics were named
+	room          int  // partitions that still fit
+	fromTopic     string
+	fromPartition int32
+}
+
+// names lists the topics asked for from the cursor on, in order.
+func (p *topicPage) names(req *kmsg.DescribeTopicPartitionsRequest) (names []string) {
+	add := func(name string) {
+		if name >= p.fromTopic {
+			names = append(names, name)
+		}
 	}
-	if len(names) == 0 {
-		k.server.Image().Topics(func(t *metadata.Topic) bool {
-			names = append(names, t.Name)
+	for i := range req.Topics {
+		add(req.Topics[i].Topic)
+	}
+	if p.all {
+		p.server.Image().Topics(func(t *metadata.Topic) bool {
+			add(t.Name)
 			return true
 		})
 	}
@@ -45,62 +62,69 @@ func (k *call) topicsAsked(req *kmsg.DescribeTopicPartitionsRequest) (names []st
 	return slices.Compact(names)
 }
 
-// topicPage fills one answer.
-type topicPage struct {
-	*call
-	resp          *kmsg.DescribeTopicPartitionsResponse
-	room          int // partitions that still fit
-	fromTopic     string
-	fromPartition int32
+// refuse answers a cursor that points nowhere. The answer has room for an error only in its topics.
+func (p *topicPage) refuse(req *kmsg.DescribeTopicPartitionsRequest) {
+	for i := range req.Topics {
+		told := kmsg.NewDescribeTopicPartitionsResponseTopic()
+		told.Topic, told.ErrorCode = &req.Topics[i].Topic, kerr.InvalidRequest.Code
+		p.resp.Topics = append(p.resp.Topics, told)
+	}
+	p.reply(p.resp)
 }
 
 // add puts a topic on the page; false: the page is full and the cursor says where to go on.
 func (p *topicPage) add(name string) bool {
-	first := int32(0)
-	switch strings.Compare(name, p.fromTopic) {
-	case -1:
-		return true
-	case 0:
-		first = p.fromPartition
+	if p.room == 0 {
+		p.goOnAt(name, 0)
+		return false
 	}
-	told := kmsg.NewDescribeTopicPartitionsResponseTopic()
-	told.Topic, told.AuthorizedOperations = &name, unknownOperations
 	topic := p.server.Image().Topic(name)
 	if topic == nil {
-		told.ErrorCode = kerr.UnknownTopicOrPartition.Code
-		p.resp.Topics = append(p.resp.Topics, told)
+		p.addMissing(name)
 		return true
 	}
-	told.TopicID = topic.ID
-	next := p.fill(&told, topic, first)
-	if len(told.Partitions) > 0 {
-		p.resp.Topics = append(p.resp.Topics, told)
+	told := kmsg.NewDescribeTopicPartitionsResponseTopic()
+	told.Topic, told.TopicID, told.IsInternal = &topic.Name, topic.ID, isInternal(name)
+	told.AuthorizedOperations = topicOperations
+	first := 0
+	if name == p.fromTopic {
+		first = int(p.fromPartition)
 	}
-	if int(next) < len(topic.Partitions) {
-		p.resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: next}
+	end := min(first+p.room, len(topic.Partitions))
+	for i := first; i < end; i++ {
+		if part := topic.Partition(int32(i)); part != nil {
+			told.Partitions = append(told.Partitions, p.partition(part))
+		}
+	}
+	p.resp.Topics = append(p.resp.Topics, told)
+	p.room -= len(told.Partitions)
+	if end < len(topic.Partitions) {
+		p.goOnAt(name, int32(end))
 		return false
 	}
 	return true
 }
 
-func (p *topicPage) fill(told *kmsg.DescribeTopicPartitionsResponseTopic, topic *metadata.Topic, first int32) (next int32) {
-	for next = max(first, 0); int(next) < len(topic.Partitions) && p.room > 0; next++ {
-		if part := topic.Partition(next); part != nil {
-			told.Partitions = append(told.Partitions, p.partition(part))
-			p.room--
-		}
+func (p *topicPage) goOnAt(topic string, partition int32) {
+	p.resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: topic, Partition: partition}
+}
+
+func (p *topicPage) addMissing(name string) {
+	told := kmsg.NewDescribeTopicPartitionsResponseTopic()
+	told.Topic, told.ErrorCode = &name, kerr.UnknownTopicOrPartition.Code
+	told.AuthorizedOperations = topicOperations
+	if !metadata.ValidTopicName(name) {
+		told.ErrorCode = kerr.InvalidTopicException.Code
 	}
-	return next
+	p.resp.Topics = append(p.resp.Topics, told)
 }
 
 func (p *topicPage) partition(part *metadata.Partition) kmsg.DescribeTopicPartitionsResponseTopicPartition {
 	told := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
-	told.Partition, told.LeaderID, told.LeaderEpoch = part.Index, part.Leader, part.LeaderEpoch
+	told.Partition, told.LeaderEpoch = part.Index, part.LeaderEpoch
+	told.LeaderID, _ = p.leader(part)
 	told.Replicas, told.ISR = part.Replicas, part.ISR
 	told.EligibleLeaderReplicas, told.LastKnownELR = part.ELR, part.LastKnownELR
-	told.OfflineReplicas = p.server.offline(part.Replicas)
-	if part.Leader < 0 || slices.Contains(told.OfflineReplicas, part.Leader) {
-		told.LeaderID, told.ErrorCode = -1, kerr.LeaderNotAvailable.Code
-	}
+	told.OfflineReplicas = p.offline(part.Replicas)
 	return told
 }

@@ -15,10 +15,10 @@ const askTimeout = 5 * time.Second // longest wait for the controller's answer t
 // kerr.NotController when there is nobody to ask, else the connection's; an answer may itself carry an error.
 // Frames under the answer are gone when done returns.
 func (s *Server) AskController(req kmsg.Request, done func(kmsg.Response, error)) {
-	_, version, _ := versionsOf(req.Key())
-	req.SetVersion(version)
+	a, _ := wire.Lookup(req.Key())
+	req.SetVersion(a.Max)
 	if s.activeHere() {
-		k := &call{server: s, req: &wire.Request{Key: req.Key(), Version: version, Body: req}, controllerSide: true}
+		k := &call{server: s, req: &wire.Request{Key: req.Key(), Version: a.Max, Body: req}, controllerSide: true}
 		k.own = func(resp kmsg.Response) { done(resp, nil) }
 		k.answerAsController()
 		return

@@ -27,10 +27,9 @@ type call struct {
 	state          callState
 	hangUp         bool // close the connection instead of answering
 	chunks         []network.Chunk
-	one            [1]network.Chunk      // chunks, if there is one
-	release        func()                // to be called when the chunks were sent
-	deliver        func([]network.Chunk) // of an enveloped request, instead of conn
-	own            func(kmsg.Response)   // of this broker's own request, instead of conn
+	one            [1]network.Chunk    // chunks, if there is one
+	release        func()              // to be called when the chunks were sent
+	own            func(kmsg.Response) // of a request without a connection: where the answer goes
 }
 
 // isAbandoned reports that nobody is there to be answered.
@@ -42,6 +41,7 @@ const usualAnswer = 128
 // reply answers with a response, once.
 func (k *call) reply(resp kmsg.Response) {
 	if k.own != nil {
+		invariant.Check(k.state == open, "a request of our own was answered twice")
 		k.state = done
 		k.own(resp)
 		return
@@ -73,15 +73,11 @@ func (k *call) answer() {
 		k.frame = nil
 		k.server.discharge(k.bytes)
 	}
-	switch {
-	case k.deliver != nil:
-		k.state = done
-		k.deliver(k.chunks)
-	case k.conn.closed:
+	if k.conn.closed {
 		k.finish()
-	default:
-		k.conn.flush()
+		return
 	}
+	k.conn.flush()
 }
 
 func (k *call) finish() {

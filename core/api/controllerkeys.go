@@ -1,6 +1,7 @@
 package api
 
 import (
+	"github.com/lockstep/lockstep/core/wire"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -9,12 +10,15 @@ import (
 func (k *call) answerAsController() {
 	c := k.server.Controller
 	if c == nil {
-		k.reply(errorResponse(k.req.Body, kerr.NotController.Code))
+		k.reply(errorResponse(k.req.Body, kerr.NotController))
 		return
 	}
 	switch req := k.req.Body.(type) {
 	case *kmsg.CreateTopicsRequest:
-		c.CreateTopics(req, replyTo[*kmsg.CreateTopicsResponse](k))
+		c.CreateTopics(req, func(resp *kmsg.CreateTopicsResponse) {
+			k.server.addConfigs(req, resp)
+			k.reply(resp)
+		})
 	case *kmsg.DeleteTopicsRequest:
 		c.DeleteTopics(req, replyTo[*kmsg.DeleteTopicsResponse](k))
 	case *kmsg.CreatePartitionsRequest:
@@ -41,30 +45,31 @@ func replyTo[R kmsg.Response](k *call) func(R) {
 	}
 }
 
-// errorResponse is the answer to a request that failed as a whole: the code goes where that
+// errorResponse is the answer to a request that failed as a whole: the error goes where that
 // request's answer has room for it, at the top or in each item.
-func errorResponse(req kmsg.Request, code int16) kmsg.Response {
+func errorResponse(req kmsg.Request, err error) kmsg.Response {
+	code, message := wire.Code(err), messageOf(err)
 	resp := req.ResponseKind()
 	resp.SetVersion(req.GetVersion())
 	switch r := resp.(type) {
 	case *kmsg.CreateTopicsResponse:
 		for _, t := range req.(*kmsg.CreateTopicsRequest).Topics {
 			item := kmsg.NewCreateTopicsResponseTopic()
-			item.Topic, item.ErrorCode = t.Topic, code
+			item.Topic, item.ErrorCode, item.ErrorMessage = t.Topic, code, message
 			r.Topics = append(r.Topics, item)
 		}
 	case *kmsg.DeleteTopicsResponse:
-		r.Topics = failedDeletes(req.(*kmsg.DeleteTopicsRequest), code)
+		r.Topics = failedDeletes(req.(*kmsg.DeleteTopicsRequest), code, message)
 	case *kmsg.CreatePartitionsResponse:
 		for _, t := range req.(*kmsg.CreatePartitionsRequest).Topics {
 			item := kmsg.NewCreatePartitionsResponseTopic()
-			item.Topic, item.ErrorCode = t.Topic, code
+			item.Topic, item.ErrorCode, item.ErrorMessage = t.Topic, code, message
 			r.Topics = append(r.Topics, item)
 		}
 	case *kmsg.IncrementalAlterConfigsResponse:
 		for _, t := range req.(*kmsg.IncrementalAlterConfigsRequest).Resources {
 			item := kmsg.NewIncrementalAlterConfigsResponseResource()
-			item.ResourceType, item.ResourceName, item.ErrorCode = t.ResourceType, t.ResourceName, code
+			item.ResourceType, item.ResourceName, item.ErrorCode, item.ErrorMessage = t.ResourceType, t.ResourceName, code, message
 			r.Resources = append(r.Resources, item)
 		}
 	case *kmsg.AlterPartitionResponse:
@@ -76,22 +81,22 @@ func errorResponse(req kmsg.Request, code int16) kmsg.Response {
 	case *kmsg.AllocateProducerIDsResponse:
 		r.ErrorCode = code
 	case *kmsg.DescribeQuorumResponse:
-		r.ErrorCode = code
+		r.ErrorCode, r.ErrorMessage = code, message
 	default:
 		panic("api: no error answer for " + kmsg.NameForKey(req.Key()))
 	}
 	return resp
 }
 
-func failedDeletes(req *kmsg.DeleteTopicsRequest, code int16) (items []kmsg.DeleteTopicsResponseTopic) {
+func failedDeletes(req *kmsg.DeleteTopicsRequest, code int16, message *string) (items []kmsg.DeleteTopicsResponseTopic) {
 	for i := range req.TopicNames {
 		item := kmsg.NewDeleteTopicsResponseTopic()
-		item.Topic, item.ErrorCode = &req.TopicNames[i], code
+		item.Topic, item.ErrorCode, item.ErrorMessage = &req.TopicNames[i], code, message
 		items = append(items, item)
 	}
 	for i := range req.Topics {
 		item := kmsg.NewDeleteTopicsResponseTopic()
-		item.Topic, item.TopicID, item.ErrorCode = req.Topics[i].Topic, req.Topics[i].TopicID, code
+		item.Topic, item.TopicID, item.ErrorCode, item.ErrorMessage = req.Topics[i].Topic, req.Topics[i].TopicID, code, message
 		items = append(items, item)
 	}
 	return items

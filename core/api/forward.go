@@ -2,27 +2,29 @@ package api
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/lockstep/lockstep/core/wire"
-	"github.com/lockstep/lockstep/network"
+	"github.com/lockstep/lockstep/scheduler"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-const forwardTimeout = 30 * time.Second // longest wait for the controller's answer to one try
+const (
+	forwardPatience = 30 * time.Second       // for the controller's answer (request.timeout.ms)
+	forwardBackoff  = 100 * time.Millisecond // between tries
+)
 
-// forwardToController answers an administrative request with what the active controller says
-// (KIP-590). A controller that is just changing is a retriable error for the client.
+// forwardToController answers an administrative request with what the active controller says (KIP-590).
 func (k *call) forwardToController() {
-	if k.controllerSide || k.server.activeHere() {
+	if k.controllerSide {
 		k.answerAsController()
 		return
 	}
-	k.server.forward(k.req.Body, k.listener, func(resp kmsg.Response, err error) {
+	k.server.forward(k.req.Body, k, func(resp kmsg.Response, err error) {
 		if err != nil {
-			k.reply(errorResponse(k.req.Body, wire.Code(err)))
-			return
+			resp = errorResponse(k.req.Body, err)
 		}
 		k.reply(resp)
 	})
@@ -30,72 +32,100 @@ func (k *call) forwardToController() {
 
 func (s *Server) activeHere() bool { return s.Controller != nil && s.Controller.Active() }
 
-// forward sends a request to the active controller in an Envelope, or hands it to the one on this
-// node, and gives the answer. The error is kerr.NotController when there is no one to ask.
-func (s *Server) forward(req kmsg.Request, listener string, done func(kmsg.Response, error)) {
+// forwarding is a request on its way to the active controller, wherever it is by now.
+type forwarding struct {
+	server   *Server
+	client   *call // whose request it is; nil: this broker's own
+	req      kmsg.Request
+	deadline scheduler.Instant
+	done     func(kmsg.Response, error)
+}
+
+// forward hands a request to the active controller, in an Envelope unless it is on this node, and gives the answer.
+//
+// While there is no controller, or it is not reached, or it stops being one before it answers, the request is sent again;
+// that may repeat what has been done, so that a client can find its topic created by its own request. After
+// forwardPatience the error is kerr.RequestTimedOut. Clients do not see NOT_CONTROLLER: they are not talking to one.
+func (s *Server) forward(req kmsg.Request, client *call, done func(kmsg.Response, error)) {
+	f := &forwarding{server: s, client: client, req: req, deadline: s.Env.Loop.Now().Add(forwardPatience), done: done}
+	f.try()
+}
+
+func (f *forwarding) try() {
+	s := f.server
+	left := f.deadline.Sub(s.Env.Loop.Now())
+	if left <= 0 || s.closing || f.client != nil && f.client.isAbandoned() {
+		f.done(nil, kerr.RequestTimedOut)
+		return
+	}
+	frame := wire.AppendRequest(nil, f.req, wire.CorrelationID(f.req.Key(), f.req.GetVersion(), 0), "forwarded")
 	if s.activeHere() {
-		s.forwardHere(req, listener, done)
+		s.serveEnveloped(frame, f.onAnswer)
 		return
 	}
 	addr, ok := s.Quorum.LeaderAddr()
 	if !ok {
-		done(nil, kerr.NotController)
+		f.again()
 		return
 	}
 	envelope := kmsg.NewPtrEnvelopeRequest()
-	envelope.RequestData = wire.AppendRequest(nil, req, wire.CorrelationID(req.Key(), req.GetVersion(), 0), "forwarded")
-	envelope.ClientHostAddress = []byte{127, 0, 0, 1}
-	s.Peers.Lane("controller").Send(addr, envelope, forwardTimeout, func(r *wire.Response, err error) {
+	envelope.RequestData, envelope.ClientHostAddress = frame, []byte{127, 0, 0, 1}
+	s.Peers.Lane("controller").Send(addr, envelope, left, func(r *wire.Response, err error) {
 		if err != nil {
-			done(nil, kerr.NotController)
+			f.again()
 			return
 		}
 		defer r.Release()
-		done(unwrap(r.Body.(*kmsg.EnvelopeResponse), req))
+		resp := r.Body.(*kmsg.EnvelopeResponse)
+		f.onAnswer(resp.ResponseData, kerr.ErrorForCode(resp.ErrorCode))
 	})
 }
 
-func unwrap(resp *kmsg.EnvelopeResponse, req kmsg.Request) (kmsg.Response, error) {
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+func (f *forwarding) again() { f.server.Env.Loop.AfterFunc(forwardBackoff, f.try) }
+
+// onAnswer takes the bytes of the answer, or what the Envelope says instead.
+func (f *forwarding) onAnswer(data []byte, err error) {
+	var resp kmsg.Response
+	if err == nil {
+		resp, err = unwrap(data, f.req)
+	}
+	if err == kerr.NotController {
+		f.again()
+		return
+	}
+	f.done(resp, err)
+}
+
+var errOtherAnswer = errors.New("api: the envelope holds another answer")
+
+func unwrap(data []byte, req kmsg.Request) (kmsg.Response, error) {
+	msg, err := wire.DecodeResponse(data)
+	if err != nil {
 		return nil, err
 	}
-	msg, err := wire.DecodeResponse(resp.ResponseData)
-	if err != nil {
-		return nil, kerr.UnknownServerError
-	}
 	inner := msg.(*wire.Response)
-	if inner.Key != req.Key() {
-		return nil, errors.New("api: the envelope holds another answer")
+	if inner.Key != req.Key() || inner.Version != req.GetVersion() {
+		return nil, errOtherAnswer
 	}
 	return inner.Body, nil
 }
 
-// forwardHere answers through the handlers of this node's own controller.
-func (s *Server) forwardHere(req kmsg.Request, listener string, done func(kmsg.Response, error)) {
-	frame := wire.AppendRequest(nil, req, wire.CorrelationID(req.Key(), req.GetVersion(), 0), "forwarded")
-	s.serveEnveloped(frame, listener, func(data []byte, err error) {
-		if err != nil {
-			done(nil, err)
+// serveEnveloped runs the request in frame as if it had come to the controller's listener. The error is
+// kerr.NotController also if the controller stopped being one before it answered.
+func (s *Server) serveEnveloped(frame []byte, done func(data []byte, err error)) {
+	msg, err := wire.DecodeRequest(frame)
+	if err != nil || !forwardable(msg.(*wire.Request).Key) {
+		done(nil, kerr.InvalidRequest)
+		return
+	}
+	k := &call{server: s, req: msg.(*wire.Request), controllerSide: true}
+	k.own = func(resp kmsg.Response) {
+		if isDeposed(resp) {
+			done(nil, kerr.NotController)
 			return
 		}
-		done(unwrap(&kmsg.EnvelopeResponse{ResponseData: data}, req))
-	})
-}
-
-// serveEnveloped runs the request in frame as if it had come to the controller's listener.
-func (s *Server) serveEnveloped(frame []byte, listener string, done func(data []byte, err error)) {
-	msg, err := wire.DecodeRequest(frame)
-	if err != nil {
-		done(nil, kerr.InvalidRequest)
-		return
+		done(wire.AppendResponse(nil, k.req, resp), nil)
 	}
-	req := msg.(*wire.Request)
-	if !forwardable(req.Key) {
-		done(nil, kerr.InvalidRequest)
-		return
-	}
-	k := &call{server: s, req: req, listener: listener, controllerSide: true}
-	k.deliver = func(chunks []network.Chunk) { done(joined(chunks), nil) }
 	k.dispatch()
 }
 
@@ -108,9 +138,18 @@ func forwardable(key int16) bool {
 	return false
 }
 
-func joined(chunks []network.Chunk) (b []byte) {
-	for _, c := range chunks {
-		b = append(b, c.Bytes...)
+// isDeposed reports whether the answer to a forwardable request says that this is no controller any more.
+func isDeposed(resp kmsg.Response) bool {
+	const code = 41 // NOT_CONTROLLER
+	switch r := resp.(type) {
+	case *kmsg.CreateTopicsResponse:
+		return slices.ContainsFunc(r.Topics, func(t kmsg.CreateTopicsResponseTopic) bool { return t.ErrorCode == code })
+	case *kmsg.DeleteTopicsResponse:
+		return slices.ContainsFunc(r.Topics, func(t kmsg.DeleteTopicsResponseTopic) bool { return t.ErrorCode == code })
+	case *kmsg.CreatePartitionsResponse:
+		return slices.ContainsFunc(r.Topics, func(t kmsg.CreatePartitionsResponseTopic) bool { return t.ErrorCode == code })
+	case *kmsg.IncrementalAlterConfigsResponse:
+		return slices.ContainsFunc(r.Resources, func(t kmsg.IncrementalAlterConfigsResponseResource) bool { return t.ErrorCode == code })
 	}
-	return b
+	return false
 }

@@ -24,6 +24,7 @@ const (
 	maxCallsPerConn  = 64       // requests of one connection that wait for their answer
 	maxBytesInFlight = 64 << 20 // request bytes of all connections that wait for their answer
 	resumeBytesBelow = maxBytesInFlight / 2
+	maxKept          = 1024            // partitions of a request whose memory is used again
 	maxPatience      = 5 * time.Minute // longest time that a client can make its request wait here
 )
 
@@ -51,8 +52,8 @@ type Node struct {
 type Server struct {
 	Node
 	handlers      []func(*call) // by API key
-	conns         []*conn // in no order but a repeatable one
-	stalled       []*conn // not read until bytes in flight fall; in order of stalling
+	conns         []*conn       // in no order but a repeatable one
+	stalled       []*conn       // not read until bytes in flight fall; in order of stalling
 	bytesInFlight int
 	sessions      sessions
 	producerIDs   producerIDs

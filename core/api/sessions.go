@@ -3,10 +3,12 @@ package api
 import (
 	"math"
 	"math/rand/v2"
+	"time"
 
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/replica"
 	"github.com/lockstep/lockstep/core/wire"
+	"github.com/lockstep/lockstep/scheduler"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -17,29 +19,39 @@ const (
 	epochSessionless = -1
 )
 
+// sessionEviction is how long a session must be unused before another may take its slot
+// (min.incremental.fetch.session.eviction.ms).
+const sessionEviction = 2 * time.Minute
+
+// maxSessionParts bounds the partitions that all sessions of a broker remember.
+const maxSessionParts = 1 << 18
+
 // session is a client's incremental fetch (KIP-227): what it fetches and what it was last told of it, so that requests
 // and answers name only what changed.
 type session struct {
+	cache    *sessions
 	id       int32
 	epoch    int32 // expected of the next request
 	byID     bool  // topics are named by id (v13+)
+	follower bool
 	owner    *conn
 	parts    []*sessionPart // in the order in which they are served
 	index    map[sessionKey]*sessionPart
-	lastUsed int64 // order of use, for eviction
+	lastUsed scheduler.Instant
 }
 
+// sessionKey is a partition as the session's requests name it: by the topic's id or else its name.
 type sessionKey struct {
-	topic string // empty when topics are named by id
+	topic string
 	id    [16]byte
 	index int32
 }
 
 // sessionPart is one partition of a session. entry is what to fetch; the rest is what was last told.
 type sessionPart struct {
-	key            sessionKey
 	entry          replica.FetchEntry
 	told           bool
+	forgotten      bool
 	highWatermark  int64
 	logStartOffset int64
 }
@@ -58,53 +70,70 @@ func (p *sessionPart) needsAnswer(r *wire.FetchPartition) bool {
 type sessions struct {
 	byID  map[int32]*session
 	slots int
-	uses  int64
+	held  int // partitions of all sessions
+	clock scheduler.Clock
 	rand  *rand.Rand
 }
 
-func (s *sessions) init(slots int, rand *rand.Rand) {
-	s.byID, s.slots, s.rand = map[int32]*session{}, slots, rand
+func (s *sessions) init(slots int, clock scheduler.Clock, rand *rand.Rand) {
+	s.byID, s.slots, s.clock, s.rand = map[int32]*session{}, slots, clock, rand
 }
 
-// create makes a session, evicting the one unused for the longest if all slots are taken.
-func (s *sessions) create(owner *conn, byID bool) *session {
-	if s.slots == 0 {
+// create makes a session, or returns nil if all slots are taken by sessions that may not be evicted for it.
+func (s *sessions) create(owner *conn, req *kmsg.FetchRequest) *session {
+	x := &session{cache: s, epoch: 1, byID: req.Version >= 13, owner: owner, index: map[sessionKey]*sessionPart{}, lastUsed: s.clock.Now()}
+	x.follower = req.ReplicaID >= 0 || req.Version >= 15 && req.ReplicaState.ID >= 0
+	if s.isFull() || len(s.byID) >= s.slots && !s.evictFor(x) {
 		return nil
 	}
-	if len(s.byID) >= s.slots {
-		s.evict()
+	for x.id == 0 || s.byID[x.id] != nil {
+		x.id = s.rand.Int32N(math.MaxInt32) + 1
 	}
-	id := s.rand.Int32N(math.MaxInt32-1) + 1
-	for s.byID[id] != nil {
-		id = s.rand.Int32N(math.MaxInt32-1) + 1
-	}
-	x := &session{id: id, epoch: 1, byID: byID, owner: owner, index: map[sessionKey]*sessionPart{}}
-	s.touch(x)
-	s.byID[id] = x
+	s.byID[x.id] = x
 	return x
 }
 
-func (s *sessions) touch(x *session) {
-	s.uses++
-	x.lastUsed = s.uses
-}
-
-func (s *sessions) evict() {
-	var oldest *session
-	for _, x := range s.byID { // order: a minimum of distinct numbers
-		if oldest == nil || x.lastUsed < oldest.lastUsed {
-			oldest = x
+// evictFor frees a slot for x: that of the session unused for the longest, if that is long; for a follower that of a
+// consumer in any case.
+func (s *sessions) evictFor(x *session) bool {
+	var victim *session
+	for _, y := range s.byID { // order: the least by a total order
+		if (victim == nil || y.isLessWorthThan(victim)) && (y.isStale(x.lastUsed) || x.follower && !y.follower) {
+			victim = y
 		}
 	}
-	delete(s.byID, oldest.id)
+	if victim == nil {
+		return false
+	}
+	s.remove(victim.id)
+	return true
 }
 
-// closed ends the sessions of a connection. Kafka keeps them for a client that reconnects; a client that
-// gets FETCH_SESSION_ID_NOT_FOUND starts anew, so nothing is lost but one full fetch.
+func (x *session) isStale(now scheduler.Instant) bool { return now.Sub(x.lastUsed) > sessionEviction }
+
+func (x *session) isLessWorthThan(y *session) bool {
+	if x.lastUsed != y.lastUsed {
+		return x.lastUsed < y.lastUsed
+	}
+	return x.id < y.id
+}
+
+func (s *sessions) remove(id int32) {
+	if x := s.byID[id]; x != nil {
+		s.held -= len(x.parts)
+		delete(s.byID, id)
+	}
+}
+
+// isFull reports that no partition more can be remembered.
+func (s *sessions) isFull() bool { return s.held >= maxSessionParts }
+
+// closed ends the sessions of a connection. Kafka keeps them until they are evicted, but no client goes on with one: librdkafka has
+// none, the others and our followers begin anew, with a full fetch, on another connection.
 func (s *sessions) closed(c *conn) {
 	for id, x := range s.byID { // order: independent deletions
 		if x.owner == c {
-			delete(s.byID, id)
+			s.remove(id)
 		}
 	}
 }
@@ -120,61 +149,97 @@ func (s *sessions) find(req *kmsg.FetchRequest) (*session, *kerr.Error) {
 	case x.byID != (req.Version >= 13):
 		return nil, kerr.FetchSessionTopicIDError
 	}
-	x.epoch++
-	if x.epoch < 0 || x.epoch == math.MaxInt32 {
-		x.epoch = 1
-	}
-	s.touch(x)
+	x.epoch = nextSessionEpoch(x.epoch)
+	x.lastUsed = s.clock.Now()
 	return x, nil
 }
 
-// update takes over what an incremental request adds, changes and forgets.
-func (x *session) update(req *kmsg.FetchRequest, nameOf func(id [16]byte) string) {
+func nextSessionEpoch(epoch int32) int32 {
+	if epoch == math.MaxInt32 {
+		return 1
+	}
+	return epoch + 1
+}
+
+// update takes over what an incremental request adds and changes, then what it forgets.
+func (x *session) update(req *kmsg.FetchRequest, s *Server) {
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		name := s.topicName(req, t)
+		for j := range t.Partitions {
+			x.put(fetchEntry(name, t.TopicID, &t.Partitions[j]))
+		}
+	}
 	for i := range req.ForgottenTopics {
 		t := &req.ForgottenTopics[i]
 		for _, index := range t.Partitions {
-			x.forget(sessionKey{t.Topic, t.TopicID, index})
+			x.forget(x.key(t.Topic, t.TopicID, index))
 		}
 	}
-	for i := range req.Topics {
-		t := &req.Topics[i]
-		name := topicName(req, t, nameOf)
-		for j := range t.Partitions {
-			p := &t.Partitions[j]
-			x.put(sessionKey{t.Topic, t.TopicID, p.Partition}, fetchEntry(name, t.TopicID, p))
-		}
+	if len(x.index) < len(x.parts) {
+		x.dropForgotten()
 	}
 }
 
-func (x *session) put(key sessionKey, entry replica.FetchEntry) {
+func (x *session) key(topic string, id [16]byte, index int32) sessionKey {
+	if x.byID {
+		topic = ""
+	}
+	return sessionKey{topic, id, index}
+}
+
+func (x *session) put(entry replica.FetchEntry) {
+	key := x.key(entry.Partition.Topic, entry.TopicID, entry.Partition.Index)
 	if part := x.index[key]; part != nil {
 		part.entry = entry
 		return
 	}
-	part := &sessionPart{key: key, entry: entry}
+	part := &sessionPart{entry: entry}
 	x.index[key] = part
 	x.parts = append(x.parts, part)
+	x.cache.held++
 }
 
 func (x *session) forget(key sessionKey) {
-	part := x.index[key]
-	if part == nil {
-		return
-	}
-	delete(x.index, key)
-	for i, p := range x.parts {
-		if p == part {
-			x.parts = append(x.parts[:i], x.parts[i+1:]...)
-			return
-		}
+	if part := x.index[key]; part != nil {
+		part.forgotten = true
+		delete(x.index, key)
 	}
 }
 
-func topicName(req *kmsg.FetchRequest, t *kmsg.FetchRequestTopic, nameOf func([16]byte) string) string {
-	if req.Version >= 13 {
-		return nameOf(t.TopicID)
+// dropForgotten takes what was forgotten out of the order of service, all at once.
+func (x *session) dropForgotten() {
+	kept := x.parts[:0]
+	for _, part := range x.parts {
+		if !part.forgotten {
+			kept = append(kept, part)
+		}
 	}
-	return t.Topic
+	x.cache.held -= len(x.parts) - len(kept)
+	clear(x.parts[len(kept):])
+	x.parts = kept
+}
+
+// rotate moves the partitions that got records behind those that got none, so that a busy one does not starve the
+// others of the answer's bytes. served are the session's parts as they were when epoch was the next one's; a client that
+// did not wait for its answer has changed them meanwhile.
+func (x *session) rotate(epoch int32, served []*sessionPart, answers []wire.FetchPartition) {
+	if x.epoch != epoch || len(served) < 2 {
+		return
+	}
+	n := 0
+	for i, part := range served {
+		if answers[i].RecordsLen == 0 {
+			x.parts[n] = part
+			n++
+		}
+	}
+	for i, part := range served {
+		if answers[i].RecordsLen > 0 {
+			x.parts[n] = part
+			n++
+		}
+	}
 }
 
 func fetchEntry(topic string, id [16]byte, p *kmsg.FetchRequestTopicPartition) replica.FetchEntry {

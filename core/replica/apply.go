@@ -66,7 +66,8 @@ func (m *Manager) isRegistered(img *metadata.Image) bool {
 	return b != nil && m.brokerEpoch >= 0 && b.Epoch == m.brokerEpoch
 }
 
-// applyAll walks the whole image, then removes what is hosted, or lies on disk, without being in it.
+// applyAll walks the whole image, then removes what is hosted, or lies on disk, without being in it. Any
+// topic's configuration may be another.
 func (m *Manager) applyAll() {
 	m.image.Partitions(func(reg *metadata.Partition) bool {
 		m.applyPartition(reg)
@@ -75,7 +76,9 @@ func (m *Manager) applyAll() {
 	for _, p := range slices.Clone(m.partitions) {
 		if !m.hosts(p.id, p.topicID) {
 			m.drop(p)
+			continue
 		}
+		p.onConfigChanged()
 	}
 	var strays []event.Partition
 	m.logs.Each(func(l *storage.Log) {

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"errors"
+	"time"
 
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
@@ -92,11 +93,15 @@ func (f *following) changed() {
 	}
 }
 
+// newsDelay is how long to give a leader that has not heard of its election yet: we learned of it from the same
+// log. A whole backoff would hold up every acks=all produce of the new epoch.
+const newsDelay = 20 * time.Millisecond
+
 // delay takes the partition out of the fetches for a while; the leader's other partitions go on.
-func (f *following) delay() {
+func (f *following) delay(d time.Duration) {
 	f.state = delayed
 	f.p.m.purgatory.remove(&f.expiry)
-	f.p.m.purgatory.add(&f.expiry, f.p.m.cfg.FetchBackoff)
+	f.p.m.purgatory.add(&f.expiry, d)
 	f.changed()
 }
 
@@ -114,8 +119,10 @@ func (f *following) onError(code int16) {
 	case kerr.FencedLeaderEpoch.Code: // there is a newer epoch, of which the metadata log will tell
 		f.state = fenced
 		f.changed()
-	default: // it does not lead yet, or no more, or its disk failed
-		f.delay()
+	case kerr.UnknownLeaderEpoch.Code, kerr.UnknownTopicID.Code:
+		f.delay(min(newsDelay, f.p.m.cfg.FetchBackoff))
+	default: // it does not lead any more, or its disk failed
+		f.delay(f.p.m.cfg.FetchBackoff)
 	}
 }
 
@@ -172,7 +179,7 @@ func (f *following) append(batches []byte, frame *network.Frame) {
 	})
 	if err != nil {
 		fetcher.writing--
-		f.delay() // not a continuation of our log: the leader is to be asked again
+		f.delay(p.m.cfg.FetchBackoff) // not a continuation of our log: the leader is to be asked again
 	}
 }
 

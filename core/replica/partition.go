@@ -153,10 +153,12 @@ func (p *Partition) onConfigChanged() {
 	}
 }
 
-// onLogOpen gets the log from storage: new, or from before a restart with the high watermark that was checkpointed.
+// onLogOpen gets the log from storage: new, or from before a restart with the high watermark that was checkpointed. One from
+// before a restart was opened without knowing the topic's configuration, which only the image has.
 func (p *Partition) onLogOpen(l *storage.Log) {
 	p.log = l
 	l.OnFailure(p.m.onFailure)
+	l.SetConfig(p.m.cfg.LogConfig(p.id))
 	if p.reg != nil {
 		p.takeOn()
 	}

@@ -54,7 +54,7 @@ func (f *following) ask(timestamp int64, then func(offset int64)) {
 			return
 		}
 		if !ok {
-			f.delay()
+			f.delay(p.m.cfg.FetchBackoff)
 			return
 		}
 		then(offset)

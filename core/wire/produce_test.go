@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
 
 	"github.com/lockstep/lockstep/core/record"
@@ -55,7 +56,7 @@ func TestProduceIsReadAsKmsgWroteIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := msg.(*Request)
-		if r.Key != 0 || r.Version != req.Version || r.CorrelationID != 77 || r.ClientID != "client" || r.Size != len(frame) {
+		if r.Key != 0 || r.Version != req.Version || r.CorrelationID != 77 || string(r.ClientID) != "client" || r.Size != len(frame) {
 			t.Fatalf("%+v", r)
 		}
 		sameProduce(t, r.Produce, req)
@@ -219,4 +220,36 @@ func BenchmarkDecodeProduce(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func FuzzProduceResponse(f *testing.F) {
+	for v := int16(3); v <= 13; v++ {
+		r := kmsg.NewPtrProduceResponse()
+		r.Version = v
+		topic, p := kmsg.NewProduceResponseTopic(), kmsg.NewProduceResponseTopicPartition()
+		p.BaseOffset, p.LogStartOffset = 7, 3
+		topic.Topic, topic.Partitions = "t", append(topic.Partitions, p)
+		r.Topics = append(r.Topics, topic)
+		f.Add(v, r.AppendTo(nil))
+	}
+	f.Fuzz(func(t *testing.T, version int16, body []byte) {
+		if version < 3 || version > 13 {
+			return
+		}
+		got := decodeProduced(body, Response{Key: keyProduce, Version: version})
+		if got == nil {
+			return
+		}
+		if !guardResponse(body, lookup(keyProduce), version) {
+			t.Fatalf("the guard refuses %x", body)
+		}
+		want := kmsg.NewPtrProduceResponse()
+		want.Version = version
+		if err := want.ReadFrom(body); err != nil {
+			t.Fatalf("kmsg: %v", err)
+		}
+		if !reflect.DeepEqual(got.Body, kmsg.Response(want)) {
+			t.Fatalf("%+v, kmsg %+v", got.Body, want)
+		}
+	})
 }

@@ -70,3 +70,62 @@ func plain(r *kmsg.ProduceResponse) bool {
 	}
 	return true
 }
+
+// producedResponse holds the answer to a Produce of one partition in one piece of memory.
+type producedResponse struct {
+	Response
+	body       kmsg.ProduceResponse
+	topics     [1]kmsg.ProduceResponseTopic
+	partitions [1]kmsg.ProduceResponseTopicPartition
+}
+
+// decodeProduced decodes the body of an answer, version 3 on, as kmsg does. It is nil if it speaks of more than one partition,
+// has more to say than offsets and an error code, or is malformed: then the guard and kmsg are to decode it.
+func decodeProduced(b []byte, head Response) *Response {
+	flexible := head.Version >= produceFlexible
+	r := reader{b: b}
+	if head.Version < 3 || r.arrayLen(flexible) != 1 {
+		return nil
+	}
+	f := &producedResponse{Response: head}
+	f.Response.Body = &f.body
+	t := &f.topics[0]
+	if head.Version >= produceTopicID {
+		copy(t.TopicID[:], r.span(16))
+	} else if name := r.stringBytes(flexible); name != nil {
+		t.Topic = string(name)
+	} else {
+		r.fail() // not nullable
+	}
+	if r.arrayLen(flexible) != 1 {
+		return nil
+	}
+	r.produced(&f.partitions[0], head.Version)
+	t.Partitions = f.partitions[:]
+	r.noTagsIf(flexible)
+	f.body = kmsg.ProduceResponse{Version: head.Version, Topics: f.topics[:], ThrottleMillis: r.int32()}
+	r.noTagsIf(flexible)
+	if r.bad {
+		return nil
+	}
+	return &f.Response
+}
+
+func (r *reader) produced(p *kmsg.ProduceResponseTopicPartition, version int16) {
+	flexible := version >= produceFlexible
+	p.Default()
+	p.Partition, p.ErrorCode, p.BaseOffset, p.LogAppendTime = r.int32(), r.int16(), r.int64(), r.int64()
+	if version >= producedLogStartOffset {
+		p.LogStartOffset = r.int64()
+	}
+	if version >= producedErrors && (r.arrayLen(flexible) != 0 || r.stringLen(flexible) != -1) {
+		r.fail()
+	}
+	r.noTagsIf(flexible)
+}
+
+func (r *reader) noTagsIf(flexible bool) {
+	if flexible {
+		r.noTags()
+	}
+}

@@ -53,6 +53,26 @@ func (r *reader) int32() int32 {
 	return v
 }
 
+func (r *reader) int64() int64 {
+	if len(r.b) < 8 {
+		r.fail()
+		return 0
+	}
+	v := int64(binary.BigEndian.Uint64(r.b))
+	r.b = r.b[8:]
+	return v
+}
+
+func (r *reader) int8() int8 {
+	if len(r.b) < 1 {
+		r.fail()
+		return 0
+	}
+	v := int8(r.b[0])
+	r.b = r.b[1:]
+	return v
+}
+
 // uvarint reads an unsigned 32-bit varint of at most five bytes.
 func (r *reader) uvarint() uint32 {
 	if len(r.b) > 0 && r.b[0] < 0x80 {

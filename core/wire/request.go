@@ -10,12 +10,12 @@ import (
 // maxBody bounds the body of any request but Produce: decoded it takes many times its size.
 const maxBody = 16 << 20
 
-// Request is a request as a server received it. Byte slices of Body and the batches of Produce
-// alias the frame; strings do not.
+// Request is a request as a server received it. ClientID, byte slices of Body and the batches of
+// Produce alias the frame; strings do not.
 type Request struct {
 	Key, Version  int16
 	CorrelationID int32
-	ClientID      string // empty if null
+	ClientID      []byte // nil if null
 	Body          kmsg.Request
 	Produce       *Produce // instead of Body, for Produce
 	Unsupported   bool     // ApiVersions of a version we do not know: there is no body, the answer is of version 0 (KIP-511)
@@ -42,14 +42,25 @@ func DecodeRequest(frame []byte) (any, error) {
 	if r.bad {
 		return nil, malformed(key, version)
 	}
+	req := Request{Key: key, Version: version, CorrelationID: id, ClientID: clientID, Size: len(frame)}
 	if key == keyProduce {
-		return decodeProduce(&r, Request{Key: key, Version: version, CorrelationID: id, ClientID: string(clientID), Size: len(frame)})
+		return decodeProduce(&r, req)
 	}
-	body, err := decodeBody(r.b, key, version)
+	if key == keyFetch && version >= fetchTopicID && len(r.b) <= maxBody {
+		if f := decodeFetch(r.b, req); f != nil {
+			return f, nil
+		}
+	}
+	return decodeByKmsg(r.b, req)
+}
+
+func decodeByKmsg(b []byte, head Request) (any, error) {
+	body, err := decodeBody(b, head.Key, head.Version)
 	if err != nil {
 		return nil, err
 	}
-	return &Request{Key: key, Version: version, CorrelationID: id, ClientID: string(clientID), Body: body, Size: len(frame)}, nil
+	head.Body = body
+	return &head, nil
 }
 
 func decodeBody(b []byte, key, version int16) (kmsg.Request, error) {
@@ -72,7 +83,7 @@ func unsupported(frame []byte, key, version int16, id int32, clientID []byte) (a
 	if key != keyApiVersions {
 		return nil, fmt.Errorf("wire: unsupported request: %s (%d) version %d", KeyName(key), key, version)
 	}
-	return &Request{Key: key, Version: version, CorrelationID: id, ClientID: string(clientID), Unsupported: true, Size: len(frame)}, nil
+	return &Request{Key: key, Version: version, CorrelationID: id, ClientID: clientID, Unsupported: true, Size: len(frame)}, nil
 }
 
 func malformed(key, version int16) error {
@@ -115,6 +126,11 @@ func AppendRequest(dst []byte, req kmsg.Request, correlationID int32, clientID s
 	dst = append(dst, clientID...)
 	if req.IsFlexible() {
 		dst = append(dst, 0)
+	}
+	if f, ok := req.(*kmsg.FetchRequest); ok {
+		if dst, ok := appendFetch(dst, f); ok {
+			return dst
+		}
 	}
 	return req.AppendTo(dst)
 }

@@ -60,29 +60,39 @@ func DecodeResponse(frame []byte) (any, error) {
 	if id < 0 || a == nil || version > a.Max {
 		return nil, fmt.Errorf("%w: a response with correlation id %d", ErrMalformed, id)
 	}
-	body, err := decodeAnswer(frame[4:], a, version)
+	r, err := decodeAnswer(frame[4:], a, Response{Key: key, Version: version, CorrelationID: id})
 	if err != nil {
 		return nil, err
 	}
-	if f, ok := body.(*kmsg.FetchResponse); ok {
+	if f, ok := r.Body.(*kmsg.FetchResponse); ok {
 		checkFetched(f)
 	}
-	return &Response{Key: key, Version: version, CorrelationID: id, Body: body}, nil
+	return r, nil
 }
 
-func decodeAnswer(b []byte, a *API, version int16) (kmsg.Response, error) {
-	r := reader{b: b}
+func decodeAnswer(b []byte, a *API, head Response) (*Response, error) {
+	r, version := reader{b: b}, head.Version
 	if a.Key == keyApiVersions {
 		version = apiVersionsVersion(b, version)
 	} else if version >= a.flexible {
 		r.skipTags()
+	}
+	if a.Key == keyFetch && version >= fetchTopicID && !r.bad {
+		if f := decodeFetched(r.b, head); f != nil {
+			return f, nil
+		}
+	}
+	if a.Key == keyProduce && !r.bad {
+		if p := decodeProduced(r.b, head); p != nil {
+			return p, nil
+		}
 	}
 	body := kmsg.ResponseForKey(a.Key)
 	body.SetVersion(version)
 	if r.bad || !guardResponse(r.b, a, version) || body.ReadFrom(r.b) != nil {
 		return nil, fmt.Errorf("%w: answer to %s (%d) version %d", ErrMalformed, a.Name, a.Key, version)
 	}
-	return body, nil
+	return &Response{Key: head.Key, Version: head.Version, CorrelationID: head.CorrelationID, Body: body}, nil
 }
 
 // apiVersionsVersion is the version of an answer to ApiVersions: 0 if the server does not know the

@@ -1,6 +1,10 @@
 package tcpnet
 
-import "github.com/lockstep/lockstep/network"
+import (
+	"encoding/binary"
+
+	"github.com/lockstep/lockstep/network"
+)
 
 // batch is the frames that leave together: what the loop queued while the writer was busy.
 type batch struct {
@@ -8,7 +12,17 @@ type batch struct {
 	frames []outgoing
 	regs   bool // some chunk is a region
 	tell   bool // some frame has a done
+	size   int  // of the chunks
+	// Of a batch that flush could only write a part of: the first begun frames, prefixes and all, are written but for rest.
+	begun int
+	rest  []byte
 }
+
+// maxDirect is the largest batch that the loop tries to write itself, with its prefixes.
+const maxDirect = 4 << 10
+
+// isShort reports whether the loop may write it: a few bytes in memory.
+func (b *batch) isShort() bool { return !b.regs && b.size+4*len(b.frames) <= maxDirect }
 
 type outgoing struct {
 	chunks int // how many of the batch's
@@ -25,6 +39,21 @@ func (b *batch) add(frame []network.Chunk, done func(error)) {
 	b.chunks = append(b.chunks, frame...)
 	b.frames = append(b.frames, outgoing{len(frame), size, done})
 	b.tell = b.tell || done != nil
+	b.size += size
+}
+
+// appendTo appends the frames as they go out; there are no regions.
+func (b *batch) appendTo(p []byte) []byte {
+	chunks := b.chunks
+	for i := range b.frames {
+		f := &b.frames[i]
+		p = binary.BigEndian.AppendUint32(p, uint32(f.size))
+		for j := range chunks[:f.chunks] {
+			p = append(p, chunks[j].Bytes...)
+		}
+		chunks = chunks[f.chunks:]
+	}
+	return p
 }
 
 // finish gives back the files and answers the senders. On the loop.

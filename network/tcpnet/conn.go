@@ -34,6 +34,8 @@ type conn struct {
 	paused   bool  // SetReading(false)
 	out      *batch
 	spare    *batch // one finished batch, to be filled again
+	writing  bool   // somebody writes a batch: the writer, or the loop in flush
+	lone     bool   // the latest frame came alone: the peer may be waiting for its answer
 	ended    bool
 	endErr   error // why, if ended
 	running  int   // goroutines
@@ -44,8 +46,10 @@ type conn struct {
 	heldNext  int
 	closing   bool // Close was called
 	gone      bool // Closed was called
+	direct    direct
 	deliverFn func()
 	finishFn  func()
+	flushFn   func()
 }
 
 // received is a decoded frame on its way to the loop.
@@ -58,7 +62,8 @@ func newConn(n *Net, sock *net.TCPConn, p network.Protocol) *conn {
 	sock.SetNoDelay(true)
 	c := &conn{net: n, sock: sock, remote: network.Addr(sock.RemoteAddr().String()), proto: p, running: 2}
 	c.room.L, c.work.L = &c.mu, &c.mu
-	c.deliverFn, c.finishFn = c.deliver, c.finish
+	c.deliverFn, c.finishFn, c.flushFn = c.deliver, c.finish, c.flush
+	c.direct.init(sock)
 	return c
 }
 
@@ -78,12 +83,19 @@ func (c *conn) Send(frame []network.Chunk, done func(error)) {
 		}
 	}
 	c.mu.Lock()
-	if c.out == nil {
+	first := c.out == nil
+	if first {
 		c.out = c.takeSpare()
-		c.work.Signal() // once for all that is queued until the writer comes
 	}
 	c.out.add(frame, done)
+	direct := first && c.lone && !c.writing && c.out.isShort()
+	if first && !direct {
+		c.work.Signal() // once for all that is queued until the writer comes
+	}
 	c.mu.Unlock()
+	if direct {
+		c.net.loop.Post(c.flushFn)
+	}
 }
 
 // SetReading implements network.Conn. It is exact: no frame comes while reading is off.
@@ -139,8 +151,25 @@ func (c *conn) leave() {
 }
 
 // put hands frames, and the error that follows them, to the loop, and waits until the reader may
-// go on; false if the connection ended. By the reader.
-func (c *conn) put(frames []received, err error) bool {
+// go on; false if the connection ended. lone says that it is one short frame and no other is on its way. By the reader.
+func (c *conn) put(frames []received, lone bool, err error) bool {
+	if c.queue(frames, lone, err) {
+		if lone {
+			c.net.postAndRun(c.deliverFn)
+		} else {
+			c.net.loop.Post(c.deliverFn)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.ended && err == nil && (c.paused || len(c.in) >= maxFramesAhead || c.inBytes >= maxBytesAhead) {
+		c.room.Wait()
+	}
+	return !c.ended && err == nil
+}
+
+// queue adds to in; true if deliver must be posted.
+func (c *conn) queue(frames []received, lone bool, err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.in = append(c.in, frames...)
@@ -148,14 +177,10 @@ func (c *conn) put(frames []received, err error) bool {
 		c.inBytes += len(frames[i].frame.Bytes)
 	}
 	c.readErr = err
-	if !c.inPosted {
-		c.inPosted = true
-		c.net.loop.Post(c.deliverFn)
-	}
-	for !c.ended && err == nil && (c.paused || len(c.in) >= maxFramesAhead || c.inBytes >= maxBytesAhead) {
-		c.room.Wait()
-	}
-	return !c.ended && err == nil
+	post := !c.inPosted
+	c.inPosted = true
+	c.lone = lone && post
+	return post
 }
 
 // deliver calls Receive for each frame that has arrived. When all were delivered and the reader has

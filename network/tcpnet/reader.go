@@ -19,6 +19,9 @@ const (
 	growth      = 4
 )
 
+// maxLone is the largest request for which a switch of goroutines is worth saving.
+const maxLone = 16 << 10
+
 // read is the reader's goroutine.
 func (c *conn) read() {
 	defer c.leave()
@@ -38,7 +41,8 @@ func (c *conn) read() {
 		if err == nil && len(batch) < maxFramesAhead && r.ready() {
 			continue
 		}
-		if !c.put(batch, err) {
+		lone := err == nil && len(batch) == 1 && len(f.Bytes) <= maxLone && r.isEmpty()
+		if !c.put(batch, lone, err) {
 			return
 		}
 		clear(batch)
@@ -94,6 +98,9 @@ func (r *frameReader) ready() bool {
 	n := r.to - r.from
 	return n >= 4 && int64(n-4) >= int64(int32(binary.BigEndian.Uint32(r.buf[r.from:])))
 }
+
+// isEmpty reports whether all that was read is consumed.
+func (r *frameReader) isEmpty() bool { return r.from == r.to }
 
 // want reads until n bytes, at most smallBuffer, are in the buffer.
 func (r *frameReader) want(n int) error {

@@ -2,7 +2,9 @@
 //
 // A connection has two goroutines. Its reader reads and decodes frames and hands them to the loop,
 // as many at a time as came together; its writer takes all that the loop has queued and writes it
-// at once. The loop itself never touches a socket.
+// at once. Where requests come one at a time there is nothing to gather, and the switches between
+// goroutines cost more than the work: then the reader lends itself to the loop, and the loop tries to write the
+// short answer itself. It never waits for a socket.
 package tcpnet
 
 import (
@@ -36,6 +38,8 @@ func (o Options) withDefaults() Options {
 // Net implements network.Network for one loop.
 type Net struct {
 	loop   scheduler.Poster
+	lend   lender // loop, if it is one
+	short  []byte // the loop's, for flush
 	opts   Options
 	pool   *framePool
 	ctx    context.Context // ends dials and accept backoffs
@@ -51,9 +55,22 @@ type Net struct {
 // New returns a network whose callbacks run on loop.
 func New(loop scheduler.Poster, o Options) *Net {
 	ctx, cancel := context.WithCancel(context.Background())
+	lend, _ := loop.(lender)
 	return &Net{
-		loop: loop, opts: o.withDefaults(), pool: newFramePool(), ctx: ctx, cancel: cancel,
+		loop: loop, lend: lend, opts: o.withDefaults(), pool: newFramePool(), ctx: ctx, cancel: cancel,
 		listeners: make(map[*listener]struct{}), conns: make(map[*conn]struct{}),
+	}
+}
+
+// lender is a loop that may run turns on the goroutine that brings it work.
+type lender interface{ PostAndRun(f func()) }
+
+// postAndRun is Post by a goroutine with nothing better to do than to run f. It holds no lock.
+func (n *Net) postAndRun(f func()) {
+	if n.lend != nil {
+		n.lend.PostAndRun(f)
+	} else {
+		n.loop.Post(f)
 	}
 }
 

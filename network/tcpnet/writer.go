@@ -57,14 +57,20 @@ func (c *conn) write() {
 func (c *conn) waitForWork() *batch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.out == nil && !c.ended {
+	c.writing = false
+	for (c.out == nil || c.writing) && !c.ended {
 		c.work.Wait()
 	}
 	if c.ended {
 		return nil
 	}
+	return c.takeOut()
+}
+
+// takeOut takes what is queued, to write it. Holds mu.
+func (c *conn) takeOut() *batch {
 	b := c.out
-	c.out = nil
+	c.out, c.writing = nil, true
 	return b
 }
 
@@ -93,7 +99,7 @@ type frameWriter struct {
 func (w *frameWriter) writeBatch(b *batch) error {
 	w.lent = w.pool.get(scratchSize)
 	w.scratch = w.lent.Bytes[:0]
-	err := w.frames(b)
+	err := w.contents(b)
 	if err == nil {
 		err = w.flush()
 	}
@@ -102,12 +108,17 @@ func (w *frameWriter) writeBatch(b *batch) error {
 	return err
 }
 
-func (w *frameWriter) frames(b *batch) error {
+func (w *frameWriter) contents(b *batch) error {
+	if err := w.copy(b.rest); err != nil {
+		return err
+	}
 	chunks := b.chunks
 	for i := range b.frames {
 		f := &b.frames[i]
-		if err := w.frame(f.size, chunks[:f.chunks]); err != nil {
-			return err
+		if i >= b.begun {
+			if err := w.frame(f.size, chunks[:f.chunks]); err != nil {
+				return err
+			}
 		}
 		chunks = chunks[f.chunks:]
 	}

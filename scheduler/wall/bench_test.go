@@ -33,6 +33,16 @@ func BenchmarkPostAndAnswer(b *testing.B) {
 	}
 }
 
+// The same by a goroutine that lends itself.
+func BenchmarkPostAndRunAndAnswer(b *testing.B) {
+	l, answer := running(b), make(chan struct{}, 1)
+	f := func() { answer <- struct{}{} }
+	for b.Loop() {
+		l.PostAndRun(f)
+		<-answer
+	}
+}
+
 // Sixteen requests under way from four senders, as pipelining clients do.
 func BenchmarkPostPipelined(b *testing.B) {
 	l := running(b)

@@ -50,7 +50,7 @@ type Loop struct {
 
 	mu       sync.Mutex
 	posted   []func()
-	spare    []func()        // memory of the batch before
+	spare    []func() // memory of the batch before
 	held     holder
 	again    bool            // the alarm rang while another goroutine ran turns: it must look once more
 	barriers []chan struct{} // closed when the loop has nothing left to do

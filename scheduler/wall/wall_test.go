@@ -2,6 +2,8 @@ package wall_test
 
 import (
 	"context"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -184,5 +186,90 @@ func TestNowNeverGoesBack(t *testing.T) {
 	l.Do(func() { after = l.Now() })
 	if after < before {
 		t.Errorf("Now went from %d to %d", before, after)
+	}
+}
+
+func TestPostAndRunKeepsTheOrderOfTurns(t *testing.T) {
+	l := start(t, clock.NewMock(), wall.Options{})
+	var order []string // unguarded: the race detector judges who ran what
+	for range 1000 {
+		l.Do(func() {})
+		order = order[:0]
+		ended := make(chan struct{})
+		l.PostAndRun(func() {
+			l.Defer(func() { order = append(order, "deferred") })
+			l.Post(func() { order = append(order, "follows"); close(ended) })
+			order = append(order, "first")
+		})
+		<-ended // the loop may not have slept yet
+		if got := strings.Join(order, " "); got != "first deferred follows" {
+			t.Fatalf("ran %s", got)
+		}
+	}
+}
+
+func TestLentGoroutineIsGivenBackUnderEndlessWork(t *testing.T) {
+	l := start(t, clock.NewMock(), wall.Options{})
+	var again func()
+	again = func() { l.Post(again) }
+	l.PostAndRun(again) // returns
+	ran := make(chan struct{})
+	l.Post(func() { close(ran) })
+	<-ran
+}
+
+func TestTimerArmedOnALentGoroutineFires(t *testing.T) {
+	l := start(t, clock.New(), wall.Options{})
+	for range 100 {
+		l.Do(func() {})
+		fired := make(chan struct{})
+		l.PostAndRun(func() { l.AfterFunc(time.Microsecond, func() { close(fired) }) })
+		<-fired
+	}
+}
+
+func TestTurnsAreOneAtATimeWhoeverRunsThem(t *testing.T) {
+	l := start(t, clock.New(), wall.Options{})
+	const senders, each = 8, 2000
+	var ran int // unguarded
+	var done sync.WaitGroup
+	done.Add(senders * each)
+	turn := func() { ran++; done.Done() }
+	for s := range senders {
+		go func() {
+			for i := range each {
+				switch (s + i) % 4 {
+				case 0:
+					l.Post(turn)
+				case 1:
+					l.PostAndRun(func() { l.AfterFunc(0, turn) })
+				case 2:
+					l.PostAndRun(func() { l.Offload(func() {}, turn) })
+				default:
+					l.PostAndRun(turn)
+				}
+			}
+		}()
+	}
+	done.Wait()
+	l.Do(func() {})
+	if ran != senders*each {
+		t.Errorf("%d turns, want %d", ran, senders*each)
+	}
+}
+
+func TestStopWaitsForTheTurnOnALentGoroutine(t *testing.T) {
+	l := wall.New(clock.NewMock(), wall.Options{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		l.Run(context.Background())
+	}()
+	l.Do(func() {})
+	var ran bool
+	l.PostAndRun(func() { l.Stop(); ran = true })
+	<-ended
+	if !ran {
+		t.Error("Run returned within a turn")
 	}
 }

@@ -1,0 +1,214 @@
+package wire
+
+import (
+	"math"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// The tagged field of a Fetch that every follower sends: number, size.
+const (
+	replicaStateTag  = 1
+	replicaStateSize = 13
+)
+
+// The least that an element takes in a Fetch of version 13 on, in bytes.
+const (
+	fetchTopicSize     = 18
+	fetchPartitionSize = 33
+)
+
+// fetchRequest holds the usual Fetch in one piece of memory.
+type fetchRequest struct {
+	Request
+	body       kmsg.FetchRequest
+	topics     [1]kmsg.FetchRequestTopic
+	partitions [2]kmsg.FetchRequestTopicPartition
+}
+
+// decodeFetch decodes what followers and current consumers send, version 13 on, as kmsg does. It is nil if the request says
+// anything else, or is malformed: then the guard and kmsg are to decode it.
+func decodeFetch(b []byte, head Request) *Request {
+	f := &fetchRequest{Request: head}
+	f.Request.Body = &f.body
+	v, r := &f.body, reader{b: b}
+	v.Default()
+	v.Version = head.Version
+	if v.Version <= 14 {
+		v.ReplicaID = r.int32()
+	}
+	v.MaxWaitMillis, v.MinBytes, v.MaxBytes, v.IsolationLevel = r.int32(), r.int32(), r.int32(), r.int8()
+	v.SessionID, v.SessionEpoch = r.int32(), r.int32()
+	v.Topics = f.topics[:0]
+	spare := f.partitions[:]
+	for n := r.elements(fetchTopicSize); n > 0 && !r.bad; n-- {
+		v.Topics = append(v.Topics, kmsg.FetchRequestTopic{})
+		spare = r.fetchTopic(&v.Topics[len(v.Topics)-1], spare)
+	}
+	for n := r.elements(fetchTopicSize); n > 0 && !r.bad; n-- {
+		v.ForgottenTopics = append(v.ForgottenTopics, kmsg.FetchRequestForgottenTopic{})
+		r.forgottenTopic(&v.ForgottenTopics[len(v.ForgottenTopics)-1])
+	}
+	if rack := r.stringBytes(true); len(rack) > 0 {
+		v.Rack = string(rack)
+	} else if rack == nil {
+		return nil // not nullable
+	}
+	r.replicaState(v)
+	if r.bad {
+		return nil
+	}
+	return &f.Request
+}
+
+// elements reads the number of elements of a compact array, 0 for null: never more than there can be, size bytes each.
+func (r *reader) elements(size int) int {
+	n := r.compact()
+	if n > len(r.b)/size {
+		r.fail()
+	}
+	if r.bad {
+		return 0
+	}
+	return max(n, 0)
+}
+
+// fetchTopic decodes a topic into spare if there is room, and returns what is left of it.
+func (r *reader) fetchTopic(t *kmsg.FetchRequestTopic, spare []kmsg.FetchRequestTopicPartition) []kmsg.FetchRequestTopicPartition {
+	copy(t.TopicID[:], r.span(16))
+	n := r.elements(fetchPartitionSize)
+	if n > len(spare) {
+		spare = make([]kmsg.FetchRequestTopicPartition, n)
+	}
+	t.Partitions = spare[:n:n]
+	for i := range t.Partitions {
+		p := &t.Partitions[i]
+		p.Partition, p.CurrentLeaderEpoch, p.FetchOffset = r.int32(), r.int32(), r.int64()
+		p.LastFetchedEpoch, p.LogStartOffset, p.PartitionMaxBytes = r.int32(), r.int64(), r.int32()
+		p.HighWatermark = math.MaxInt64
+		r.noTags()
+	}
+	r.noTags()
+	return spare[n:]
+}
+
+func (r *reader) forgottenTopic(t *kmsg.FetchRequestForgottenTopic) {
+	copy(t.TopicID[:], r.span(16))
+	t.Partitions = make([]int32, r.elements(4))
+	for i := range t.Partitions {
+		t.Partitions[i] = r.int32()
+	}
+	r.noTags()
+}
+
+// noTags fails if there are tagged fields.
+func (r *reader) noTags() {
+	if r.uvarint() != 0 {
+		r.fail()
+	}
+}
+
+// replicaState reads the request's tagged fields: none or the state of a replica.
+func (r *reader) replicaState(v *kmsg.FetchRequest) {
+	switch r.uvarint() {
+	case 0:
+	case 1:
+		if r.uvarint() != replicaStateTag || r.uvarint() != replicaStateSize {
+			r.fail()
+		}
+		v.ReplicaState.ID, v.ReplicaState.Epoch = r.int32(), r.int64()
+		r.noTags()
+	default:
+		r.fail()
+	}
+}
+
+// appendFetch appends the body of a Fetch as kmsg does, without its reflection. ok is false, and dst as it was, if the
+// request has more to say than what our followers say: then kmsg is to write it.
+func appendFetch(dst []byte, v *kmsg.FetchRequest) (_ []byte, ok bool) {
+	if !plainFetch(v) {
+		return dst, false
+	}
+	e := encoder{buf: dst, version: v.Version, flexible: true}
+	if v.Version <= 14 {
+		e.int32(v.ReplicaID)
+	}
+	e.int32(v.MaxWaitMillis)
+	e.int32(v.MinBytes)
+	e.int32(v.MaxBytes)
+	e.buf = append(e.buf, byte(v.IsolationLevel))
+	e.int32(v.SessionID)
+	e.int32(v.SessionEpoch)
+	e.length(len(v.Topics))
+	for i := range v.Topics {
+		e.fetchTopic(&v.Topics[i])
+	}
+	e.length(len(v.ForgottenTopics))
+	for i := range v.ForgottenTopics {
+		e.forgottenTopic(&v.ForgottenTopics[i])
+	}
+	e.string(v.Rack)
+	e.replicaState(v)
+	return e.buf, true
+}
+
+func (e *encoder) fetchTopic(t *kmsg.FetchRequestTopic) {
+	e.buf = append(e.buf, t.TopicID[:]...)
+	e.length(len(t.Partitions))
+	for i := range t.Partitions {
+		p := &t.Partitions[i]
+		e.int32(p.Partition)
+		e.int32(p.CurrentLeaderEpoch)
+		e.int64(p.FetchOffset)
+		e.int32(p.LastFetchedEpoch)
+		e.int64(p.LogStartOffset)
+		e.int32(p.PartitionMaxBytes)
+		e.noTags()
+	}
+	e.noTags()
+}
+
+func (e *encoder) forgottenTopic(t *kmsg.FetchRequestForgottenTopic) {
+	e.buf = append(e.buf, t.TopicID[:]...)
+	e.length(len(t.Partitions))
+	for _, index := range t.Partitions {
+		e.int32(index)
+	}
+	e.noTags()
+}
+
+func (e *encoder) replicaState(v *kmsg.FetchRequest) {
+	if v.ReplicaState.ID == -1 && v.ReplicaState.Epoch == -1 {
+		e.noTags()
+		return
+	}
+	e.buf = append(e.buf, 1, replicaStateTag, replicaStateSize)
+	e.int32(v.ReplicaState.ID)
+	e.int64(v.ReplicaState.Epoch)
+	e.noTags()
+}
+
+// plainFetch says that the request has no tags but the replica's state.
+func plainFetch(v *kmsg.FetchRequest) bool {
+	if v.Version < fetchTopicID || v.ClusterID != nil || v.UnknownTags.Len() > 0 || v.ReplicaState.UnknownTags.Len() > 0 {
+		return false
+	}
+	for i := range v.Topics {
+		t := &v.Topics[i]
+		if t.UnknownTags.Len() > 0 {
+			return false
+		}
+		for j := range t.Partitions {
+			p := &t.Partitions[j]
+			if p.HighWatermark != math.MaxInt64 || p.ReplicaDirectoryID != ([16]byte{}) || p.UnknownTags.Len() > 0 {
+				return false
+			}
+		}
+	}
+	for i := range v.ForgottenTopics {
+		if v.ForgottenTopics[i].UnknownTags.Len() > 0 {
+			return false
+		}
+	}
+	return true
+}

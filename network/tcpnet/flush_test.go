@@ -1,0 +1,104 @@
+package tcpnet_test
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"testing"
+
+	"github.com/benbjohnson/clock"
+
+	"github.com/lockstep/lockstep/network"
+	"github.com/lockstep/lockstep/network/tcpnet"
+	"github.com/lockstep/lockstep/scheduler/wall"
+)
+
+// The client asks one thing at a time, so that each answer is written by the loop, but reads none before
+// the socket has refused some of them; so the writer takes over in the middle of a frame.
+func TestAnswersStayWholeAndInOrderWhenTheSocketFills(t *testing.T) {
+	const requests, size = 3000, 3000
+	seen := make(chan struct{})
+	answer := func(c network.Conn, f *network.Frame) {
+		n := binary.BigEndian.Uint32(f.Bytes)
+		f.Release()
+		c.Send([]network.Chunk{{Bytes: numbered(n, size/2)}}, nil)
+		if n%3 == 0 {
+			c.Send([]network.Chunk{{Bytes: numbered(n, size/2)}}, func(error) {})
+		}
+		seen <- struct{}{}
+	}
+	_, _, addr := server(t, tcpnet.Options{}, network.Protocol{Decode: raw, MaxFrame: 100}, func(c network.Conn) network.Handler { return newHandler(answer) })
+	c := dial(t, addr)
+	c.(*net.TCPConn).SetReadBuffer(16 << 10)
+	for i := range uint32(requests) {
+		c.Write(request(i))
+		<-seen
+	}
+	for i := range uint32(requests) {
+		expect(t, c, i, size/2)
+		if i%3 == 0 {
+			expect(t, c, i, size/2)
+		}
+	}
+}
+
+func TestLoopThatTakesTheReadersGoroutineAnswersOnIt(t *testing.T) {
+	l := wall.New(clock.New(), wall.Options{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		l.Run(context.Background())
+	}()
+	n := tcpnet.New(l, tcpnet.Options{})
+	defer func() { n.Close(); l.Stop(); <-ended }()
+	var addr network.Addr
+	var handled uint32 // unguarded: the race detector judges
+	l.Do(func() {
+		p := network.Protocol{Decode: raw, MaxFrame: 100}
+		listener, _ := n.Listen("127.0.0.1:0", p, func(network.Conn) network.Handler {
+			return newHandler(func(c network.Conn, f *network.Frame) {
+				handled++
+				c.Send([]network.Chunk{{Bytes: numbered(binary.BigEndian.Uint32(f.Bytes), 8)}}, func(error) { f.Release() })
+			})
+		})
+		addr = listener.Addr()
+	})
+	a, b := dial(t, addr), dial(t, addr)
+	for i := range uint32(500) {
+		a.Write(request(i))
+		b.Write(request(i))
+		expect(t, a, i, 8)
+		expect(t, b, i, 8)
+	}
+	l.Do(func() {
+		if handled != 1000 {
+			t.Errorf("handled %d requests", handled)
+		}
+	})
+}
+
+func request(n uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{0, 0, 0, 4}, n)
+}
+
+// numbered is size bytes that say n over and over.
+func numbered(n uint32, size int) []byte {
+	var b []byte
+	for len(b) < size {
+		b = binary.BigEndian.AppendUint32(b, n)
+	}
+	return b
+}
+
+func expect(t *testing.T, c net.Conn, n uint32, size int) {
+	t.Helper()
+	got := make([]byte, 4+size)
+	if _, err := io.ReadFull(c, got); err != nil {
+		t.Fatal(err)
+	}
+	want := append(binary.BigEndian.AppendUint32(nil, uint32(size)), numbered(n, size)...)
+	if string(got) != string(want) {
+		t.Fatalf("answer %d is not what was sent", n)
+	}
+}
