@@ -19,9 +19,14 @@ test: ## all tests that need Go only
 	$(GO) vet ./...
 	$(GO) test ./...
 
+.PHONY: interop
+interop: ## stock clients (kcat, franz-go) against three real nodes
+	GO=$(GO) scripts/interop/run
+
 .PHONY: bench
-bench: ## benchmarks: a table and JSON
-	$(GO) test -run '^$$' -bench . ./...
+bench: ## benchmarks of the simulator, then of the daemon beside others: a table and bench/results.json
+	$(GO) test -run '^$$' -bench Canonical ./sim
+	cd bench && $(GO) run .
 
 .PHONY: fmt
 fmt: ## format the code

@@ -2,15 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"slices"
 	"time"
-
-	"github.com/olekukonko/tablewriter"
 )
 
 // result is one measurement. CPU and loop time are the server's alone.
@@ -20,8 +17,13 @@ type result struct {
 	RequestsPerSecond float64 // or records, for franz-go
 	CPUSecondsPerGB   float64
 	LoopBusyShare     float64 // of wall time; lockstepd only
-	StartMs           int64   `json:",omitempty"`
-	ResidentBytes     int64   `json:",omitempty"`
+}
+
+// idle is a lockstepd without clients.
+type idle struct {
+	StartMs       int64
+	ResidentBytes int64
+	CPUMsPerSec   float64
 }
 
 // loadResult is what the load process prints.
@@ -31,18 +33,16 @@ type loadResult struct {
 	Count   int64
 }
 
-func measure(s server, r row, dir string) (result, error) {
-	p, err := s.start(dir, r.Nodes)
-	if p != nil && p.cmd != nil {
-		defer p.stop()
-	}
+func measure(ctx context.Context, s server, r row, dir string) (result, error) {
+	p, err := s.start(ctx, dir, r.Nodes)
 	if err != nil {
 		return result{}, err
 	}
+	defer p.stop()
 	if r.Kind == "fetch" {
 		fill := r
 		fill.Kind, fill.Window, fill.Acks = "raw", 16, 1
-		if _, err := runLoad(fill, p.addr, s.name); err != nil {
+		if _, err := runLoad(ctx, fill, p.addr, s.name); err != nil {
 			return result{}, err
 		}
 	}
@@ -54,7 +54,7 @@ func measure(s server, r row, dir string) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	l, err := runLoad(r, p.addr, s.name)
+	l, err := runLoad(ctx, r, p.addr, s.name)
 	if err != nil {
 		return result{}, err
 	}
@@ -79,12 +79,12 @@ type job struct {
 	Ceiling bool
 }
 
-func runLoad(r row, addr, server string) (loadResult, error) {
+func runLoad(ctx context.Context, r row, addr, server string) (loadResult, error) {
 	arg, err := json.Marshal(job{r, addr, server == "ceiling"})
 	if err != nil {
 		return loadResult{}, err
 	}
-	cmd := exec.Command(os.Args[0], "load", string(arg))
+	cmd := exec.CommandContext(ctx, os.Args[0], "load", string(arg))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -94,61 +94,23 @@ func runLoad(r row, addr, server string) (loadResult, error) {
 	return l, json.NewDecoder(bytes.NewReader(out)).Decode(&l)
 }
 
-func measureIdle(s server, dir string) (result, error) {
-	p, err := s.start(dir, 1)
-	if p != nil && p.cmd != nil {
-		defer p.stop()
-	}
+func measureIdle(ctx context.Context, s server, dir string) (idle, error) {
+	p, err := s.start(ctx, dir, 1)
 	if err != nil {
-		return result{}, err
+		return idle{}, err
 	}
-	time.Sleep(2 * time.Second) // idle is what it is after a while
+	defer p.stop()
+	const settle, watch = 2 * time.Second, 5 * time.Second
+	time.Sleep(settle)
+	before, err := p.cpu()
+	if err != nil {
+		return idle{}, err
+	}
+	time.Sleep(watch)
+	after, err := p.cpu()
+	if err != nil {
+		return idle{}, err
+	}
 	resident, err := p.residentBytes()
-	return result{StartMs: p.ready.Milliseconds(), ResidentBytes: resident}, err
-}
-
-// print writes a table of medians: a line per row and server.
-func print(w io.Writer, results []result) {
-	table := tablewriter.NewWriter(w)
-	table.Header("row", "server", "MB/s", "requests/s", "CPU s/GB", "loop busy", "MB/s beside kfake", "beside ceiling")
-	for _, row := range rows {
-		for _, s := range []string{"lockstepd", "before", "kfake", "ceiling"} {
-			if m, ok := medianOf(results, row.Name, s); ok {
-				table.Append(m.cells(results)...)
-			}
-		}
-	}
-	table.Render()
-}
-
-func (m result) cells(results []result) []any {
-	busy, kfake, ceiling := "", "", ""
-	if m.Server == "lockstepd" || m.Server == "before" {
-		busy = fmt.Sprintf("%.1f %%", 100*m.LoopBusyShare)
-		kfake, ceiling = ratio(m, results, "kfake"), ratio(m, results, "ceiling")
-	}
-	return []any{m.Row, m.Server, fmt.Sprintf("%.0f", m.MBPerSecond), fmt.Sprintf("%.0f", m.RequestsPerSecond), fmt.Sprintf("%.2f", m.CPUSecondsPerGB), busy, kfake, ceiling}
-}
-
-func ratio(m result, results []result, other string) string {
-	o, ok := medianOf(results, m.Row, other)
-	if !ok {
-		return ""
-	}
-	return fmt.Sprintf("%.2f", m.MBPerSecond/o.MBPerSecond)
-}
-
-// medianOf is the measurement of median throughput.
-func medianOf(results []result, row, server string) (result, bool) {
-	var all []result
-	for _, r := range results {
-		if r.Row == row && r.Server == server {
-			all = append(all, r)
-		}
-	}
-	if len(all) == 0 {
-		return result{}, false
-	}
-	slices.SortFunc(all, func(a, b result) int { return int(a.MBPerSecond - b.MBPerSecond) })
-	return all[len(all)/2], true
+	return idle{p.ready.Milliseconds(), resident, float64((after - before).Milliseconds()) / watch.Seconds()}, err
 }

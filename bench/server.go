@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"log"
@@ -51,7 +52,8 @@ type process struct {
 	lines chan string // of lockstepd's log
 }
 
-func (s server) start(dir string, nodes int) (*process, error) {
+// start starts a server that ends with ctx at the latest, and returns when it is ready.
+func (s server) start(ctx context.Context, dir string, nodes int) (*process, error) {
 	data, err := os.MkdirTemp(dir, "data-")
 	if err != nil {
 		return nil, err
@@ -59,11 +61,17 @@ func (s server) start(dir string, nodes int) (*process, error) {
 	p := &process{dir: data}
 	switch s.name {
 	case "lockstepd", "before":
-		return p, p.startLockstepd(s.binary, max(nodes, 1))
+		err = p.startLockstepd(ctx, s.binary, max(nodes, 1))
 	case "kfake":
-		return p, p.startAndReadAddr(exec.Command(os.Args[0], "serve-kfake"))
+		err = p.startAndReadAddr(exec.CommandContext(ctx, os.Args[0], "serve-kfake", ""))
+	default:
+		err = p.startAndReadAddr(exec.CommandContext(ctx, os.Args[0], "serve-ceiling", data))
 	}
-	return p, p.startAndReadAddr(exec.Command(os.Args[0], "serve-ceiling", data))
+	if err != nil {
+		p.stop()
+		return nil, err
+	}
+	return p, nil
 }
 
 func (p *process) startAndReadAddr(cmd *exec.Cmd) error {
@@ -72,10 +80,10 @@ func (p *process) startAndReadAddr(cmd *exec.Cmd) error {
 		return err
 	}
 	cmd.Stderr = os.Stderr
-	p.cmd = cmd
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	p.cmd = cmd
 	line, err := bufio.NewReader(out).ReadString('\n')
 	p.addr = strings.TrimSpace(line)
 	return err
@@ -83,7 +91,7 @@ func (p *process) startAndReadAddr(cmd *exec.Cmd) error {
 
 var readyLine = regexp.MustCompile(`ready on ([0-9.:]+)`)
 
-func (p *process) startLockstepd(binary string, nodes int) error {
+func (p *process) startLockstepd(ctx context.Context, binary string, nodes int) error {
 	args := []string{"--set", "listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0"}
 	if nodes > 1 {
 		port, err := freePorts(2 * nodes)
@@ -92,16 +100,17 @@ func (p *process) startLockstepd(binary string, nodes int) error {
 		}
 		args = []string{"--dev", strconv.Itoa(nodes), "--port", strconv.Itoa(port)}
 	}
-	p.cmd = exec.Command(binary, args...)
-	p.cmd.Dir = p.dir
-	log, err := p.cmd.StderrPipe()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir = p.dir
+	log, err := cmd.StderrPipe()
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	if err := p.cmd.Start(); err != nil {
+	if err := cmd.Start(); err != nil {
 		return err
 	}
+	p.cmd = cmd
 	p.lines = make(chan string, 4096)
 	go scanLines(log, p.lines)
 	for ready := 0; ready < nodes; {
@@ -147,8 +156,10 @@ func freePorts(n int) (int, error) {
 }
 
 func (p *process) stop() {
-	p.cmd.Process.Signal(syscall.SIGKILL)
-	p.cmd.Wait()
+	if p.cmd != nil {
+		p.cmd.Process.Kill()
+		p.cmd.Wait()
+	}
 	os.RemoveAll(p.dir)
 }
 
@@ -188,7 +199,10 @@ func (p *process) loopBusy(nodes int) (float64, error) {
 	sum := 0.0
 	for found := 0; found < max(nodes, 1); {
 		select {
-		case line := <-p.lines:
+		case line, ok := <-p.lines:
+			if !ok {
+				return 0, fmt.Errorf("lockstepd has ended")
+			}
 			if m := busyLine.FindStringSubmatch(line); m != nil {
 				busy, _ := strconv.ParseFloat(m[1], 64)
 				sum += busy

@@ -19,5 +19,9 @@ func (b *Broker) rejected(what string, err error) {
 	if errors.Is(err, kerr.NotController) {
 		return
 	}
-	b.env.Event.Emit(event.Event{Kind: event.ConnectionLost, Peer: -1, Epoch: -1, Offset: -1, Note: what + ": " + err.Error()})
+	reason := err.Error()
+	if errors.Is(err, kerr.DuplicateBrokerRegistration) {
+		reason += " If it was this node before a crash, its session ends soon."
+	}
+	b.emit(event.ConnectionLost, what+": "+reason)
 }

@@ -13,7 +13,6 @@ const (
 	registerRetry    = 100 * time.Millisecond // between tries to register
 	catchUpInterval  = 50 * time.Millisecond  // between heartbeats of a broker that waits to be unfenced or released
 	shutdownPatience = 30 * time.Second       // longest wait for the controller's leave to stop
-	silencePatience  = 2 * time.Second        // longest silence of all controllers during that wait: they are stopping too
 )
 
 // lifecycle is a broker's membership: registered, then unfenced by heartbeats that show it caught up, and
@@ -171,9 +170,10 @@ func (l *lifecycle) onHeartbeat(msg kmsg.Response, err error) {
 	l.again(catchUpInterval)
 }
 
-// onSilence is a heartbeat without an answer.
+// onSilence is a heartbeat without an answer. During a shutdown it does not wait long: the controllers may be
+// stopping too.
 func (l *lifecycle) onSilence() {
-	if l.released != nil && l.broker.env.Loop.Now().Sub(l.answered) > silencePatience {
+	if l.released != nil && l.broker.env.Loop.Now().Sub(l.answered) > l.broker.cfg.QuorumFetchTimeout {
 		l.release()
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -67,6 +68,10 @@ func killAllAndRestart(nodes []*proc) {
 	for _, p := range nodes {
 		p.kill()
 	}
+	startAll(nodes)
+}
+
+func startAll(nodes []*proc) {
 	for _, p := range nodes {
 		p.start()
 	}
@@ -116,6 +121,28 @@ func TestTerminatedNodeHandsItsPartitionsOverFirst(t *testing.T) {
 		}
 		awaitFullISR(t, admin, 3)
 	}
+	w.stop()
+	w.verify(seeds)
+}
+
+func TestClusterTerminatedAtOnceNeedNotWaitForItsSessions(t *testing.T) {
+	t.Parallel()
+	const partitions = 3
+	nodes := newCluster(t, 3, longSession)
+	seeds := addrs(nodes)
+	createTopic(t, newClient(t, seeds), partitions, 3, "2")
+	w := startWorkload(t, seeds, partitions)
+	w.awaitProgressEverywhere(50)
+	for _, p := range nodes {
+		p.signal(syscall.SIGTERM)
+	}
+	for _, p := range nodes {
+		if code := p.awaitExit(); code != exitOK {
+			t.Errorf("%s exited with %d", p.name, code)
+		}
+	}
+	startAll(nodes)
+	w.awaitProgressEverywhere(50)
 	w.stop()
 	w.verify(seeds)
 }

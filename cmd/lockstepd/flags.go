@@ -130,6 +130,15 @@ func (o *options) properties() [][]config.Property {
 	return nodes
 }
 
+// devTimeouts suit nodes that share a process: none can be far away, and who tries things out does not like to wait.
+var devTimeouts = [][2]string{
+	{"controller.quorum.election.timeout.ms", "300"},
+	{"controller.quorum.election.backoff.max.ms", "300"},
+	{"controller.quorum.fetch.timeout.ms", "1000"},
+	{"broker.session.timeout.ms", "3000"},
+	{"broker.heartbeat.interval.ms", "500"},
+}
+
 func devProperties(o *options, i int, voters string) []config.Property {
 	factor := min(o.dev, 3)
 	var props []config.Property
@@ -143,5 +152,8 @@ func devProperties(o *options, i int, voters string) []config.Property {
 	set("default.replication.factor", "%d", factor)
 	set("min.insync.replicas", "%d", max(1, factor-1))
 	set("broker.rack", "rack-%d", i+1)
+	for _, quick := range devTimeouts {
+		set(quick[0], "%s", quick[1])
+	}
 	return props
 }

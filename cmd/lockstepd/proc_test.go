@@ -222,12 +222,7 @@ func newCluster(t *testing.T, n int, extra string) []*proc {
 		write(t, filepath.Join(p.dir, "server.properties"), text)
 		nodes = append(nodes, p)
 	}
-	for _, p := range nodes {
-		p.start()
-	}
-	for _, p := range nodes {
-		p.awaitReady()
-	}
+	startAll(nodes)
 	return nodes
 }
 

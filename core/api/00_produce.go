@@ -30,6 +30,7 @@ type produceCall struct {
 	results []replica.ProduceResult
 	entries []replica.ProduceEntry // what is to be appended
 	slots   []int                  // which result each entry fills
+	resp    kmsg.ProduceResponse
 	topics  []kmsg.ProduceResponseTopic
 	parts   []kmsg.ProduceResponseTopicPartition
 	onDone  func([]replica.ProduceResult) // complete, bound once
@@ -148,9 +149,8 @@ func (p *produceCall) answer() {
 		}
 		return
 	}
-	resp := kmsg.ProduceResponse{Version: k.req.Version}
-	p.fill(&resp)
-	k.reply(&resp)
+	p.fill(&p.resp)
+	k.reply(&p.resp)
 	p.free()
 }
 
@@ -178,7 +178,10 @@ func (p *produceCall) fill(resp *kmsg.ProduceResponse) {
 		parts, results = parts[n:], results[n:]
 	}
 	resp.Topics = p.topics
-	resp.Brokers = hints.forProduce()
+	resp.Brokers = nil
+	if len(hints.ids) > 0 {
+		resp.Brokers = hints.forProduce()
+	}
 }
 
 func fillProduced(to *kmsg.ProduceResponseTopicPartition, index int32, r *replica.ProduceResult, hints *endpoints) {

@@ -32,7 +32,8 @@ func (k *call) fetch() {
 }
 
 func (k *call) replyFetched(resp *wire.FetchResponse, release func()) {
-	k.replyChunks(wire.EncodeFetch(resp, k.req.Version, k.req.CorrelationID), release)
+	k.head, k.sending = wire.AppendFetch(k.head, k.sending, resp, k.req.Version, k.req.CorrelationID)
+	k.replyChunks(k.sending, release)
 }
 
 // fetchCall is one Fetch on its way: the partitions it covers, in serving order, and the part of
@@ -189,7 +190,7 @@ func (f *fetchCall) complete(parts []wire.FetchPartition, release func()) {
 		f.resp.SessionID = f.session.id
 		f.session.rotate(f.epoch, f.parts, parts)
 	}
-	if f.req.Version >= 16 {
+	if f.req.Version >= 16 && len(hints.ids) > 0 {
 		f.resp.NodeEndpoints = hints.forFetch()
 	}
 	k.replyFetched(&f.resp, release)

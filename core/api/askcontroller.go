@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/lockstep/lockstep/core/wire"
+	"github.com/lockstep/lockstep/network"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -23,7 +24,7 @@ func (s *Server) AskController(req kmsg.Request, done func(kmsg.Response, error)
 		k.answerAsController()
 		return
 	}
-	addr, ok := s.Quorum.LeaderAddr()
+	addr, ok := s.controllerAddr()
 	if !ok {
 		done(nil, kerr.NotController)
 		return
@@ -36,4 +37,13 @@ func (s *Server) AskController(req kmsg.Request, done func(kmsg.Response, error)
 		defer r.Release()
 		done(r.Body, nil)
 	})
+}
+
+// controllerAddr is where the active controller is, if it is known and elsewhere. One that was elected on this node and is
+// not active yet cannot be asked.
+func (s *Server) controllerAddr() (network.Addr, bool) {
+	if leader, _ := s.Quorum.LeaderAndEpoch(); leader == s.Config.NodeID {
+		return "", false
+	}
+	return s.Quorum.LeaderAddr()
 }

@@ -29,7 +29,38 @@ type call struct {
 	chunks         []network.Chunk
 	one            [1]network.Chunk    // chunks, if there is one
 	release        func()              // to be called when the chunks were sent
+	onSent         func(error)         // sent, bound at its first use
+	head           []byte              // memory for the answer to a fetch, used again
+	sending        []network.Chunk     // likewise
 	own            func(kmsg.Response) // of a request without a connection: where the answer goes
+}
+
+// newCall is a call for a request of a connection. A fetch gets one that was used before: its answer holds memory until it
+// was sent, when we are told so. Other answers are sent and forgotten, so their calls do not come back.
+func (s *Server) newCall(req *wire.Request) *call {
+	n := len(s.calls) - 1
+	if n < 0 || req.Key != int16(kmsg.Fetch) {
+		return &call{server: s, req: req}
+	}
+	k := s.calls[n]
+	s.calls = s.calls[:n]
+	k.req = req
+	return k
+}
+
+// maxKeptHead is the largest memory for the head of a fetch's answer that is used again.
+const maxKeptHead = 64 << 10
+
+// sent ends a call whose answer held memory until now. Nothing refers to it any more.
+func (k *call) sent(error) {
+	k.finish()
+	clear(k.sending)
+	next := call{server: k.server, onSent: k.onSent, head: k.head[:0], sending: k.sending[:0]}
+	if cap(next.head) > maxKeptHead {
+		next.head = nil
+	}
+	*k = next
+	k.server.calls = append(k.server.calls, k)
 }
 
 // isAbandoned reports that nobody is there to be answered.

@@ -31,7 +31,8 @@ func (c *conn) Receive(_ network.Conn, msg any, f *network.Frame) {
 	}
 	req := msg.(*wire.Request)
 	c.lastUsed = c.server.Env.Loop.Now()
-	k := &call{server: c.server, conn: c, req: req, frame: f, bytes: len(f.Bytes), listener: c.listener, controllerSide: c.controllerSide}
+	k := c.server.newCall(req)
+	k.conn, k.frame, k.bytes, k.listener, k.controllerSide = c, f, len(f.Bytes), c.listener, c.controllerSide
 	c.waiting = append(c.waiting, k)
 	c.server.admit(k)
 	if len(c.waiting) >= maxCallsPerConn {
@@ -105,7 +106,10 @@ func (c *conn) send(k *call) {
 		c.net.Send(k.chunks, nil)
 		k.finish()
 	default:
-		c.net.Send(k.chunks, func(error) { k.finish() })
+		if k.onSent == nil {
+			k.onSent = k.sent
+		}
+		c.net.Send(k.chunks, k.onSent)
 	}
 }
 

@@ -63,7 +63,7 @@ func (f *forwarding) try() {
 		s.serveEnveloped(frame, f.onAnswer)
 		return
 	}
-	addr, ok := s.Quorum.LeaderAddr()
+	addr, ok := s.controllerAddr()
 	if !ok {
 		f.again()
 		return

@@ -135,15 +135,18 @@ func (c *Controller) creationConfigs(t *kmsg.CreateTopicsRequestTopic) ([]metada
 // configChanges collects the records of a request that changes configs.
 type configChanges struct {
 	records  []metadata.Record
-	resolved []metadata.ResourceKey // resources named so far
+	resolved map[metadata.ResourceKey]bool // resources named so far
 }
 
 // changeConfigs adds one resource's changes, or says why they are refused.
 func (c *Controller) changeConfigs(a *configChanges, key metadata.ResourceKey, ops []configOp, isNew bool) *fault {
-	if slices.Contains(a.resolved, key) {
+	if a.resolved[key] {
 		return refuse(kerr.InvalidRequest, "each resource must appear at most once")
 	}
-	a.resolved = append(a.resolved, key)
+	if a.resolved == nil {
+		a.resolved = map[metadata.ResourceKey]bool{}
+	}
+	a.resolved[key] = true
 	if f := c.checkResource(key, isNew); f != nil {
 		return f
 	}

@@ -65,7 +65,8 @@ func (c *Controller) endIncarnation(old *metadata.Broker, req *kmsg.BrokerRegist
 // checkRegistration returns the record of a registration, without its epoch, or why it is refused.
 //
 // DUPLICATE_BROKER_REGISTRATION: another process with this id is alive and unfenced. After a crash
-// it goes away when the old session expires.
+// it goes away when the old session expires. A broker that has found the mark of its last incarnation's clean shutdown
+// need not wait: the last to leave a cluster found no quorum to tell.
 func (c *Controller) checkRegistration(req *kmsg.BrokerRegistrationRequest) (*metadata.RegisterBrokerRecord, *kerr.Error) {
 	old := c.img.Broker(req.BrokerID)
 	switch {
@@ -73,7 +74,7 @@ func (c *Controller) checkRegistration(req *kmsg.BrokerRegistrationRequest) (*me
 		return nil, kerr.InconsistentClusterID
 	case req.IsMigratingZkBroker:
 		return nil, kerr.BrokerIDNotRegistered
-	case old != nil && !old.Fenced && old.IncarnationID != req.IncarnationID && c.sessions.alive(old.ID, old.Epoch):
+	case old != nil && !old.Fenced && old.IncarnationID != req.IncarnationID && !endedCleanly(old, req) && c.sessions.alive(old.ID, old.Epoch):
 		return nil, kerr.DuplicateBrokerRegistration
 	case !c.validDirs(req):
 		return nil, kerr.InvalidRegistration
@@ -86,6 +87,11 @@ func (c *Controller) checkRegistration(req *kmsg.BrokerRegistrationRequest) (*me
 		BrokerID: req.BrokerID, IncarnationID: req.IncarnationID, EndPoints: endpoints(req.Listeners),
 		Features: features, Rack: req.Rack, Fenced: true, LogDirs: slices.Clone(req.LogDirs),
 	}, nil
+}
+
+// endedCleanly reports whether the registering broker knows that the incarnation before it, old, shut down cleanly (KIP-966).
+func endedCleanly(old *metadata.Broker, req *kmsg.BrokerRegistrationRequest) bool {
+	return req.Version >= 3 && req.PreviousBrokerEpoch == old.Epoch
 }
 
 func endpoints(listeners []kmsg.BrokerRegistrationRequestListener) []metadata.Endpoint {

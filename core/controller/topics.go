@@ -33,10 +33,12 @@ func (c *Controller) CreateTopics(req *kmsg.CreateTopicsRequest, done func(*kmsg
 	var records []metadata.Record
 	resp := kmsg.NewPtrCreateTopicsResponse()
 	left := maxPartitionsPerRequest
+	named := timesNamed(req.Topics)
 	for n := range req.Topics {
 		t := &req.Topics[n]
-		if isNamedTwice(req.Topics, t.Topic) {
-			if firstNamed(req.Topics, t.Topic) == n {
+		if times := named[t.Topic]; times != 1 {
+			named[t.Topic] = 0 // one answer is enough
+			if times > 1 {
 				resp.Topics = append(resp.Topics, topicRefused(t.Topic, refuse(kerr.InvalidRequest, "duplicate topic name")))
 			}
 			continue
@@ -55,13 +57,13 @@ func (c *Controller) CreateTopics(req *kmsg.CreateTopicsRequest, done func(*kmsg
 	answer(c, records, resp, failed, done)
 }
 
-func isNamedTwice(topics []kmsg.CreateTopicsRequestTopic, name string) bool {
-	first := firstNamed(topics, name)
-	return slices.ContainsFunc(topics[first+1:], func(t kmsg.CreateTopicsRequestTopic) bool { return t.Topic == name })
-}
-
-func firstNamed(topics []kmsg.CreateTopicsRequestTopic, name string) int {
-	return slices.IndexFunc(topics, func(t kmsg.CreateTopicsRequestTopic) bool { return t.Topic == name })
+// timesNamed counts how often each topic is named. A request can have half a million, so they are not compared in pairs.
+func timesNamed(topics []kmsg.CreateTopicsRequestTopic) map[string]int {
+	named := make(map[string]int, len(topics))
+	for i := range topics {
+		named[topics[i].Topic]++
+	}
+	return named
 }
 
 func createTopicsError(req *kmsg.CreateTopicsRequest, err *kerr.Error) *kmsg.CreateTopicsResponse {

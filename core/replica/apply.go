@@ -2,6 +2,7 @@ package replica
 
 import (
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -43,7 +44,7 @@ func (m *Manager) applyDelta(d *metadata.Delta) {
 	for _, id := range d.Partitions {
 		if reg := m.image.Partition(id); reg != nil {
 			m.applyPartition(reg)
-		} else if p := m.byID[id]; p != nil {
+		} else if p := m.byID.get(id); p != nil {
 			m.drop(p)
 		}
 	}
@@ -82,7 +83,7 @@ func (m *Manager) applyAll() {
 	}
 	var strays []event.Partition
 	m.logs.Each(func(l *storage.Log) {
-		if id := l.Partition(); m.byID[id] == nil && id != event.MetadataPartition {
+		if id := l.Partition(); m.byID.get(id) == nil && id != event.MetadataPartition {
 			strays = append(strays, id)
 		}
 	})
@@ -99,7 +100,7 @@ func (m *Manager) hosts(id event.Partition, topicID [16]byte) bool {
 
 func (m *Manager) applyPartition(reg *metadata.Partition) {
 	id := reg.Key()
-	p := m.byID[id]
+	p := m.byID.get(id)
 	if p != nil && p.topicID != reg.TopicID {
 		m.drop(p) // deleted and created again under the same name: not one record is shared
 		p = nil
@@ -118,7 +119,7 @@ func (m *Manager) applyPartition(reg *metadata.Partition) {
 
 func (m *Manager) host(id event.Partition, topicID [16]byte) *Partition {
 	p := newPartition(m, id, topicID)
-	m.byID[id] = p
+	m.byID.put(p)
 	at, _ := slices.BinarySearchFunc(m.partitions, id, comparePartition)
 	m.partitions = slices.Insert(m.partitions, at, p)
 	m.openLog(p)
@@ -129,7 +130,7 @@ func comparePartition(p *Partition, id event.Partition) int { return p.id.Compar
 
 // drop stops hosting p and deletes its log.
 func (m *Manager) drop(p *Partition) {
-	delete(m.byID, p.id)
+	m.byID.remove(p.id)
 	if at, found := slices.BinarySearchFunc(m.partitions, p.id, comparePartition); found {
 		m.partitions = slices.Delete(m.partitions, at, at+1)
 	}
@@ -157,8 +158,8 @@ func (m *Manager) applyBrokers() {
 }
 
 func (m *Manager) broker(id int32) *brokerInfo {
-	at, found := slices.BinarySearchFunc(m.brokers, id, func(b brokerInfo, id int32) int { return int(b.id) - int(id) })
-	if !found {
+	at := sort.Search(len(m.brokers), func(i int) bool { return m.brokers[i].id >= id })
+	if at == len(m.brokers) || m.brokers[at].id != id {
 		return nil
 	}
 	return &m.brokers[at]

@@ -16,6 +16,7 @@ type delayedFetch struct {
 	slices  []storage.Slice       // what the answers' chunks hold on to
 	bytes   int                   // read so far, and an estimate of what is being read
 	reading int                   // reads under way
+	stale   bool                  // see isStale
 	urgent  bool                  // an answer is an error or a divergence: do not wait
 
 	expiry expiry
@@ -133,7 +134,7 @@ func (op *delayedFetch) park() {
 	op.waits = op.waits[:len(op.params.Entries)]
 	for i := range op.params.Entries {
 		e := &op.params.Entries[i]
-		p := op.m.byID[e.Partition]
+		p := op.m.byID.get(e.Partition)
 		op.waits[i].op, op.waits[i].offset = op, e.Offset
 		if op.params.isFollower() {
 			p.followerFetches.add(&op.waits[i])
@@ -184,7 +185,6 @@ func (op *delayedFetch) drop() {
 	for i := range op.slices {
 		op.slices[i].Release()
 	}
-	clear(op.slices)
 	op.slices = op.slices[:0]
 }
 

@@ -67,7 +67,7 @@ func (op *delayedFetch) read(first bool) {
 	if cap(op.parts) < n {
 		op.parts = make([]wire.FetchPartition, n)
 	}
-	op.parts, op.bytes = op.parts[:n], 0
+	op.parts, op.bytes, op.stale = op.parts[:n], 0, op.isStale()
 	op.reading++ // ours: whatever ends meanwhile, the answer waits for all entries
 	for i := range op.params.Entries {
 		if err := op.readPartition(i, first); err != nil {
@@ -75,6 +75,15 @@ func (op *delayedFetch) read(first bool) {
 		}
 	}
 	op.reading--
+}
+
+// isStale reports whether the follower that asks has registered anew since.
+func (op *delayedFetch) isStale() bool {
+	if !op.params.isFollower() || op.params.ReplicaEpoch < 0 {
+		return false
+	}
+	b := op.m.broker(op.params.ReplicaID)
+	return b != nil && op.params.ReplicaEpoch < b.epoch
 }
 
 func (op *delayedFetch) fail(i int, err error) {
@@ -100,7 +109,7 @@ func (op *delayedFetch) readPartition(i int, first bool) error {
 	}
 	var f *follower
 	if op.params.isFollower() {
-		if f, err = op.m.fetchingFollower(p, &op.params); err != nil {
+		if f, err = op.follower(p); err != nil {
 			return err
 		}
 	}
@@ -151,7 +160,8 @@ func (op *delayedFetch) readLog(i int, p *Partition, upTo int64) error {
 		return nil
 	}
 	read := storage.ReadRequest{Offset: e.Offset, MaxBytes: max(room, 0), UpTo: upTo, MinOneBatch: op.bytes == 0}
-	slice, err := p.log.Read(read, nil)
+	slice := op.nextSlice()
+	err := p.log.ReadInto(slice, read)
 	switch {
 	case err == storage.ErrPending:
 		op.readDisk(i, p, read)
@@ -160,9 +170,20 @@ func (op *delayedFetch) readLog(i int, p *Partition, upTo int64) error {
 		return err
 	case slice.Len > 0:
 		op.bytes += slice.Len
-		op.take(i, slice)
+		op.parts[i].Records, op.parts[i].RecordsLen = slice.Chunks, slice.Len
+		op.slices = op.slices[:len(op.slices)+1]
 	}
 	return nil
+}
+
+// nextSlice is the slice after the last one, with the memory of one that was released if there is any.
+func (op *delayedFetch) nextSlice() *storage.Slice {
+	n := len(op.slices)
+	if n == cap(op.slices) {
+		op.slices = append(op.slices, storage.Slice{})
+	}
+	op.slices = op.slices[:n]
+	return &op.slices[:n+1][n]
 }
 
 func (op *delayedFetch) readDisk(i int, p *Partition, read storage.ReadRequest) {
@@ -193,7 +214,7 @@ func (op *delayedFetch) onRead(i int, p *Partition, epoch int32, s storage.Slice
 
 // leading returns the partition if this broker leads it; see Partition.serving.
 func (m *Manager) leading(id event.Partition, topicID [16]byte, epoch int32) (*Partition, error) {
-	p := m.byID[id]
+	p := m.byID.get(id)
 	if p == nil {
 		return nil, m.notHosted(id)
 	}
@@ -221,14 +242,14 @@ func (m *Manager) leaderOf(id event.Partition) wire.Leader {
 	return wire.Leader{ID: -1, Epoch: -1}
 }
 
-// fetchingFollower returns the assigned replica that fetches. One that is not assigned, as far as we know, may
+// follower returns the assigned replica that fetches. One that is not assigned, as far as we know, may
 // be being added: it is asked to come again. One of an earlier incarnation is refused (KIP-903).
-func (m *Manager) fetchingFollower(p *Partition, params *FetchParams) (*follower, error) {
-	f := p.lead.follower(params.ReplicaID)
+func (op *delayedFetch) follower(p *Partition) (*follower, error) {
+	f := p.lead.follower(op.params.ReplicaID)
 	if f == nil {
 		return nil, kerr.UnknownLeaderEpoch
 	}
-	if b := m.broker(f.id); b != nil && params.ReplicaEpoch >= 0 && params.ReplicaEpoch < b.epoch {
+	if op.stale {
 		return nil, kerr.NotLeaderForPartition
 	}
 	return f, nil

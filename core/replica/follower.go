@@ -168,18 +168,12 @@ func (f *following) append(batches []byte, frame *network.Frame) {
 		f.changed()
 		return
 	}
-	p, fetcher, epoch := f.p, f.fetcher, f.p.leaderEpoch
-	fetcher.writing++
-	_, err := p.log.AppendAsFollower(batches, frame, func(err error) {
-		fetcher.onWritten()
-		if err == nil && p.lead == nil && p.leaderEpoch == epoch && p.isOnline() {
-			f.onProgress(unknownOffset)
-		}
-		p.onAppended()
-	})
-	if err != nil {
-		fetcher.writing--
-		f.delay(p.m.cfg.FetchBackoff) // not a continuation of our log: the leader is to be asked again
+	a := f.p.m.newFollowerAppend(f)
+	a.fetcher.writing++
+	if _, err := f.p.log.AppendAsFollower(batches, frame, a.onWritten); err != nil {
+		a.fetcher.writing--
+		a.free()
+		f.delay(f.p.m.cfg.FetchBackoff) // not a continuation of our log: the leader is to be asked again
 	}
 }
 

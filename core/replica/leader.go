@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"slices"
 	"strconv"
 
 	"github.com/lockstep/lockstep/core/event"
@@ -16,11 +15,12 @@ type leader struct {
 }
 
 func (l *leader) follower(id int32) *follower {
-	at, found := slices.BinarySearchFunc(l.followers, id, func(f follower, id int32) int { return int(f.id) - int(id) })
-	if !found {
-		return nil
+	for i := range l.followers { // a few
+		if l.followers[i].id == id {
+			return &l.followers[i]
+		}
 	}
-	return &l.followers[at]
+	return nil
 }
 
 // assign makes followers those of the assignment, keeping what is known of the ones that stay.

@@ -41,7 +41,7 @@ func (m *Manager) onDirDone(id event.Partition, err error) {
 	if m.stopped {
 		return
 	}
-	if p := m.byID[id]; p != nil {
+	if p := m.byID.get(id); p != nil {
 		m.openLog(p)
 		return
 	}

@@ -71,7 +71,7 @@ type Manager struct {
 	failed      error // why the log directory is offline
 	brokers     []brokerInfo
 
-	byID       map[event.Partition]*Partition
+	byID       hosted
 	partitions []*Partition             // by id; the same as byID
 	busy       map[event.Partition]bool // a log directory is being made or removed
 
@@ -81,6 +81,7 @@ type Manager struct {
 	woken     []*delayedFetch
 	produces  []*delayedProduce // free
 	fetches   []*delayedFetch   // free
+	appends   []*followerAppend // free
 	onWoken   func()            // flushWoken, bound once
 	ticks     [3]scheduler.Timer
 
@@ -100,7 +101,7 @@ type brokerInfo struct {
 func NewManager(e *env.Env, cfg Config, logs *storage.Manager, peers *wire.Peers, alter AlterPartitionSender) *Manager {
 	m := &Manager{
 		env: e, loop: e.Loop, cfg: cfg, logs: logs, peers: peers, brokerEpoch: -1,
-		byID: map[event.Partition]*Partition{}, busy: map[event.Partition]bool{},
+		busy:      map[event.Partition]bool{},
 		purgatory: newPurgatory(e.Loop),
 	}
 	m.alter = alterQueue{m: m, send: alter}
@@ -157,7 +158,7 @@ func (m *Manager) Shutdown() {
 }
 
 // Partition returns the hosted partition, or nil.
-func (m *Manager) Partition(id event.Partition) *Partition { return m.byID[id] }
+func (m *Manager) Partition(id event.Partition) *Partition { return m.byID.get(id) }
 
 // Partitions calls f for each hosted partition, by topic and index.
 func (m *Manager) Partitions(f func(*Partition)) {

@@ -218,6 +218,7 @@ func TestFollowerBelowTheEpochStartStaysOut(t *testing.T) {
 	c.nodes[3].kill(false)
 	c.change(0, 1, 2)
 	c.publish(1, 2)
+	c.run(DefaultConfig(1).ReplicaLagTimeMax) // until then the high watermark waits for C, which was just here
 	c.mustProduce(c.nodes[1], acksAll, "m1", "m2")
 	c.mustProduce(c.nodes[1], acksAll, "m3")
 	if b.hw() != 2 || b.leo() != 3 {

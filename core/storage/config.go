@@ -75,4 +75,6 @@ type OpenOptions struct {
 	RecoveryPoint  int64
 	LogStartOffset int64
 	KeepProducers  bool // track idempotent producers (not for the metadata log)
+
+	held *heldMemory // shared by a Manager's logs; nil: the log's own
 }

@@ -57,6 +57,10 @@ func newLog(e *env.Env, o *OpenOptions) *Log {
 		keepProducers: o.KeepProducers, segments: newSegments(),
 		producers: producers{states: map[int64]*ProducerState{}},
 	}
+	l.recent.all = o.held
+	if l.recent.all == nil {
+		l.recent.all = &heldMemory{}
+	}
 	l.pipeline.init(l)
 	return l
 }

@@ -25,6 +25,7 @@ type Manager struct {
 	points         map[event.Partition]int64
 	config         func(event.Partition) LogConfig
 	onFailure      func(*Log, error)
+	held           heldMemory
 
 	checkpointing bool
 	waiting       []func(error)     // for a checkpoint after the one under way
@@ -138,7 +139,7 @@ func parseLogDir(dir string) (event.Partition, bool) {
 func (m *Manager) open(p event.Partition, topicID [16]byte, cfg LogConfig, done func(*Log, error)) {
 	o := OpenOptions{
 		Dir: p.String(), Partition: p, TopicID: topicID, Config: cfg, Clean: m.clean,
-		RecoveryPoint: m.points[p], LogStartOffset: m.starts[p], KeepProducers: true,
+		RecoveryPoint: m.points[p], LogStartOffset: m.starts[p], KeepProducers: true, held: &m.held,
 	}
 	Open(m.env, o, func(l *Log, err error) {
 		if err != nil {

@@ -28,7 +28,7 @@ type Slice struct {
 	files  []disk.File
 }
 
-// Release ends the use of the chunks. Call it once, also for an empty slice.
+// Release ends the use of the chunks. Call it once, also for an empty slice. Its memory serves the next ReadInto.
 func (s *Slice) Release() {
 	for _, f := range s.frames {
 		f.Release()
@@ -36,7 +36,10 @@ func (s *Slice) Release() {
 	for _, f := range s.files {
 		f.Close()
 	}
-	*s = Slice{}
+	clear(s.Chunks)
+	clear(s.frames)
+	clear(s.files)
+	*s = Slice{Chunks: s.Chunks[:0], frames: s.frames[:0], files: s.files[:0]}
 }
 
 // Read answers at once when memory knows the positions: recent batches. Else it answers ErrPending and calls
@@ -45,19 +48,27 @@ func (s *Slice) Release() {
 //
 // An offset at the end, or not below UpTo, gives an empty slice; one outside [log start, log end] OFFSET_OUT_OF_RANGE.
 func (l *Log) Read(r ReadRequest, done func(Slice, error)) (Slice, error) {
-	if err := l.checkRead(&r); err != nil {
-		return Slice{}, err
-	}
-	if r.Offset >= r.UpTo {
-		return Slice{FirstOffset: r.Offset, NextOffset: r.Offset}, nil
-	}
-	if s, ok := l.readRecent(&r); ok {
-		return s, nil
-	}
-	if done != nil {
+	var s Slice
+	err := l.ReadInto(&s, r)
+	if err == ErrPending && done != nil {
 		l.readCold(r, done)
 	}
-	return Slice{}, ErrPending
+	return s, err
+}
+
+// ReadInto is Read from memory alone, into a slice that is new or was released.
+func (l *Log) ReadInto(s *Slice, r ReadRequest) error {
+	if err := l.checkRead(&r); err != nil {
+		return err
+	}
+	if r.Offset >= r.UpTo {
+		s.FirstOffset, s.NextOffset = r.Offset, r.Offset
+		return nil
+	}
+	if !l.readRecent(s, &r) {
+		return ErrPending
+	}
+	return nil
 }
 
 // checkRead also bounds UpTo by what is written.
@@ -72,11 +83,11 @@ func (l *Log) checkRead(r *ReadRequest) error {
 	return nil
 }
 
-// readRecent answers from memory; false if it cannot.
-func (l *Log) readRecent(r *ReadRequest) (s Slice, ok bool) {
+// readRecent answers from memory; false, and the slice is empty, if it cannot.
+func (l *Log) readRecent(s *Slice, r *ReadRequest) bool {
 	first := l.recent.find(r.Offset)
 	if first < 0 {
-		return s, false
+		return false
 	}
 	s.FirstOffset, s.NextOffset = l.recent.at(first).base, r.Offset
 	for i := first; i < l.recent.n; i++ {
@@ -90,11 +101,11 @@ func (l *Log) readRecent(r *ReadRequest) (s Slice, ok bool) {
 		case e.bytes != nil:
 			s.addBytes(e)
 		default:
-			return s, i > first // its bytes are on disk only and may not be promised
+			return i > first // its bytes are on disk only and may not be promised
 		}
 		s.NextOffset = e.next
 	}
-	return s, true
+	return true
 }
 
 // addRegion adds a part of a file, joined to the chunk before if it continues it.

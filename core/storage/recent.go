@@ -6,9 +6,17 @@ import (
 )
 
 const (
-	recentBatches = 512     // written batches whose position a log remembers
-	heldBytes     = 1 << 20 // bytes of batches a log keeps in memory
+	recentBatches = 512 // written batches whose position a log remembers
+
+	// Bytes of batches that logs keep in memory: each may keep ownBytes, and mostBytes as long as all of
+	// a broker's keep no more than allBytes. A replica that lags by more is served by reads of the disk, and copies.
+	ownBytes  = 1 << 20
+	mostBytes = 8 << 20
+	allBytes  = 64 << 20
 )
+
+// heldMemory is the bytes that the logs of a broker keep.
+type heldMemory struct{ bytes int }
 
 // recentBatch is a batch near the log's end: where it is on disk, and its bytes as long as they are held.
 type recentBatch struct {
@@ -32,6 +40,7 @@ type recent struct {
 	n     int
 	held  int // batches that hold bytes
 	bytes int // and how many bytes
+	all   *heldMemory
 }
 
 func (r *recent) at(i int) *recentBatch { return &r.buf[(r.head+i)&(len(r.buf)-1)] }
@@ -53,9 +62,14 @@ func (r *recent) push(b record.Batch, seg *segment, pos int32, hold bool, frame 
 	e.bytes, e.frame = b, frame
 	r.held++
 	r.bytes += len(b)
-	for r.bytes > heldBytes {
+	r.all.bytes += len(b)
+	for r.holdsTooMuch() {
 		r.releaseOldest()
 	}
+}
+
+func (r *recent) holdsTooMuch() bool {
+	return r.bytes > mostBytes || r.bytes > ownBytes && r.all.bytes > allBytes
 }
 
 func (r *recent) grow() {
@@ -74,6 +88,7 @@ func (r *recent) releaseOldest() {
 
 func (r *recent) release(e *recentBatch) {
 	r.bytes -= len(e.bytes)
+	r.all.bytes -= len(e.bytes)
 	e.frame.Release()
 	e.bytes, e.frame = nil, nil
 }

@@ -1,6 +1,10 @@
 package wire
 
-import "github.com/lockstep/lockstep/network"
+import (
+	"slices"
+
+	"github.com/lockstep/lockstep/network"
+)
 
 // FetchResponse is the answer to a Fetch, whose records are chunks: regions of segment files, or
 // slices of frames in memory.
@@ -89,15 +93,21 @@ const (
 // EncodeFetch returns the frame that answers a Fetch of the version, 4 to 18: the heads, encoded,
 // and between them the records' chunks as they are.
 func EncodeFetch(resp *FetchResponse, version int16, correlationID int32) []network.Chunk {
-	size, chunks := resp.bounds()
+	_, frame := AppendFetch(nil, nil, resp, version, correlationID)
+	return frame
+}
+
+// AppendFetch is EncodeFetch into memory used again: it returns the frame, in chunks, and buf, which holds the heads.
+func AppendFetch(buf []byte, chunks []network.Chunk, resp *FetchResponse, version int16, correlationID int32) ([]byte, []network.Chunk) {
+	size, n := resp.bounds()
 	e := encoder{
-		buf: make([]byte, 0, size), frame: make([]network.Chunk, 0, chunks),
+		buf: slices.Grow(buf[:0], size), frame: slices.Grow(chunks[:0], n),
 		version: version, flexible: version >= fetchFlexible,
 	}
 	e.buf = appendResponseHeader(e.buf, keyFetch, correlationID, e.flexible)
 	e.response(resp)
 	e.cut()
-	return e.frame
+	return e.buf, e.frame
 }
 
 // bounds is at least how many bytes the heads take, and at least how many chunks there are.

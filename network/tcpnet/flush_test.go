@@ -1,10 +1,10 @@
 package tcpnet_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"io"
-	"net"
 	"testing"
 
 	"github.com/benbjohnson/clock"
@@ -30,15 +30,15 @@ func TestAnswersStayWholeAndInOrderWhenTheSocketFills(t *testing.T) {
 	}
 	_, _, addr := server(t, tcpnet.Options{}, network.Protocol{Decode: raw, MaxFrame: 100}, func(c network.Conn) network.Handler { return newHandler(answer) })
 	c := dial(t, addr)
-	c.(*net.TCPConn).SetReadBuffer(16 << 10)
 	for i := range uint32(requests) {
 		c.Write(request(i))
 		<-seen
 	}
+	r := bufio.NewReaderSize(c, 1<<20)
 	for i := range uint32(requests) {
-		expect(t, c, i, size/2)
+		expect(t, r, i, size/2)
 		if i%3 == 0 {
-			expect(t, c, i, size/2)
+			expect(t, r, i, size/2)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func numbered(n uint32, size int) []byte {
 	return b
 }
 
-func expect(t *testing.T, c net.Conn, n uint32, size int) {
+func expect(t *testing.T, c io.Reader, n uint32, size int) {
 	t.Helper()
 	got := make([]byte, 4+size)
 	if _, err := io.ReadFull(c, got); err != nil {

@@ -1,0 +1,102 @@
+// Lockstep runs the broker's core in a simulated world: thousands of failure schedules, each from one
+// seed, each replayed bit for bit.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync/atomic"
+)
+
+// The exit codes that are no verdict.
+const (
+	exitOK          = 0
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+// memoryLimit is when the collector starts to run: until then nothing is collected, which makes the
+// simulator twice as fast.
+const memoryLimit = 1 << 30
+
+// program is one call of lockstep.
+type program struct {
+	out, err    io.Writer
+	interrupted atomic.Bool
+}
+
+// verb is a command.
+type verb struct {
+	name, args, doc string
+	run             func(p *program, args []string) int
+}
+
+func verbs() []verb {
+	return []verb{
+		{"fuzz", "--seeds N", "run many seeds and sum up", (*program).fuzz},
+		{"replay", "--seed N | FILE", "run one schedule and print its trace", (*program).replay},
+		{"experiment", "NAME", "answer one question with one table", (*program).experiment},
+		{"version", "", "print the version", (*program).version},
+		{"help", "", "print this", (*program).help},
+	}
+}
+
+func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(-1)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
+	p := &program{out: os.Stdout, err: os.Stderr}
+	p.catchInterrupts()
+	os.Exit(p.main(os.Args[1:]))
+}
+
+// catchInterrupts lets the first Ctrl-C end the work with its summary, and the second end the process.
+func (p *program) catchInterrupts() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt)
+	go func() {
+		<-signals
+		p.interrupted.Store(true)
+		<-signals
+		os.Exit(exitInterrupted)
+	}()
+}
+
+func (p *program) main(args []string) int {
+	if len(args) == 0 {
+		p.help(nil)
+		return exitUsage
+	}
+	name := args[0]
+	if name == "--help" || name == "-h" {
+		name = "help"
+	}
+	if name == "--version" {
+		name = "version"
+	}
+	for _, v := range verbs() {
+		if v.name == name {
+			return v.run(p, args[1:])
+		}
+	}
+	fmt.Fprintf(p.err, "lockstep: unknown command %q; see lockstep help\n", name)
+	return exitUsage
+}
+
+func (p *program) help([]string) int {
+	fmt.Fprintln(p.out, "lockstep runs a Kafka cluster in a simulated world, from a seed.")
+	fmt.Fprintln(p.out)
+	for _, v := range verbs() {
+		fmt.Fprintf(p.out, "  lockstep %-28s %s\n", v.name+" "+v.args, v.doc)
+	}
+	fmt.Fprintln(p.out)
+	fmt.Fprintln(p.out, "lockstep COMMAND --help lists a command's flags. Exit codes: 0 passed, 1 violation, 2 usage, 3 inconclusive,")
+	fmt.Fprintln(p.out, "4 nondeterminism or a bug of the harness, 130 interrupted.")
+	return exitOK
+}

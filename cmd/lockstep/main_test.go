@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func call(args ...string) (code int, out, err string) {
+	var stdout, stderr bytes.Buffer
+	p := &program{out: &stdout, err: &stderr}
+	code = p.main(args)
+	return code, stdout.String(), stderr.String()
+}
+
+func TestUsageErrorsExitWithTwo(t *testing.T) {
+	for _, args := range [][]string{{}, {"fzz"}, {"fuzz", "--sedes", "3"}, {"fuzz", "7"}, {"replay"}, {"replay", "/no/such/file"}, {"experiment"}, {"experiment", "none"}} {
+		if code, _, _ := call(args...); code != exitUsage {
+			t.Errorf("%v: exit code %d", args, code)
+		}
+	}
+}
+
+func TestHelpAndVersionExitWithZero(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"--help"}, {"version"}, {"fuzz", "--help"}} {
+		if code, _, _ := call(args...); code != exitOK {
+			t.Errorf("%v: exit code %d", args, code)
+		}
+	}
+}
+
+func TestReproCommandIsFirstAndLast(t *testing.T) {
+	const repro = "lockstep replay --seed 5 --for 2s"
+	code, out, _ := call("replay", "--seed", "5", "--for", "2s", "--twice")
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if code != exitOK || lines[0] != repro || lines[len(lines)-1] != repro {
+		t.Errorf("exit code %d, first %q, last %q", code, lines[0], lines[len(lines)-1])
+	}
+}
+
+func TestScheduleFileReplaysAsItsSeed(t *testing.T) {
+	_, text, _ := call("replay", "--seed", "5", "--for", "2s", "--schedule")
+	file := filepath.Join(t.TempDir(), "schedule.txt")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a, b := lastObject(t, "replay", "--seed", "5", "--for", "2s", "--json"), lastObject(t, "replay", file, "--json")
+	if a["digest"] == nil || a["digest"] != b["digest"] {
+		t.Errorf("digests %v and %v", a["digest"], b["digest"])
+	}
+}
+
+func lastObject(t *testing.T, args ...string) (o map[string]any) {
+	t.Helper()
+	code, out, stderr := call(args...)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &o); err != nil || code != exitOK {
+		t.Fatalf("%v: exit code %d, %v, %s", args, code, err, stderr)
+	}
+	return o
+}
+
+func TestFuzzPrintsOneJSONObject(t *testing.T) {
+	code, out, _ := call("fuzz", "--seeds", "2", "--seed-from", "5", "--for", "2s", "--json")
+	var summary map[string]any
+	if err := json.Unmarshal([]byte(out), &summary); err != nil || code != exitOK || summary["seeds"] != 2.0 {
+		t.Errorf("exit code %d, %v: %s", code, err, out)
+	}
+}

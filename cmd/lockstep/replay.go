@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/lockstep/lockstep/sim"
+)
+
+// replayOptions are replay's flags.
+type replayOptions struct {
+	seed     uint64
+	duration time.Duration
+	twice    bool
+	json     bool
+	all      bool
+	quiet    bool
+	schedule bool
+	nodes    []int
+}
+
+func (p *program) replay(args []string) int {
+	var o replayOptions
+	f := p.flags("replay", "replay --seed N | FILE")
+	f.Uint64Var(&o.seed, "seed", 0, "the seed to run")
+	f.DurationVar(&o.duration, "for", 0, "how long clients and faults are at work, in simulated time; as drawn if not given")
+	f.BoolVar(&o.twice, "twice", false, "run it again and compare the digests")
+	f.BoolVar(&o.json, "json", false, "print the trace as JSON, an object a line, and the verdict as the last")
+	f.BoolVar(&o.all, "all", false, "trace every append and high watermark too")
+	f.BoolVar(&o.quiet, "quiet", false, "print the verdict only")
+	f.BoolVar(&o.schedule, "schedule", false, "print the schedule as text and do not run it")
+	f.IntSliceVar(&o.nodes, "node", nil, "trace these nodes only")
+	if code, ended := parse(f, args); ended {
+		return code
+	}
+	s, repro, err := o.load(f.Changed("seed"), f.Args())
+	if err != nil {
+		fmt.Fprintf(p.err, "lockstep: %v\n", err)
+		return exitUsage
+	}
+	if o.schedule {
+		fmt.Fprint(p.out, s)
+		return exitOK
+	}
+	return p.play(s, repro, &o)
+}
+
+// load finds the schedule: of a seed, or in a file.
+func (o *replayOptions) load(hasSeed bool, args []string) (s *sim.Schedule, repro string, err error) {
+	switch {
+	case hasSeed && len(args) == 0:
+		repro = fmt.Sprintf("lockstep replay --seed %d", o.seed)
+		if o.duration > 0 {
+			repro += " --for " + o.duration.String()
+		}
+		return sim.DrawFor(o.seed, o.duration), repro, nil
+	case !hasSeed && len(args) == 1:
+		text, err := os.ReadFile(args[0])
+		if err != nil {
+			return nil, "", err
+		}
+		s, err := sim.ParseSchedule(string(text))
+		return s, "lockstep replay " + args[0], err
+	}
+	return nil, "", errors.New("replay takes --seed N or one file; see lockstep replay --help")
+}
+
+// outcome is a replay's last line in JSON.
+type outcome struct {
+	Verdict    string          `json:"verdict"`
+	Reason     string          `json:"reason,omitempty"`
+	FirstCause string          `json:"firstCause,omitempty"`
+	Seed       uint64          `json:"seed"`
+	Digest     string          `json:"digest"`
+	Repro      string          `json:"repro"`
+	Simulated  float64         `json:"simulatedSeconds"`
+	Events     uint64          `json:"events"`
+	Violations []sim.Violation `json:"violations,omitempty"`
+}
+
+func (p *program) play(s *sim.Schedule, repro string, o *replayOptions) int {
+	out := bufio.NewWriterSize(p.out, 64<<10)
+	defer out.Flush()
+	if !o.json {
+		fmt.Fprintf(out, "%s\n\n", repro)
+	}
+	r := sim.Run(s, sim.RunOptions{Trace: o.tracer(out, s), Interrupted: p.interrupted.Load})
+	if o.twice && r.Verdict() != sim.Interrupted {
+		again := sim.Run(s, sim.RunOptions{Interrupted: p.interrupted.Load})
+		if again.Digest != r.Digest && again.Verdict() != sim.Interrupted {
+			r.Bug = fmt.Sprintf("not deterministic: the second run's digest is %016x, the first one's %016x", again.Digest, r.Digest)
+		}
+	}
+	end := newOutcome(r, repro)
+	if o.json {
+		_ = json.NewEncoder(out).Encode(end)
+	} else {
+		end.print(out, r)
+	}
+	return r.Verdict().ExitCode()
+}
+
+func (o *replayOptions) tracer(out *bufio.Writer, s *sim.Schedule) sim.Tracer {
+	if o.quiet {
+		return nil
+	}
+	if o.json {
+		t := sim.NewJSONTracer(out)
+		return sim.TracerFunc(func(e *sim.Entry) {
+			if o.keep(e) {
+				t.Trace(e)
+			}
+		})
+	}
+	t := sim.NewTextTracer(out, s)
+	t.Keep = o.keep
+	t.Header()
+	return t
+}
+
+func (o *replayOptions) keep(e *sim.Entry) bool {
+	if len(o.nodes) > 0 && e.Node >= 0 && !slices.Contains(o.nodes, int(e.Node)) {
+		return false
+	}
+	return o.all || sim.IsNews(e)
+}
+
+func newOutcome(r *sim.Result, repro string) *outcome {
+	o := &outcome{
+		Verdict: r.Verdict().String(), Reason: r.Reason(), Seed: r.Schedule.Seed, Digest: fmt.Sprintf("%016x", r.Digest), Repro: repro,
+		Simulated: r.Stats.Simulated.Seconds(), Events: r.Stats.Events, Violations: r.Violations,
+	}
+	if len(r.Violations) > 0 {
+		o.FirstCause = r.Violations[0].FirstCause
+	}
+	return o
+}
+
+func (o *outcome) print(out *bufio.Writer, r *sim.Result) {
+	fmt.Fprintf(out, "\n%s", o.Verdict)
+	if o.Reason != "" {
+		fmt.Fprintf(out, ": %s", o.Reason)
+	}
+	if o.FirstCause != "" {
+		fmt.Fprintf(out, "\nfirst cause: %s", o.FirstCause)
+	}
+	if r.Stack != "" {
+		fmt.Fprintf(out, "\n%s", r.Stack)
+	}
+	fmt.Fprintf(out, "\n%.3f simulated seconds, %d events, digest %s\n%s\n", o.Simulated, o.Events, o.Digest, o.Repro)
+}

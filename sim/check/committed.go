@@ -1,0 +1,233 @@
+package check
+
+import (
+	"fmt"
+	"sort"
+
+	"github.com/lockstep/lockstep/core/event"
+)
+
+// I1, the committed-prefix oracle: what a leader's high watermark has passed stays, at the same offset with the same epoch
+// and bytes, in the log of every later leader.
+
+// committed is the batches below the highest high watermark that a leader had, in order.
+type committed struct {
+	batches []int32
+	end     int64
+	runs    []commitRun // by from
+	// leaderEpoch is the epoch of the last leader that was compared. After a loss that the configuration allows, what older leaders
+	// commit means nothing.
+	leaderEpoch int32
+	valid       int32 // commits of older epochs are ignored
+	cut         int64 // from where on, and why
+	cutReason   string
+}
+
+// commitRun says that the batches from a place on were committed in an epoch.
+type commitRun struct {
+	from  int
+	epoch int32
+}
+
+// after is the place of the first committed batch that does not lie below offset.
+func (c *committed) after(p *partition, offset int64) int {
+	return sort.Search(len(c.batches), func(i int) bool { return p.batches[c.batches[i]].next > offset })
+}
+
+// committedBefore is how many of the batches were committed in epochs below epoch.
+func (c *committed) committedBefore(epoch int32) int {
+	i := sort.Search(len(c.runs), func(i int) bool { return c.runs[i].epoch >= epoch })
+	if i == len(c.runs) {
+		return len(c.batches)
+	}
+	return c.runs[i].from
+}
+
+func (c *committed) add(id int32, next int64, epoch int32) {
+	if n := len(c.runs); n == 0 || c.runs[n-1].epoch < epoch {
+		c.runs = append(c.runs, commitRun{len(c.batches), epoch})
+	}
+	c.batches = append(c.batches, id)
+	c.end = next
+}
+
+// agree compares the replica's log with the committed one as far as both go. It reports whether they are the same so far.
+func (r *replica) agree() bool {
+	c := &r.part.committed
+	if r.agreed == 0 && len(r.slots) > 0 { // it may begin late, or earlier than before a restart
+		r.agreedCommit = c.after(r.part, r.at(0).base)
+	}
+	for r.agreed < len(r.slots) && r.agreedCommit < len(c.batches) {
+		if r.slots[r.agreed].batch != c.batches[r.agreedCommit] {
+			return false
+		}
+		r.agreed++
+		r.agreedCommit++
+	}
+	return true
+}
+
+// agreedEnd is up to where the log is known to be the committed one.
+func (r *replica) agreedEnd() int64 {
+	if r.agreed == 0 {
+		return r.logStart
+	}
+	return r.at(r.agreed - 1).next
+}
+
+// commit takes a leader's high watermark: its log up to there is committed from now on.
+func (s *State) commit(r *replica, hw int64, epoch int32) {
+	p := r.part
+	c := &p.committed
+	if epoch < c.valid {
+		p.losses = extendLoss(p.losses, lossRange{c.cut, hw, c.cutReason, s.now})
+		return
+	}
+	if !r.agree() {
+		if at := c.offsetOf(p, r.agreedCommit); at < hw {
+			s.disagree(r, at)
+		}
+		return
+	}
+	for r.agreed < len(r.slots) && r.agreedCommit == len(c.batches) && r.at(r.agreed).next <= hw {
+		c.add(r.slots[r.agreed].batch, r.at(r.agreed).next, max(epoch, c.lastEpoch()))
+		r.agreed++
+		r.agreedCommit++
+	}
+	c.end = max(c.end, hw)
+}
+
+func (c *committed) lastEpoch() int32 {
+	if len(c.runs) == 0 {
+		return none
+	}
+	return c.runs[len(c.runs)-1].epoch
+}
+
+// offsetOf is where a committed batch begins, or the end of all.
+func (c *committed) offsetOf(p *partition, i int) int64 {
+	if i == len(c.batches) {
+		return c.end
+	}
+	return p.batches[c.batches[i]].base
+}
+
+// checkPrefix compares a replica's log below its own high watermark with what is committed.
+func (s *State) checkPrefix(r *replica) {
+	c := &r.part.committed
+	if r.epoch < c.valid || r.agree() {
+		return
+	}
+	if at := c.offsetOf(r.part, r.agreedCommit); at < r.hw {
+		s.disagree(r, at)
+	}
+}
+
+func (s *State) disagree(r *replica, offset int64) {
+	p := r.part
+	id := p.committed.batches[r.agreedCommit]
+	s.violate(r.safety("P3"), commitChecker(r, "I1"), s.causeOfRemoval(p, id),
+		"record %s below the high watermark %d of broker %d is not the one that was committed", recordName(p.id, offset), r.hw, r.node.id)
+}
+
+func commitChecker(r *replica, checker string) string {
+	if r.part.id == event.MetadataPartition {
+		return "I10"
+	}
+	return checker
+}
+
+// checkLeaderHasCommitted compares a new leader's log with everything that was committed before its epoch. What is missing
+// is a violation or a loss that the configuration allows; then the new leader's log is what counts.
+func (s *State) checkLeaderHasCommitted(r *replica, epoch int32) {
+	p := r.part
+	c := &p.committed
+	r.agree()
+	missing := c.committedBefore(epoch) - r.agreedCommit
+	if missing <= 0 || epoch < c.valid || c.offsetOf(p, r.agreedCommit) < r.logStart {
+		if epoch > c.leaderEpoch {
+			p.ignoreOlderLeaders(epoch)
+		}
+		c.leaderEpoch = max(c.leaderEpoch, epoch)
+		return
+	}
+	lost := c.batches[r.agreedCommit : r.agreedCommit+missing]
+	for i, id := range lost {
+		s.judgeLoss(r, id, c.epochAt(r.agreedCommit+i), epoch)
+	}
+	if epoch > c.leaderEpoch {
+		p.forgetCommitted(r.agreedCommit, epoch)
+		c.leaderEpoch = epoch
+	}
+}
+
+// ignoreOlderLeaders: one who does not know yet of an unclean election commits what the new leader will not have.
+func (p *partition) ignoreOlderLeaders(epoch int32) {
+	c := &p.committed
+	for _, u := range p.unclean {
+		if u.epoch > c.leaderEpoch && u.epoch <= epoch && p.topic.Unclean {
+			c.valid, c.cut, c.cutReason = epoch, c.end, reasonUnclean
+		}
+	}
+}
+
+// epochAt is the epoch in which a batch was committed.
+func (c *committed) epochAt(at int) (epoch int32) {
+	epoch = none
+	for _, run := range c.runs {
+		if run.from <= at {
+			epoch = run.epoch
+		}
+	}
+	return epoch
+}
+
+// judgeLoss decides what it means that the leader of epoch misses a batch that was committed in an earlier one.
+func (s *State) judgeLoss(r *replica, id int32, committedIn, epoch int32) {
+	p := r.part
+	b := &p.batches[id]
+	if reason := s.allowedLoss(p, id, committedIn, epoch); reason != "" {
+		s.lose(reason, b.next-b.base)
+		p.losses = extendLoss(p.losses, lossRange{b.base, b.next, reason, s.now})
+		p.committed.cutReason = reason
+		return
+	}
+	if len(s.violations) > 0 {
+		return // one is enough
+	}
+	promise := r.safety(p.topic.promise())
+	s.violate(promise, commitChecker(r, "I1"), s.causeOfLoss(r, id),
+		"record %s (%s) is gone from leader %d's log", recordName(p.id, b.base), s.knownAs(p, b), r.node.id)
+}
+
+// knownAs says how a record came to be promised.
+func (s *State) knownAs(p *partition, b *batch) string {
+	if s.describe != nil {
+		for offset := b.base; offset < b.next; offset++ {
+			if text := s.describe(p.id, offset); text != "" {
+				return text
+			}
+		}
+	}
+	return fmt.Sprintf("committed in epoch %d", b.epoch)
+}
+
+// forgetCommitted cuts the committed log to its first n batches; only leaders from epoch on add to it.
+func (p *partition) forgetCommitted(n int, epoch int32) {
+	c := &p.committed
+	c.batches = c.batches[:n]
+	for len(c.runs) > 0 && c.runs[len(c.runs)-1].from >= n {
+		c.runs = c.runs[:len(c.runs)-1]
+	}
+	c.end = 0
+	if n > 0 {
+		c.end = p.batches[c.batches[n-1]].next
+	}
+	c.valid, c.cut = epoch, c.end
+	for _, r := range p.replicas {
+		if over := r.agreedCommit - n; over > 0 {
+			r.agreed = max(0, r.agreed-over)
+			r.agreedCommit = n
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package check
+
+import (
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/storage"
+)
+
+// I4: the leader epochs of a log's batches never go back, and its epoch cache says of each batch what the batch says. Only the
+// end may have entries without batches, for leaders that wrote nothing yet.
+
+// checkAppendEpoch compares a batch's epoch with the one before it.
+func (s *State) checkAppendEpoch(r *replica, e *event.Event) {
+	if n := len(r.slots); n > 0 && r.at(n-1).epoch > e.Epoch {
+		s.violate(r.safety("P3"), "I4", "", "broker %d appended %s in epoch %d after epoch %d",
+			r.node.id, recordName(r.part.id, e.Offset), e.Epoch, r.at(n-1).epoch)
+	}
+}
+
+// checkEpochs compares a log's epoch cache with its batches.
+func (s *State) checkEpochs(r *replica, log Replica) {
+	cache := log.Epochs()
+	if !s.isMonotone(r, cache) {
+		return
+	}
+	n, last := 0, int32(none)
+	for i := r.first; i < len(r.slots); i++ {
+		b := r.at(i)
+		if b.epoch == last || b.epoch < 0 {
+			continue
+		}
+		if n >= len(cache) || cache[n].Epoch != b.epoch || cache[n].Start != max(b.base, r.logStart) && (n > 0 || cache[n].Start > b.base) {
+			s.violate(r.safety("P3"), "I4", "", "the epoch cache of %s on broker %d does not know that epoch %d begins at %d",
+				r.part.id, r.node.id, b.epoch, b.base)
+			return
+		}
+		n, last = n+1, b.epoch
+	}
+	for _, c := range cache[n:] {
+		if c.Start < r.end {
+			s.violate(r.safety("P3"), "I4", "", "the epoch cache of %s on broker %d has epoch %d at %d, where the log has none",
+				r.part.id, r.node.id, c.Epoch, c.Start)
+			return
+		}
+	}
+}
+
+func (s *State) isMonotone(r *replica, cache []storage.EpochEntry) bool {
+	for i := 1; i < len(cache); i++ {
+		if cache[i].Epoch <= cache[i-1].Epoch || cache[i].Start <= cache[i-1].Start {
+			s.violate(r.safety("P3"), "I4", "", "the epoch cache of %s on broker %d goes back at epoch %d", r.part.id, r.node.id, cache[i].Epoch)
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,75 @@
+package check
+
+import (
+	"github.com/lockstep/lockstep/core/event"
+)
+
+// I3: one leader per partition and leader epoch, one per quorum epoch, and neither epoch ever goes back.
+
+// leadership is who led in an epoch.
+type leadership struct{ epoch, node int32 }
+
+// lead notes a leader and reports whether it is the epoch's only one.
+func (p *partition) lead(epoch, node int32) (other int32, ok bool) {
+	for i := len(p.leaders) - 1; i >= 0; i-- {
+		if l := p.leaders[i]; l.epoch == epoch {
+			return l.node, l.node == node
+		}
+	}
+	p.leaders = append(p.leaders, leadership{epoch, node})
+	return none, true
+}
+
+func (s *State) onBecameLeader(r *replica, e *event.Event) {
+	p := r.part
+	if other, ok := p.lead(e.Epoch, r.node.id); !ok {
+		s.violate("P3", "I3", "", "partition %s has two leaders in epoch %d, brokers %d and %d", p.id, e.Epoch, other, r.node.id)
+	}
+	s.take(r, e.Epoch, leading)
+	s.mark(r, dirtyLeader|dirtyEpochs|dirtyProducers)
+	s.checkLeaderHasCommitted(r, e.Epoch)
+}
+
+func (s *State) onBecameFollower(r *replica, e *event.Event) {
+	s.take(r, e.Epoch, following)
+	r.diverged = divergence{}
+}
+
+// take gives a replica its role in an epoch, which is not below the last.
+func (s *State) take(r *replica, epoch int32, role role) {
+	if epoch < r.epoch {
+		s.violate("P3", "I3", "", "broker %d went back from leader epoch %d of %s to %d", r.node.id, r.epoch, r.part.id, epoch)
+	}
+	if epoch != r.epoch {
+		r.hw = none // monotone within an epoch
+	}
+	if r.role != leading {
+		r.ledSince = epoch
+	}
+	r.role, r.epoch, r.isrKnown = role, epoch, false
+}
+
+// checkLeadership compares a new leader with the registration it acted upon, and takes its ISR from there.
+func (s *State) checkLeadership(r *replica) {
+	img := s.in.Image(r.node.id)
+	if img == nil || r.role != leading {
+		return
+	}
+	reg := img.Partition(r.part.id)
+	if reg == nil || reg.LeaderEpoch != r.epoch {
+		return // it knows more by now
+	}
+	if reg.Leader != r.node.id {
+		s.violate("P3", "I3", "", "broker %d leads %s in epoch %d, which is broker %d's", r.node.id, r.part.id, r.epoch, reg.Leader)
+	}
+	if !r.isrKnown {
+		r.isr, r.isrKnown = append(r.isr[:0], reg.ISR...), true
+	}
+}
+
+// checkLeaderTruncates: a leader only ever appends.
+func (s *State) checkLeaderTruncates(r *replica, e *event.Event) {
+	if r.role == leading && e.Offset < r.end && r.part != s.metadata {
+		s.violate("P3", "I3", "", "broker %d truncated %s to %d while it led in epoch %d", r.node.id, r.part.id, e.Offset, r.epoch)
+	}
+}

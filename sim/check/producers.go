@@ -1,0 +1,115 @@
+package check
+
+import (
+	"math"
+
+	"github.com/lockstep/lockstep/core/storage"
+)
+
+// I8: in a log, the batches of an idempotent producer follow each other without a gap and none comes twice (P5); and what a log
+// remembers of its producers is what its batches say.
+
+// checkSequence compares a batch with the same producer's batch before it in the log.
+func (s *State) checkSequence(r *replica, slot int) {
+	b, before := r.at(slot), r.slots[slot].previous
+	if before < 0 || int(before) < r.first || b.sequence < 0 {
+		return // the first that the log has
+	}
+	a := r.at(int(before))
+	if a.lastSequence < 0 {
+		return
+	}
+	want := nextSequence(a, b)
+	if b.producerEpoch >= a.producerEpoch && b.sequence == want {
+		return
+	}
+	name := recordName(r.part.id, b.base)
+	switch {
+	case b.producerEpoch < a.producerEpoch:
+		s.violate("P5", "I8", "", "record %s on broker %d is of producer epoch %d, after epoch %d of the same producer at %d",
+			name, r.node.id, b.producerEpoch, a.producerEpoch, a.base)
+	case b.producerEpoch == a.producerEpoch && s.repeats(r, slot):
+		s.violate("P5", "I8", "", "record %s on broker %d repeats sequence %d of its producer, which the log has already", name, r.node.id, b.sequence)
+	default:
+		s.violate("P5", "I8", "", "record %s on broker %d has sequence %d where its producer's next is %d", name, r.node.id, b.sequence, want)
+	}
+}
+
+// nextSequence is what the batch b of a producer must begin with after a.
+func nextSequence(a, b *batch) int32 {
+	if a.producerEpoch != b.producerEpoch || a.lastSequence == math.MaxInt32 {
+		return 0
+	}
+	return a.lastSequence + 1
+}
+
+// repeats reports whether the log has an earlier batch of the same producer, epoch and sequence.
+func (s *State) repeats(r *replica, slot int) bool {
+	b := r.at(slot)
+	for i := r.slots[slot].previous; i >= int32(r.first); i = r.slots[i].previous {
+		a := r.at(int(i))
+		if a.producerEpoch != b.producerEpoch {
+			return false
+		}
+		if a.sequence == b.sequence {
+			return true
+		}
+	}
+	return false
+}
+
+// checkProducerState compares what a log knows of its producers with its batches. While a log reads its producers back
+// it knows none, so that is accepted unless it must be settled.
+func (s *State) checkProducerState(r *replica, log Replica, settled bool) {
+	states := log.Producers()
+	if r.part == s.metadata || len(states) == 0 && !settled {
+		return
+	}
+	known := 0
+	for i := range states {
+		dense, ok := s.producers[states[i].ProducerID]
+		if !ok || int(dense) >= len(r.lastOf) || r.lastOf[dense] < int32(r.first) {
+			continue // its batches went with the start of the log
+		}
+		known++
+		s.compareProducer(r, &states[i], r.lastOf[dense])
+	}
+	if living := r.livingProducers(); known < living {
+		s.violate("P5", "I8", "", "broker %d knows %d of the %d producers that wrote to %s", r.node.id, known, living, r.part.id)
+	}
+}
+
+func (r *replica) livingProducers() (n int) {
+	for _, last := range r.lastOf {
+		if last >= int32(r.first) {
+			n++
+		}
+	}
+	return n
+}
+
+// compareProducer walks a producer's remembered batches and its batches in the log, from the last one back.
+func (s *State) compareProducer(r *replica, p *storage.ProducerState, last int32) {
+	if b := r.at(int(last)); b.producerEpoch != p.Epoch {
+		s.violate("P5", "I8", "", "broker %d thinks that producer %d of %s is in epoch %d; its last batch, at %d, has %d",
+			r.node.id, p.ProducerID, r.part.id, p.Epoch, b.base, b.producerEpoch)
+		return
+	}
+	batches := p.Batches()
+	slot := last
+	for i := len(batches) - 1; i >= 0 && slot >= int32(r.first); i-- {
+		b := r.at(int(slot))
+		if b.control || b.producerEpoch != p.Epoch {
+			return
+		}
+		if m := batches[i]; m.LastSequence != b.lastSequence || m.LastOffset != b.next-1 || m.FirstSequence() != b.sequence {
+			s.violate("P5", "I8", "", "broker %d remembers sequences %d to %d of producer %d at offset %d of %s; its log has %d to %d at %d",
+				r.node.id, m.FirstSequence(), m.LastSequence, p.ProducerID, m.LastOffset, r.part.id, b.sequence, b.lastSequence, b.next-1)
+			return
+		}
+		slot = r.slots[slot].previous
+	}
+	if len(batches) == 0 && !r.at(int(last)).control {
+		s.violate("P5", "I8", "", "broker %d forgot the batches of producer %d of %s", r.node.id, p.ProducerID, r.part.id)
+	}
+}

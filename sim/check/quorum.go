@@ -1,0 +1,97 @@
+package check
+
+import (
+	"github.com/lockstep/lockstep/core/event"
+)
+
+// I10, the quorum: at most one leader an epoch and one vote per voter and epoch (election safety), every leader has all that was
+// committed (leader completeness), what is committed at an offset is the same everywhere (state-machine safety), it is on a
+// majority, and nobody truncates it.
+
+// vote is the last vote a node made durable; a crash does not undo it.
+type vote struct{ epoch, candidate int32 }
+
+func (s *State) onRaftBecame(r *replica, e *event.Event) {
+	r.role = idle
+	switch e.Note {
+	case "leader":
+		s.becomeRaftLeader(r, e)
+	case "follower", "observer":
+		r.role = following
+	}
+	r.epoch = e.Epoch
+}
+
+func (s *State) becomeRaftLeader(r *replica, e *event.Event) {
+	r.role, r.epoch = leading, e.Epoch
+	if other, ok := r.part.lead(e.Epoch, r.node.id); !ok {
+		s.violate("P4", "I10", "", "the quorum has two leaders in epoch %d, nodes %d and %d", e.Epoch, other, r.node.id)
+	}
+	s.checkLeaderHasCommitted(r, e.Epoch)
+}
+
+func (s *State) onRaftVoted(n *node, e *event.Event) {
+	if n.vote.epoch == e.Epoch && n.vote.candidate != e.Peer {
+		s.violate("P4", "I10", "", "node %d voted for both %d and %d in epoch %d", n.id, n.vote.candidate, e.Peer, e.Epoch)
+	}
+	if e.Epoch < n.vote.epoch {
+		s.violate("P4", "I10", "", "node %d voted in epoch %d after it had voted in epoch %d", n.id, e.Epoch, n.vote.epoch)
+	}
+	n.vote = vote{e.Epoch, e.Peer}
+}
+
+func (s *State) onRaftTruncated(r *replica, e *event.Event) {
+	r.agree()
+	if end := r.agreedEnd(); e.Offset < end && e.Offset < r.part.committed.end {
+		s.violate("P4", "I10", "", "node %d truncates the metadata log to %d, below the committed %d", r.node.id, e.Offset, min(end, r.part.committed.end))
+	}
+}
+
+func (s *State) onRaftHighWatermark(r *replica, e *event.Event) {
+	p, hw := r.part, e.Offset
+	if hw < r.hw {
+		s.violate("P4", "I10", "", "node %d took the quorum's high watermark back from %d to %d", r.node.id, r.hw, hw)
+	}
+	r.hw = hw
+	if r.role == leading {
+		s.commit(r, hw, r.epoch)
+		s.checkMajority(r)
+		return
+	}
+	if hw > p.committed.end {
+		s.violate("P4", "I10", "", "node %d put the quorum's high watermark at %d, beyond all leaders' %d", r.node.id, hw, p.committed.end)
+	}
+	s.checkPrefix(r)
+}
+
+// checkMajority: what the leader commits is on a majority of the voters.
+func (s *State) checkMajority(r *replica) {
+	have := 0
+	for _, id := range s.promises.Voters {
+		if id == r.node.id || s.reachedInAnyEpoch(id, r) >= r.hw {
+			have++
+		}
+	}
+	if n := len(s.promises.Voters); n > 0 && 2*have <= n {
+		s.violate("P4", "I10", "", "leader %d committed %s, which only %d of %d voters have", r.node.id, recordName(r.part.id, r.hw-1), have, n)
+	}
+}
+
+// reachedInAnyEpoch is how far a voter's log is the leader's, or was before its last crash.
+func (s *State) reachedInAnyEpoch(id int32, leader *replica) int64 {
+	m := s.find(id, leader.part)
+	if m == nil {
+		return 0
+	}
+	m.agree()
+	return max(m.agreedEnd(), m.hadEnd)
+}
+
+// allowedMetadataLoss: votes and acknowledgements are synced, so only lost disks excuse the quorum.
+func (s *State) allowedMetadataLoss(id int32) string {
+	_, disks := s.copiesLost(s.metadata, id)
+	if n := len(s.promises.Voters); n > 0 && 2*disks >= n {
+		return reasonWiped
+	}
+	return ""
+}

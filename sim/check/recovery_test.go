@@ -1,0 +1,90 @@
+package check
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/storage"
+)
+
+var firstEpoch = storage.EpochEntry{Epoch: 0, Start: 0}
+
+func TestRecoveryOfEverythingIsSilent(t *testing.T) {
+	f := cluster(t, safe)
+	f.crash(2, false, 3)
+	f.restart(2, 3, firstEpoch)
+	f.crash(2, true, 2)
+	f.restart(2, 2, firstEpoch)
+	f.silent()
+}
+
+func TestKillThatLosesWrittenRecordsFires(t *testing.T) {
+	f := cluster(t, safe)
+	f.crash(2, false, 2)
+	f.restart(2, 2, firstEpoch)
+	f.fires("I13", "P8", "opened orders-2 with its end at 2", "below 3 was written before it was killed")
+}
+
+func TestPowerLossThatLosesSyncedRecordsFires(t *testing.T) {
+	f := cluster(t, safe)
+	f.crash(2, true, 2)
+	f.cutFile(2, 1)
+	f.restart(2, 1, firstEpoch)
+	f.fires("I13", "P8", "below 2 was synced before it lost its power")
+}
+
+func TestUnsyncedAppendWithFlushMessagesFires(t *testing.T) {
+	f := cluster(t, Topic{RF: 3, MinISR: 2, FlushEveryAppend: true})
+	f.crash(2, true, 2)
+	f.fires("I13", "P2", "orders-2@2 was answered as written by broker 2")
+}
+
+func TestRecoveryOfStrangeRecordsFires(t *testing.T) {
+	f := cluster(t, safe)
+	f.crash(2, false, 3)
+	name := fmt.Sprintf("%s/%020d.log", orders, 0)
+	f.disks[2][name] = append(f.disks[2][name], write(0, 3, "from nowhere")...)
+	f.restart(2, 4, firstEpoch)
+	f.fires("I13", "P8", "recovered record orders-2@3 of epoch 0, which its log did not have")
+}
+
+func TestTruncatedRecordsMayComeBackAfterACrash(t *testing.T) {
+	f := cluster(t, safe)
+	f.append(write(0, 3, "tail"), 1)
+	f.elect(2, 1, 1, 2, 3)
+	name := fmt.Sprintf("%s/%020d.log", orders, 0)
+	before := f.disks[1][name]
+	f.truncate(1, 3)
+	f.crash(1, false, 3)
+	f.disks[1][name] = before
+	f.restart(1, 4, firstEpoch)
+	f.silent()
+}
+
+func TestBadCRCFires(t *testing.T) {
+	f := cluster(t, safe)
+	f.crash(2, false, 3)
+	b := f.disks[2][fmt.Sprintf("%s/%020d.log", orders, 0)]
+	b[len(b)-1] ^= 1
+	f.restart(2, 3, firstEpoch)
+	f.fires("I13", "P8", "has a batch with a bad CRC")
+}
+
+func TestFilesThatDifferFromTheLogFireAtTheEnd(t *testing.T) {
+	f := cluster(t, safe)
+	f.cutFile(3, 2)
+	f.s.violations = f.s.AtEnd(f.now)
+	f.fires("I13", "P8", "record orders-2@2 is in the log of broker 3, but not in its files")
+}
+
+func TestRestartStormKeepsWhatTheFirstCrashRequired(t *testing.T) {
+	f := cluster(t, safe)
+	f.crash(2, false, 3)
+	f.s.Restarted(2, f.now)
+	f.emit(2, event.Event{Kind: event.NodeStarting})
+	f.s.Crashed(2, false, f.now)
+	f.cutFile(2, 1)
+	f.restart(2, 1, firstEpoch)
+	f.fires("I13", "P8", "below 3 was written")
+}

@@ -1,0 +1,416 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/lockstep/lockstep/scheduler"
+)
+
+// State is all state checkers of one run.
+type State struct {
+	in       Inspector
+	promises Promises
+
+	nodes      []*node // by id; nil between
+	partitions []*partition
+	names      map[event.Partition]*partition // behind each node's memory of the last one
+	metadata   *partition
+	producers  map[int64]int32 // dense numbers of producer ids
+	lastPID    int64
+	lastDense  int32
+
+	now        scheduler.Instant
+	seq        uint64
+	violations []Violation
+	losses     []Loss
+	describe   func(p event.Partition, offset int64) string // what a client knows of a record; may be nil
+
+	dirty      []*replica
+	changed    []*partition // which a controller wrote
+	controller int32        // the one that did
+	images     imageHashes
+	truthEnd   int64 // offset of the newest committed image seen
+	truthFrom  *node // whose image is newer than that; nil: none
+	scratch    []logBatch
+}
+
+// node is one node as its events tell.
+type node struct {
+	id          int32
+	up          bool
+	powerLoss   bool // how it went down last
+	incarnation int32
+	fresh       bool       // its first event is still to come
+	registered  bool       // the controller has seen the current incarnation
+	last        *partition // the last event's
+	replicas    []*replica // by partition.handle
+	vote        vote
+	applied     int // place in imageHashes
+}
+
+// NewState starts the checkers of a run.
+func NewState(in Inspector, p Promises) *State {
+	s := &State{
+		in: in, promises: p, names: map[event.Partition]*partition{}, producers: map[int64]int32{},
+		lastPID: -1, lastDense: -1, controller: -1,
+	}
+	s.metadata = s.intern(event.MetadataPartition)
+	return s
+}
+
+func (s *State) node(id int32) *node {
+	if int(id) >= len(s.nodes) {
+		s.nodes = append(s.nodes, make([]*node, int(id)+1-len(s.nodes))...)
+	}
+	n := s.nodes[id]
+	if n == nil {
+		n = &node{id: id, up: true, vote: vote{epoch: -1, candidate: -1}}
+		s.nodes[id] = n
+	}
+	return n
+}
+
+// partitionOf finds an event's partition without hashing its name where it can.
+func (s *State) partitionOf(n *node, id event.Partition) *partition {
+	if p := n.last; p != nil && p.id == id {
+		return p
+	}
+	n.last = s.intern(id)
+	return n.last
+}
+
+func (s *State) intern(id event.Partition) *partition {
+	p := s.names[id]
+	if p == nil {
+		p = newPartition(id, len(s.partitions), s.topic(id))
+		s.names[id] = p
+		s.partitions = append(s.partitions, p)
+	}
+	return p
+}
+
+func (s *State) topic(id event.Partition) Topic {
+	if t, ok := s.promises.Topics[id.Topic]; ok {
+		return t
+	}
+	return s.promises.Default
+}
+
+func (s *State) replica(n *node, p *partition) *replica {
+	if p.handle >= len(n.replicas) {
+		n.replicas = append(n.replicas, make([]*replica, p.handle+1-len(n.replicas))...)
+	}
+	r := n.replicas[p.handle]
+	if r == nil {
+		r = newReplica(n, p)
+		n.replicas[p.handle] = r
+		p.replicas = append(p.replicas, r)
+	}
+	return r
+}
+
+// find is a node's replica, or nil.
+func (s *State) find(id int32, p *partition) *replica {
+	if id < 0 || int(id) >= len(s.nodes) || s.nodes[id] == nil || p.handle >= len(s.nodes[id].replicas) {
+		return nil
+	}
+	return s.nodes[id].replicas[p.handle]
+}
+
+// Observe takes an event, at once.
+func (s *State) Observe(o Observation) {
+	s.now, s.seq = o.T, o.Seq
+	n, e := s.node(o.Node), &o.Event
+	if e.Partition.Topic != "" && e.Kind != event.PartitionChanged && e.Kind != event.UncleanElection {
+		s.observeReplica(n, e)
+		return
+	}
+	switch e.Kind {
+	case event.NodeStarting:
+		s.onNodeStarting(n)
+	case event.NodeStopped:
+		s.stop(n)
+	case event.MetadataApplied:
+		s.onMetadataApplied(n, e)
+	case event.BrokerRegistered:
+		s.node(e.Peer).registered = true
+	case event.PartitionChanged:
+		s.onPartitionChanged(n, e)
+	case event.UncleanElection:
+		s.onUncleanElection(n, e)
+	}
+}
+
+// observeReplica takes an event of a node's replica. Those of a topic that was deleted meanwhile mean nothing any more.
+func (s *State) observeReplica(n *node, e *event.Event) {
+	r := s.replica(n, s.partitionOf(n, e.Partition))
+	if r.old && e.Kind != event.Recovered && e.Kind != event.ReplicaRemoved {
+		return
+	}
+	emptied := r.truncated && e.Kind == event.LogStartMoved // TruncateFullyAndStartAt says both in a row
+	r.truncated = e.Kind == event.Truncated
+	switch e.Kind {
+	case event.Appended:
+		s.onAppended(r, e)
+	case event.Written:
+		r.written = e.Offset
+	case event.HighWatermark:
+		s.onHighWatermark(r, e)
+	case event.RaftHighWatermark:
+		s.onRaftHighWatermark(r, e)
+	case event.Truncated:
+		s.onTruncated(r, e)
+	case event.Recovered:
+		s.onRecovered(r, e)
+	case event.LogStartMoved:
+		s.onLogStartMoved(r, e, emptied)
+	case event.SegmentRolled:
+		s.mark(r, dirtyProducers)
+	case event.BecameLeader:
+		s.onBecameLeader(r, e)
+	case event.BecameFollower:
+		s.onBecameFollower(r, e)
+	case event.Diverged:
+		r.diverged = divergence{leader: e.Peer, offset: e.Offset, seq: s.seq}
+	case event.IsrCommitted:
+		r.isr, r.isrKnown = parseIDs(r.isr[:0], e.Note), true
+	case event.ReplicaRemoved:
+		r.drop()
+	case event.RaftBecame:
+		s.onRaftBecame(r, e)
+	case event.RaftVoted:
+		s.onRaftVoted(n, e)
+	case event.RaftTruncated:
+		s.onRaftTruncated(r, e)
+	}
+}
+
+// Reasons to look at a replica at the end of a turn.
+const (
+	dirtyHighWatermark = 1 << iota
+	dirtyEpochs
+	dirtyLeader
+	dirtyProducers
+	dirtyLogStart
+	dirtyOpened // the log was opened; until the node shows it, all waits
+)
+
+func (s *State) mark(r *replica, why uint8) {
+	if r.dirty == 0 {
+		s.dirty = append(s.dirty, r)
+	}
+	r.dirty |= why
+}
+
+// AfterTurn looks at what the events of a turn marked dirty and returns the first violation, nil if all is well.
+func (s *State) AfterTurn(node int32, now scheduler.Instant) *Violation {
+	s.now = now
+	if s.truthFrom != nil {
+		s.refreshTruth()
+	}
+	for _, p := range s.changed {
+		s.checkISR(p)
+	}
+	s.changed = s.changed[:0]
+	again := s.dirty[:0]
+	for _, r := range s.dirty {
+		if s.checkDirty(r); r.dirty != 0 {
+			again = append(again, r)
+		}
+	}
+	s.dirty = again
+	return s.takeViolation()
+}
+
+func (s *State) takeViolation() *Violation {
+	if len(s.violations) == 0 {
+		return nil
+	}
+	v := s.violations[0]
+	s.violations = s.violations[1:]
+	return &v
+}
+
+func (s *State) checkDirty(r *replica) {
+	why := r.dirty
+	r.dirty = 0
+	if !r.node.up || r.old {
+		return
+	}
+	if why&dirtyLeader != 0 {
+		s.checkLeadership(r)
+	}
+	if why&dirtyHighWatermark != 0 {
+		s.checkLeaderHighWatermark(r)
+	}
+	if why&^uint8(dirtyHighWatermark|dirtyLeader) == 0 {
+		return
+	}
+	log := s.in.Replica(r.node.id, r.part.id)
+	if log == nil {
+		r.dirty = why &^ (dirtyHighWatermark | dirtyLeader)
+		if why&dirtyOpened == 0 {
+			r.dirty = 0
+		}
+		return
+	}
+	if why&dirtyOpened != 0 {
+		r.startAt(log.LogStartOffset())
+	}
+	if why&dirtyLogStart != 0 {
+		s.checkLogStart(r, log)
+	}
+	if why&dirtyEpochs != 0 {
+		s.checkEpochs(r, log)
+	}
+	if why&dirtyProducers != 0 {
+		s.checkProducerState(r, log, false)
+	}
+}
+
+// violate notes a broken promise; text goes on after "Pn broken: ".
+func (s *State) violate(promise, checker, cause, format string, args ...any) {
+	s.violations = append(s.violations, Violation{
+		Promise: promise, Checker: checker, Text: promise + " broken: " + fmt.Sprintf(format, args...),
+		Seq: s.seq, T: s.now, FirstCause: cause,
+	})
+}
+
+// lose counts records that the configuration allows to be lost.
+func (s *State) lose(reason string, records int64) { s.losses = count(s.losses, reason, records) }
+
+func count(losses []Loss, reason string, records int64) []Loss {
+	i := slices.IndexFunc(losses, func(l Loss) bool { return l.Reason == reason })
+	if i < 0 {
+		return append(losses, Loss{reason, records})
+	}
+	losses[i].Records += records
+	return losses
+}
+
+// Losses are the committed records that were lost as the configuration allows, by reason.
+func (s *State) Losses() []Loss { return slices.Clone(s.losses) }
+
+// Crashed says that a node's process dies now. It is called before the crash reaches the node's disk.
+func (s *State) Crashed(node int32, powerLoss bool, now scheduler.Instant) {
+	s.now = now
+	n := s.node(node)
+	for _, r := range n.replicas {
+		if r != nil {
+			s.crash(r, powerLoss)
+		}
+	}
+	n.up, n.powerLoss, n.registered = false, powerLoss, false
+}
+
+// Restarted says that a node's process starts anew, on the disk that the crash left.
+func (s *State) Restarted(node int32, now scheduler.Instant) {
+	s.now = now
+	if n := s.node(node); !n.up {
+		s.begin(n)
+	}
+}
+
+// onNodeStarting is a process's first event.
+func (s *State) onNodeStarting(n *node) {
+	if n.up && !n.fresh && n.incarnation > 0 {
+		s.stop(n) // nobody said that it went down
+	}
+	if !n.fresh {
+		s.begin(n)
+	}
+	n.fresh = false
+}
+
+// begin starts a node's next incarnation.
+func (s *State) begin(n *node) {
+	n.up, n.fresh = true, true
+	n.incarnation++
+	for _, r := range n.replicas {
+		if r != nil {
+			r.resetRole()
+		}
+	}
+}
+
+// stop is the orderly end of a node.
+func (s *State) stop(n *node) {
+	for _, r := range n.replicas {
+		if r != nil {
+			s.crash(r, false)
+		}
+	}
+	n.up, n.powerLoss, n.registered = false, false, false
+}
+
+// Wiped says that a node that is down lost its whole disk.
+func (s *State) Wiped(node int32, now scheduler.Instant) {
+	s.now = now
+	n := s.node(node)
+	for _, r := range n.replicas {
+		if r != nil {
+			s.remove(r, 0, wiped, "")
+			r.clear(0)
+			r.required = 0
+		}
+	}
+	n.vote = vote{epoch: -1, candidate: -1}
+}
+
+// AtEnd audits every log of every node that is up: against its files, its epochs and its producers. Nothing may be in flight.
+func (s *State) AtEnd(now scheduler.Instant) []Violation {
+	s.AfterTurn(-1, now)
+	for _, p := range s.partitions {
+		for _, r := range p.replicas {
+			if r.node.up && !r.old {
+				s.audit(r)
+			}
+		}
+	}
+	found := s.violations
+	s.violations = nil
+	return found
+}
+
+func (s *State) audit(r *replica) {
+	log := s.in.Replica(r.node.id, r.part.id)
+	if log == nil {
+		return
+	}
+	s.checkFiles(r)
+	s.checkLogStart(r, log)
+	s.checkEpochs(r, log)
+	s.checkProducerState(r, log, true)
+}
+
+// newestImage is the committed image of the node that has applied most; nil if there is none.
+func (s *State) newestImage() (newest *metadata.Image) {
+	for _, id := range s.in.Nodes() {
+		if img := s.in.Image(id); img != nil && (newest == nil || img.Offset() > newest.Offset()) {
+			newest = img
+		}
+	}
+	return newest
+}
+
+// parseIDs appends the ids of "1,2,3" to dst.
+func parseIDs(dst []int32, note string) []int32 {
+	id, digits := int32(0), false
+	for i := 0; i < len(note); i++ {
+		if c := note[i]; c >= '0' && c <= '9' {
+			id, digits = id*10+int32(c-'0'), true
+			continue
+		}
+		if digits {
+			dst = append(dst, id)
+		}
+		id, digits = 0, false
+	}
+	if digits {
+		dst = append(dst, id)
+	}
+	return dst
+}

@@ -1,0 +1,144 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/lockstep/lockstep/core"
+	"github.com/lockstep/lockstep/core/config"
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/lockstep/lockstep/disk"
+	"github.com/lockstep/lockstep/disk/simdisk"
+	"github.com/lockstep/lockstep/network"
+	"github.com/lockstep/lockstep/network/simnet"
+)
+
+// clientNode is the first node id of clients in the virtual world.
+const clientNode = 1000
+
+// Cluster is all machines of one world.
+type Cluster struct {
+	run   *run
+	net   *simnet.Net
+	nodes []*Node // by id
+}
+
+func newCluster(r *run) (*Cluster, error) {
+	o := &r.schedule.Options.Cluster
+	c := &Cluster{run: r}
+	c.net = simnet.New(r.world, r.schedule.Seed, simnet.Options{
+		ReadRegion:  readRegion,
+		MinDelay:    min(50*time.Microsecond, o.MaxLinkDelay),
+		MaxDelay:    o.MaxLinkDelay,
+		DialTimeout: o.DialTimeout,
+
+		RetransmitTimeout: o.Retransmit,
+	})
+	for _, id := range nodeIDs(o) {
+		if err := c.add(id, o); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// readRegion is what a file held when it was transmitted. A region that reaches beyond the file's end
+// is a promise that was broken.
+func readRegion(r disk.Region, p []byte) {
+	if n := simdisk.ReadRegion(r, p); n != len(p) {
+		panic(harnessError("a region of " + r.File.Name() + " reaches beyond the end of the file"))
+	}
+}
+
+func (c *Cluster) add(id int32, o *ClusterOptions) (err error) {
+	n := &Node{cluster: c, id: id, name: nodeName(id), loop: c.run.world.Node(id)}
+	n.host = c.net.Host(n.name, n.loop)
+	n.disk = simdisk.New(n.loop, c.run.schedule.Seed, simdisk.Options{
+		SyncDelay: simdisk.Range{Min: 200 * time.Microsecond, Max: o.DiskSync},
+	})
+	n.config, _, err = config.Parse(n.properties(o))
+	c.nodes = append(c.nodes, n)
+	return err
+}
+
+// node returns the node of a host name, nil if it is not a node's.
+func (c *Cluster) node(name string) *Node {
+	for _, n := range c.nodes {
+		if n.name == name {
+			return n
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) byID(id int32) *Node {
+	for _, n := range c.nodes {
+		if n.id == id {
+			return n
+		}
+	}
+	return nil
+}
+
+// Nodes implements check.Inspector.
+func (c *Cluster) Nodes() (ids []int32) {
+	for _, n := range c.nodes {
+		ids = append(ids, n.id)
+	}
+	return ids
+}
+
+// Broker implements check.Inspector: the node's process, nil while it is down.
+func (c *Cluster) Broker(id int32) *core.Broker {
+	if n := c.byID(id); n != nil {
+		return n.broker
+	}
+	return nil
+}
+
+// File implements check.Inspector: the bytes of a file as reads see them; read only.
+func (c *Cluster) File(id int32, name string) []byte { return c.byID(id).disk.Peek(name) }
+
+// Files implements check.Inspector: the names of all files of a node.
+func (c *Cluster) Files(id int32) []string { return c.byID(id).disk.Names() }
+
+// controller is the active controller in the newest epoch; nil if there is none.
+func (c *Cluster) controller() (active *Node) {
+	for _, n := range c.nodes {
+		if n.broker == nil || n.broker.Controller() == nil || !n.broker.Controller().Active() {
+			continue
+		}
+		if active == nil || n.broker.Controller().Epoch() > active.broker.Controller().Epoch() {
+			active = n
+		}
+	}
+	return active
+}
+
+// image is the newest committed metadata that a living node has; nil before there is any.
+func (c *Cluster) image() (newest *metadata.Image) {
+	for _, n := range c.nodes {
+		if n.broker == nil || n.broker.Raft() == nil {
+			continue
+		}
+		if img := n.broker.Image(); newest == nil || img.Offset() > newest.Offset() {
+			newest = img
+		}
+	}
+	return newest
+}
+
+// leader is the node that leads a partition as far as the metadata says; nil if none does.
+func (c *Cluster) leader(p event.Partition) *Node {
+	img := c.image()
+	if img == nil {
+		return nil
+	}
+	if reg := img.Partition(p); reg != nil && reg.Leader >= 0 {
+		return c.byID(reg.Leader)
+	}
+	return nil
+}
+
+// brokerAddr is where clients reach a broker.
+func brokerAddr(id int32) network.Addr { return addrOf(nodeName(id), clientPort) }

@@ -1,0 +1,216 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/lockstep/lockstep/core/record"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// consumer reads all partitions from their start and checks after each change of leader whether what
+// it has read is still there (KIP-320).
+type consumer struct {
+	*client
+	o         ConsumerOptions
+	index     int
+	positions []*position
+	fetchers  []*fetcher // by broker id
+	scratch   record.Scratch
+}
+
+// phase is what a position needs before it can be fetched from.
+type phase uint8
+
+const (
+	needsOffset phase = iota
+	needsValidation
+	asking // either is under way
+	fetching
+)
+
+// position is where a consumer is in a partition.
+type position struct {
+	consumer *consumer
+	part     *partition
+	ordinal  int
+	phase    phase
+	asleep   bool
+	offset   int64 // the next to read
+	epoch    int32 // of the record before it; -1: none was read
+	valid    int32 // the leader epoch under which the position was found right
+}
+
+func newConsumer(r *run, index int) *consumer {
+	node := clientNode + int32(len(r.schedule.Options.Producers)+index)
+	c := &consumer{client: newClient(r, fmt.Sprintf("c%d", index), node), o: r.schedule.Options.Consumers[index], index: index}
+	for i, part := range c.partitions() {
+		c.positions = append(c.positions, &position{consumer: c, part: part, ordinal: i, epoch: -1, valid: -1})
+	}
+	c.onMetadata = c.onLeaders
+	return c
+}
+
+func (c *consumer) start() { c.refresh() }
+
+// onLeaders reacts to metadata: positions are validated under new leaders, then fetched there.
+func (c *consumer) onLeaders() {
+	for _, p := range c.positions {
+		if p.phase == fetching && p.part.leaderEpoch > p.valid {
+			p.phase = needsValidation
+		}
+		p.prepare()
+	}
+	c.pollAll()
+}
+
+func (c *consumer) pollAll() {
+	for _, id := range c.brokers {
+		c.fetcher(id).poll()
+	}
+}
+
+func (c *consumer) fetcher(broker int32) *fetcher {
+	for len(c.fetchers) <= int(broker) {
+		c.fetchers = append(c.fetchers, nil)
+	}
+	if c.fetchers[broker] == nil {
+		c.fetchers[broker] = &fetcher{consumer: c, broker: broker}
+	}
+	return c.fetchers[broker]
+}
+
+// prepare asks for what the position needs.
+func (p *position) prepare() {
+	if p.asleep || p.part.leader < 0 {
+		return
+	}
+	switch {
+	case p.phase == needsOffset:
+		p.phase = asking
+		p.listOffset()
+	case p.phase == needsValidation && p.epoch < 0:
+		p.becomeFetching()
+	case p.phase == needsValidation:
+		p.phase = asking
+		p.validate()
+	}
+}
+
+func (p *position) becomeFetching() {
+	p.phase, p.valid = fetching, p.part.leaderEpoch
+	p.consumer.fetcher(p.part.leader).poll()
+}
+
+// listOffset asks for the start of the log.
+func (p *position) listOffset() {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.Version = 7
+	t := kmsg.NewListOffsetsRequestTopic()
+	t.Topic = p.part.topic.name
+	tp := kmsg.NewListOffsetsRequestTopicPartition()
+	tp.Partition, tp.CurrentLeaderEpoch, tp.Timestamp = p.part.id.Index, p.part.leaderEpoch, -2
+	t.Partitions = append(t.Partitions, tp)
+	req.Topics = append(req.Topics, t)
+	c := p.consumer
+	c.send(p.part.leader, req, c.timeout, askerFunc(p.onOffset), false)
+}
+
+func (p *position) onOffset(resp kmsg.Response, err error) {
+	var offset int64
+	if err == nil {
+		answer := &resp.(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]
+		offset, err = answer.Offset, kerr.ErrorForCode(answer.ErrorCode)
+	}
+	if err != nil {
+		p.again(needsOffset, err)
+		return
+	}
+	p.consumer.run.moved(p.consumer, p, offset)
+	p.offset, p.epoch = offset, -1
+	p.becomeFetching()
+}
+
+// validate asks where the epoch of the last record read ends.
+func (p *position) validate() {
+	req := kmsg.NewPtrOffsetForLeaderEpochRequest()
+	req.Version, req.ReplicaID = 4, -1
+	t := kmsg.NewOffsetForLeaderEpochRequestTopic()
+	t.Topic = p.part.topic.name
+	tp := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+	tp.Partition, tp.CurrentLeaderEpoch, tp.LeaderEpoch = p.part.id.Index, p.part.leaderEpoch, p.epoch
+	t.Partitions = append(t.Partitions, tp)
+	req.Topics = append(req.Topics, t)
+	c, asked := p.consumer, p.part.leaderEpoch
+	c.send(p.part.leader, req, c.timeout, askerFunc(func(resp kmsg.Response, err error) { p.onValidated(asked, resp, err) }), false)
+}
+
+func (p *position) onValidated(asked int32, resp kmsg.Response, err error) {
+	var end int64
+	if err == nil {
+		answer := &resp.(*kmsg.OffsetForLeaderEpochResponse).Topics[0].Partitions[0]
+		end, err = answer.EndOffset, kerr.ErrorForCode(answer.ErrorCode)
+	}
+	switch {
+	case err != nil || asked != p.part.leaderEpoch:
+		p.again(needsValidation, err)
+	case end < 0:
+		p.phase = needsOffset // no epoch that old: start over
+		p.prepare()
+	default:
+		if end < p.offset { // what was read is gone
+			p.consumer.run.moved(p.consumer, p, end)
+			p.offset = end
+		}
+		p.becomeFetching()
+	}
+}
+
+// again tries once more after a while, with newer metadata.
+func (p *position) again(needed phase, err error) {
+	c := p.consumer
+	if err != nil {
+		c.failed(err)
+	}
+	if err != nil && !isSilence(err) && !kerr.IsRetriable(err) {
+		c.run.unexpected(c.name, p.part.id, err)
+	}
+	p.phase = needed
+	p.pause()
+}
+
+// pause keeps the position from being fetched for a while.
+func (p *position) pause() {
+	c := p.consumer
+	c.refresh()
+	if p.asleep {
+		return
+	}
+	p.asleep = true
+	c.loop.After(retryBackoff, func() {
+		p.asleep = false
+		p.prepare()
+		if p.part.leader >= 0 {
+			c.fetcher(p.part.leader).poll()
+		}
+	})
+}
+
+// isFetched reports whether the position is to be fetched from a broker now.
+func (p *position) isFetched(from int32) bool {
+	return p.phase == fetching && !p.asleep && p.part.leader == from && p.valid == p.part.leaderEpoch
+}
+
+// unsettled says in which partition the consumer is not at the end; empty if it is in all.
+func (c *consumer) unsettled(cluster *Cluster) string {
+	for _, p := range c.positions {
+		leader := cluster.leader(p.part.id)
+		if leader == nil || !leader.Up() {
+			return p.part.id.String() + " has no leader"
+		}
+		if end := leader.broker.Replicas().Partition(p.part.id).HighWatermark(); p.offset != end {
+			return fmt.Sprintf("%s is at %d in %s, which ends at %d", c.name, p.offset, p.part.id, end)
+		}
+	}
+	return ""
+}

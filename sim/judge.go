@@ -1,0 +1,186 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/lockstep/lockstep/sim/check"
+)
+
+// Violation is a promise that was broken.
+type Violation = check.Violation
+
+// judge tells the checkers of sim/check what happens, and the run what they say.
+type judge struct {
+	run     *run
+	state   *check.State // nil in an unchecked run, as is history
+	history *check.History
+}
+
+func (j *judge) init(r *run) {
+	j.run = r
+	if r.options.Unchecked {
+		return
+	}
+	o := &r.schedule.Options
+	j.state = check.NewState(r.cluster, promisesOf(o))
+	var partitions []event.Partition
+	for _, t := range o.Topics {
+		for i := range t.Partitions {
+			partitions = append(partitions, event.Partition{Topic: t.Name, Index: int32(i)})
+		}
+	}
+	var producers []check.Producer
+	for _, p := range o.Producers {
+		producers = append(producers, check.Producer{Acks: int16(p.Acks), Idempotent: p.Idempotent})
+	}
+	j.history = check.NewHistory(j.state, partitions, producers, len(o.Consumers))
+}
+
+func promisesOf(o *Options) check.Promises {
+	p := check.Promises{Topics: map[string]check.Topic{}, Voters: voterIDs(&o.Cluster)}
+	for _, t := range o.Topics {
+		p.Topics[t.Name] = check.Topic{RF: t.RF, MinISR: t.MinISR, Unclean: t.Unclean, FlushEveryAppend: t.FlushMessages == 1}
+	}
+	return p
+}
+
+func (j *judge) observe(node int32, e *event.Event) {
+	if j.state == nil {
+		return
+	}
+	w := j.run.world
+	j.state.Observe(check.Observation{Seq: w.Cause(), Cause: w.Parent(), T: w.Now(), Node: node, Event: *e})
+}
+
+// afterTurn ends the run at the first violation.
+func (j *judge) afterTurn(node int32) {
+	if j.state != nil {
+		if v := j.state.AfterTurn(node, j.run.world.Now()); v != nil {
+			j.run.report(*v)
+		}
+	}
+	if len(j.run.result.Violations) > 0 {
+		panic(stopRun{})
+	}
+}
+
+func (j *judge) crashed(node int32, power bool) {
+	if j.state != nil {
+		j.state.Crashed(node, power, j.run.world.Now())
+	}
+}
+
+func (j *judge) restarted(node int32) {
+	if j.state != nil {
+		j.state.Restarted(node, j.run.world.Now())
+	}
+}
+
+// atEnd audits what is left when everything is well again.
+func (j *judge) atEnd() {
+	if j.state == nil {
+		return
+	}
+	now := j.run.world.Now()
+	for _, found := range [][]Violation{j.state.Liveness(now), j.history.Liveness(now), j.state.AtEnd(now), j.history.Judge(now)} {
+		for _, v := range found {
+			j.run.report(v)
+		}
+	}
+}
+
+func (j *judge) finish(s *Stats) {
+	if j.state == nil {
+		return
+	}
+	for _, l := range append(j.state.Losses(), j.history.Losses()...) {
+		s.addLoss(l)
+	}
+	for i := range j.run.producers {
+		j.run.result.Lost = append(j.run.result.Lost, j.history.LostBy(i))
+	}
+}
+
+// What clients report.
+
+func (r *run) attempted(p *producer, b *batch) {
+	r.result.Stats.Attempted += int64(b.count)
+	if h := r.judge.history; h != nil {
+		h.Sent(p.index, b.lane.ordinal, b.first, b.count, r.world.Now())
+	}
+}
+
+// acked is also called, without an offset, for what was sent without asking for an acknowledgement.
+func (r *run) acked(p *producer, b *batch, offset int64) {
+	r.result.Stats.Acked += int64(b.count)
+	r.watcher().Acked(p.index, b.count, r.world.Now())
+	if h := r.judge.history; h != nil {
+		h.Acked(p.index, b.lane.ordinal, b.first, b.count, offset, r.world.Now())
+	}
+}
+
+func (r *run) gaveUp(p *producer, b *batch) {
+	r.result.Stats.Unknown += int64(b.count)
+	if h := r.judge.history; h != nil {
+		h.GaveUp(p.index, b.lane.ordinal, b.first, b.count, r.world.Now())
+	}
+}
+
+func (r *run) moved(c *consumer, p *position, offset int64) {
+	if h := r.judge.history; h != nil {
+		h.Moved(c.index, p.ordinal, offset, r.world.Now())
+	}
+}
+
+func (r *run) corrupted(c *consumer, p *position) {
+	r.violate("P8", "client", fmt.Sprintf("P8 broken: %s was served damaged bytes at %s@%d", c.name, p.part.id, p.offset), "")
+}
+
+func (r *run) read(c *consumer, p *position, offset int64, producer int, counter int64) {
+	r.result.Stats.Read++
+	if h := r.judge.history; h != nil {
+		h.Read(c.index, p.ordinal, offset, producer, counter, 0, r.world.Now())
+	}
+}
+
+// Image implements check.Inspector.
+func (c *Cluster) Image(id int32) *metadata.Image {
+	if b := c.Broker(id); b != nil && b.Raft() != nil {
+		return b.Image()
+	}
+	return nil
+}
+
+// ControllerImage implements check.Inspector.
+func (c *Cluster) ControllerImage(id int32) *metadata.Image {
+	if b := c.Broker(id); b != nil && b.Controller() != nil {
+		return b.Controller().Image()
+	}
+	return nil
+}
+
+// Replica implements check.Inspector.
+func (c *Cluster) Replica(id int32, p event.Partition) check.Replica {
+	b := c.Broker(id)
+	if b == nil {
+		return nil
+	}
+	if p == event.MetadataPartition {
+		if b.Raft() != nil && b.Raft().Log() != nil {
+			return b.Raft().Log()
+		}
+		return nil
+	}
+	if b.Replicas() == nil {
+		return nil
+	}
+	if part := b.Replicas().Partition(p); part != nil && part.Log() != nil {
+		return part.Log()
+	}
+	return nil
+}
+
+// Durable implements check.Inspector.
+func (c *Cluster) Durable(id int32, name string) []byte { return c.byID(id).disk.PeekDurable(name) }

@@ -1,0 +1,177 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+
+	"github.com/lockstep/lockstep/core"
+	"github.com/lockstep/lockstep/core/config"
+	"github.com/lockstep/lockstep/core/env"
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/disk/simdisk"
+	"github.com/lockstep/lockstep/network/simnet"
+	"github.com/lockstep/lockstep/scheduler/virtual"
+)
+
+// The ports of every node.
+const (
+	clientPort     = 9092
+	controllerPort = 9093
+)
+
+// Node is one machine of the cluster, through all incarnations of its process.
+type Node struct {
+	cluster *Cluster
+	id      int32
+	name    string
+	loop    *virtual.Node
+	host    *simnet.Host
+	disk    *simdisk.Disk
+	config  *config.Config
+
+	broker      *core.Broker // nil while the process is down
+	incarnation int
+	ready       bool // Start has succeeded in this incarnation
+	failed      error
+	logDirLost  bool   // the log directory failed in this incarnation
+	written     uint64 // log end offsets moved so far, in all incarnations
+	stopping    bool   // a controlled shutdown is under way or over
+	powerLost   bool   // lost power and has not been seen in every ISR since
+}
+
+// Up reports whether the process runs.
+func (n *Node) Up() bool { return n.broker != nil }
+
+// start runs a new incarnation.
+func (n *Node) start() {
+	n.incarnation++
+	n.ready, n.failed, n.logDirLost, n.stopping = false, nil, false, false
+	if n.incarnation > 1 {
+		n.cluster.run.judge.restarted(n.id)
+	}
+	n.broker = core.New(n.env(), n.config)
+	broker := n.broker
+	n.loop.After(0, func() {
+		broker.Start(func(err error) { n.onStarted(broker, err) })
+	})
+}
+
+// restart runs a new incarnation, after the end of the one that may be running.
+func (n *Node) restart() {
+	if n.Up() {
+		n.crash(false)
+	}
+	n.start()
+}
+
+// repair mends the disk.
+func (n *Node) repair() {
+	n.disk.FailWrites(nil)
+	n.disk.FailSyncs(nil)
+	n.disk.SetCapacity(0)
+}
+
+func (n *Node) onStarted(broker *core.Broker, err error) {
+	if n.broker != broker {
+		return
+	}
+	n.ready, n.failed = err == nil, err
+	if err != nil {
+		n.cluster.run.note(n.id, "start-failed", err.Error())
+	}
+}
+
+func (n *Node) env() env.Env {
+	seed, prefix := n.cluster.run.schedule.Seed, n.name+"/"+strconv.Itoa(n.incarnation)+"/"
+	return env.Env{
+		Loop:  n.loop,
+		Disk:  n.disk,
+		Net:   n.host,
+		Rand:  func(purpose string) *rand.Rand { return virtual.Rand(seed, prefix+purpose) },
+		Event: n,
+	}
+}
+
+// Emit implements event.Sink.
+func (n *Node) Emit(e event.Event) {
+	switch e.Kind {
+	case event.Written:
+		n.written++
+	case event.LogDirFailed:
+		n.logDirLost = true
+	}
+	n.cluster.run.observe(n.id, &e)
+}
+
+// crash ends the process, or the machine's power.
+func (n *Node) crash(power bool) simdisk.Loss {
+	n.cluster.run.crashed(n.id, power)
+	n.loop.Kill()
+	n.host.Crash(power)
+	n.broker, n.ready, n.stopping = nil, false, false
+	if !power {
+		return n.disk.Kill()
+	}
+	n.powerLost = true
+	return n.disk.PowerLoss()
+}
+
+// shutDown is a controlled shutdown; done runs in the node's turn when it is over. The process is
+// then still to be ended.
+func (n *Node) shutDown(done func()) {
+	broker := n.broker
+	n.stopping = true
+	n.loop.After(0, func() {
+		broker.Shutdown(func(error) {
+			if n.broker == broker {
+				done()
+			}
+		})
+	})
+}
+
+// properties is the node's server.properties.
+func (n *Node) properties(o *ClusterOptions) (props []config.Property) {
+	add := func(key, value string) {
+		props = append(props, config.Property{Key: key, Value: value, Origin: "sim"})
+	}
+	number := func(key string, value int64) { add(key, strconv.FormatInt(value, 10)) }
+	roles, listeners := n.roles(o)
+	number("node.id", int64(n.id))
+	add("process.roles", strings.Join(roles, ","))
+	add("listeners", strings.Join(listeners, ","))
+	add("controller.quorum.voters", voterList(o))
+	add("auto.create.topics.enable", "false")
+	number("broker.session.timeout.ms", o.Session.Milliseconds())
+	number("broker.heartbeat.interval.ms", o.Heartbeat.Milliseconds())
+	number("replica.lag.time.max.ms", o.ReplicaLag.Milliseconds())
+	number("replica.fetch.wait.max.ms", o.FetchWait.Milliseconds())
+	number("metadata.log.max.record.bytes.between.snapshots", o.SnapshotBytes)
+	number("leader.imbalance.check.interval.seconds", int64(o.AutoRebalance.Seconds()))
+	return props
+}
+
+func voterList(o *ClusterOptions) string {
+	var voters []string
+	for _, id := range voterIDs(o) {
+		voters = append(voters, fmt.Sprintf("%d@%s:%d", id, nodeName(id), controllerPort))
+	}
+	return strings.Join(voters, ",")
+}
+
+// roles returns the node's process.roles and listeners.
+func (n *Node) roles(o *ClusterOptions) (roles, listeners []string) {
+	if n.isBroker() {
+		roles = append(roles, "broker")
+		listeners = append(listeners, fmt.Sprintf("PLAINTEXT://%s:%d", n.name, clientPort))
+	}
+	if n.id >= firstVoter || o.Combined && int(n.id) <= o.Voters {
+		roles = append(roles, "controller")
+		listeners = append(listeners, fmt.Sprintf("CONTROLLER://%s:%d", n.name, controllerPort))
+	}
+	return roles, listeners
+}
+
+func (n *Node) isBroker() bool { return n.id < firstVoter }

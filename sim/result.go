@@ -1,0 +1,154 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/sim/check"
+)
+
+// Verdict is what became of a run.
+type Verdict int
+
+// The verdicts.
+const (
+	Passed Verdict = iota
+	Violated
+	Inconclusive // no fault had an effect, or the clients did nothing
+	Broken       // nondeterminism, or a bug of the harness
+	Interrupted
+)
+
+var verdictNames = []string{"passed", "violation", "inconclusive", "broken", "interrupted"}
+
+func (v Verdict) String() string { return verdictNames[v] }
+
+// ExitCode is the process's exit code for the verdict.
+func (v Verdict) ExitCode() int { return [...]int{0, 1, 3, 4, 130}[v] }
+
+// Result is what a run has shown.
+type Result struct {
+	Schedule    *Schedule
+	Violations  []Violation
+	Bug         string // why the run itself broke
+	Stack       string
+	Interrupted bool
+	Digest      uint64
+	Lost        []int64 // acknowledged records that are gone in the end, by producer; 0 where the run did not come that far
+	Stats       Stats
+}
+
+// Stats are a run's numbers, or the sum of several runs'.
+type Stats struct {
+	Simulated, Wall time.Duration
+	Events          uint64
+	Drawn           [numKinds]int // faults by kind
+	Effective       [numKinds]int // of those, the ones that changed something
+	Elections       int           // of partition leaders
+	QuorumElections int
+	ISRChanges      int
+	Truncations     int
+	Attempted       int64 // records
+	Acked           int64
+	Read            int64
+	Unknown         int64 // records whose producer gave up on knowing
+	Losses          []Loss
+}
+
+// Loss is how many records were lost as the configuration allows, and why.
+type Loss = check.Loss
+
+func (s *Stats) count(e *event.Event) {
+	switch e.Kind {
+	case event.BecameLeader:
+		s.Elections++
+	case event.RaftBecame:
+		if e.Note == "leader" {
+			s.QuorumElections++
+		}
+	case event.IsrCommitted:
+		s.ISRChanges++
+	case event.Truncated, event.RaftTruncated:
+		s.Truncations++
+	}
+}
+
+// Add sums another run's numbers into s.
+func (s *Stats) Add(o *Stats) {
+	s.Simulated += o.Simulated
+	s.Wall += o.Wall
+	s.Events += o.Events
+	for k := range s.Drawn {
+		s.Drawn[k] += o.Drawn[k]
+		s.Effective[k] += o.Effective[k]
+	}
+	s.Elections += o.Elections
+	s.QuorumElections += o.QuorumElections
+	s.ISRChanges += o.ISRChanges
+	s.Truncations += o.Truncations
+	s.Attempted += o.Attempted
+	s.Acked += o.Acked
+	s.Read += o.Read
+	s.Unknown += o.Unknown
+	for _, l := range o.Losses {
+		s.addLoss(l)
+	}
+}
+
+func (s *Stats) addLoss(l Loss) {
+	i := slices.IndexFunc(s.Losses, func(x Loss) bool { return x.Reason == l.Reason })
+	if i < 0 {
+		s.Losses = append(s.Losses, l)
+		return
+	}
+	s.Losses[i].Records += l.Records
+}
+
+// Verdict judges the run.
+func (r *Result) Verdict() Verdict {
+	switch {
+	case r.Bug != "":
+		return Broken
+	case len(r.Violations) > 0:
+		return Violated
+	case r.Interrupted:
+		return Interrupted
+	case r.isVacuous():
+		return Inconclusive
+	}
+	return Passed
+}
+
+// isVacuous says that the run proves nothing: it had faults and none of them had an effect, or
+// nothing was acknowledged.
+func (r *Result) isVacuous() bool {
+	effects := 0
+	for _, n := range r.Stats.Effective {
+		effects += n
+	}
+	return len(r.Schedule.Faults) > 0 && effects == 0 || len(r.Schedule.Options.Producers) > 0 && r.Stats.Acked == 0
+}
+
+// Reason is the verdict in a sentence.
+func (r *Result) Reason() string {
+	switch r.Verdict() {
+	case Violated:
+		return r.Violations[0].Text
+	case Broken:
+		return r.Bug
+	case Inconclusive:
+		return "no fault had an effect, or nothing was acknowledged"
+	}
+	return ""
+}
+
+// Repro is the command that runs the schedule again.
+func (r *Result) Repro() string {
+	repro := fmt.Sprintf("lockstep replay --seed %d", r.Schedule.Seed)
+	if d := r.Schedule.Options.For; d != DrawOptions(r.Schedule.Seed).For {
+		repro += " --for " + d.String()
+	}
+	return repro
+}

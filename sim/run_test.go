@@ -1,0 +1,129 @@
+package sim
+
+import (
+	"testing"
+	"time"
+
+	"github.com/lockstep/lockstep/scheduler/virtual"
+)
+
+func short(seed uint64) *Schedule { return DrawFor(seed, 8*time.Second) }
+
+func TestSeedPassesTwiceWithTheSameDigest(t *testing.T) {
+	world := virtual.New(0)
+	for seed := range uint64(20) {
+		first := Run(short(seed), RunOptions{})
+		second := Run(short(seed), RunOptions{World: world}) // used before, by other seeds
+		if v := first.Verdict(); v != Passed && v != Inconclusive {
+			t.Errorf("seed %d: %s: %s\n%s", seed, v, first.Reason(), first.Stack)
+		}
+		if first.Digest != second.Digest {
+			t.Errorf("seed %d: digests %016x and %016x", seed, first.Digest, second.Digest)
+		}
+	}
+}
+
+func TestTracingAndCheckingChangeNothing(t *testing.T) {
+	for seed := range uint64(5) {
+		plain := Run(short(seed), RunOptions{Unchecked: true})
+		traced := Run(short(seed), RunOptions{Trace: TracerFunc(func(*Entry) {})})
+		if traced.Verdict() == Passed && plain.Digest != traced.Digest {
+			t.Errorf("seed %d: digests %016x and %016x", seed, plain.Digest, traced.Digest)
+		}
+	}
+}
+
+func TestDifferentSeedsHaveDifferentDigests(t *testing.T) {
+	if a, b := Run(short(1), RunOptions{}), Run(short(2), RunOptions{}); a.Digest == b.Digest {
+		t.Errorf("both %016x", a.Digest)
+	}
+}
+
+// calm is a small world with the given faults.
+func calm(faults ...Fault) *Schedule {
+	o := Options{Cluster: defaultCluster(), For: 4 * time.Second, Settle: 60 * time.Second}
+	o.Topics = []TopicOptions{{Name: "t0", Partitions: 2, RF: 3, MinISR: 2, SegmentBytes: 1 << 20}}
+	o.Producers = []ProducerOptions{{Acks: -1, Idempotent: true, Interval: 20 * time.Millisecond, Records: 1, Size: 50, Version: 9}}
+	o.Consumers = []ConsumerOptions{{Wait: 500 * time.Millisecond, MaxBytes: 1 << 20, Sessions: true, Version: 12}}
+	return &Schedule{Build: Build, Scenario: "test", Seed: 1, Options: o, Faults: faults}
+}
+
+func TestRunWithoutFaultsPasses(t *testing.T) {
+	r := Run(calm(), RunOptions{})
+	if r.Verdict() != Passed || r.Stats.Acked == 0 || r.Stats.Read != r.Stats.Acked || r.Stats.Attempted != r.Stats.Acked {
+		t.Errorf("%s: %s %+v", r.Verdict(), r.Reason(), r.Stats)
+	}
+}
+
+func TestRunWhoseFaultsDidNothingIsInconclusive(t *testing.T) {
+	faults := []Fault{
+		{Label: "kill/0", Kind: Kill, At: time.Second, For: time.Second, Target: "p0"},                                     // no node
+		{Label: "slow-link/0", Kind: SlowLink, At: time.Second, For: time.Second, Target: "p0", Peer: "c0", Size: 1},       // nobody speaks there
+		{Label: "full-disk/0", Kind: FullDisk, At: 2 * time.Second, For: 0, Target: "n1"},                                  // over at once
+		{Label: "partition/0", Kind: PartitionTwo, At: time.Second, For: 500 * time.Millisecond, Target: "c0", Peer: "p0"}, // the same
+	}
+	if r := Run(calm(faults...), RunOptions{}); r.Verdict() != Inconclusive {
+		t.Errorf("%s: %s, effects %v", r.Verdict(), r.Reason(), r.Stats.Effective)
+	}
+}
+
+// Each kind, where it hits what matters, is seen to have an effect, and the cluster survives it.
+func TestEachKindOfFaultHasAnEffect(t *testing.T) {
+	for k := range numKinds {
+		f := Fault{Label: k.String() + "/0", Kind: k, At: time.Second, For: 1500 * time.Millisecond, Target: "leader:t0/0"}
+		if k.hasPeer() {
+			f.Target, f.Peer = "n1", "n2"
+		}
+		f.Size = map[Kind]int64{Delay: 50_000, SlowLink: 10 << 10, RestartStorm: 3, SlowDisk: 100}[k]
+		r := Run(calm(f), RunOptions{})
+		if r.Verdict() != Passed || r.Stats.Effective[k] != 1 {
+			t.Errorf("%s: %s: %s, %d effects\n%s", k, r.Verdict(), r.Reason(), r.Stats.Effective[k], r.Stack)
+		}
+	}
+}
+
+func TestTwoFaultsDoNotFightOverOneThing(t *testing.T) {
+	a := Fault{Label: "kill/0", Kind: Kill, At: time.Second, For: 2 * time.Second, Target: "n1"}
+	b := Fault{Label: "power-loss/0", Kind: PowerLoss, At: 2 * time.Second, For: time.Second / 4, Target: "n1"}
+	r := Run(calm(a, b), RunOptions{})
+	if r.Verdict() != Passed || r.Stats.Effective[Kill] != 1 || r.Stats.Effective[PowerLoss] != 0 {
+		t.Errorf("%s: %s, effects %v", r.Verdict(), r.Reason(), r.Stats.Effective)
+	}
+}
+
+// With min.insync.replicas 2 only one node at a time may have lost power and not be back in every ISR.
+func TestBudgetAllowsOnlyThePowerLossesThatThePromiseSurvives(t *testing.T) {
+	var faults []Fault
+	for i, n := range []string{"n1", "n2", "n3"} {
+		faults = append(faults, Fault{Label: "power-loss/" + n, Kind: PowerLoss, At: time.Duration(10+i) * 100 * time.Millisecond, For: time.Second, Target: n})
+	}
+	if r := Run(calm(faults...), RunOptions{}); r.Verdict() != Passed || r.Stats.Effective[PowerLoss] != 1 {
+		t.Errorf("%s: %s, effects %v", r.Verdict(), r.Reason(), r.Stats.Effective)
+	}
+	flushed := calm(faults...)
+	flushed.Options.Topics[0].FlushMessages = 1
+	if r := Run(flushed, RunOptions{}); r.Verdict() != Passed || r.Stats.Effective[PowerLoss] != 3 {
+		t.Errorf("with a sync of each append: %s: %s, effects %v", r.Verdict(), r.Reason(), r.Stats.Effective)
+	}
+}
+
+func BenchmarkCanonical(b *testing.B) { benchmark(b, RunOptions{}) }
+
+func BenchmarkCanonicalUnchecked(b *testing.B) { benchmark(b, RunOptions{Unchecked: true}) }
+
+func benchmark(b *testing.B, o RunOptions) {
+	o.World = virtual.New(0)
+	var sum Stats
+	b.ReportAllocs()
+	for i := range b.N {
+		options := Canonical()
+		r := Run(&Schedule{Build: Build, Scenario: "canonical", Seed: uint64(i), Options: options}, o)
+		if r.Verdict() != Passed {
+			b.Fatal(r.Verdict(), r.Reason(), r.Stack)
+		}
+		sum.Add(&r.Stats)
+	}
+	b.ReportMetric(sum.Simulated.Seconds()/sum.Wall.Seconds(), "sim-s/s")
+	b.ReportMetric(float64(sum.Events)/sum.Wall.Seconds(), "events/s")
+	b.ReportMetric(float64(sum.Acked)/sum.Simulated.Seconds(), "records/sim-s")
+}

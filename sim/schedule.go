@@ -1,0 +1,144 @@
+package sim
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Build names the program in the schedules that it writes.
+const Build = "lockstep-1"
+
+// Schedule is all that decides a run. As text it outlives changes of whatever drew it.
+type Schedule struct {
+	Build    string
+	Scenario string // a word on where it comes from
+	Seed     uint64
+	Options  Options
+	Faults   []Fault // by time
+}
+
+// Draw is the schedule of a seed.
+func Draw(seed uint64) *Schedule {
+	o := DrawOptions(seed)
+	return &Schedule{Build: Build, Scenario: "fuzz", Seed: seed, Options: o, Faults: DrawFaults(seed, o)}
+}
+
+// DrawFor returns the seed's schedule for another duration of its main phase; 0 keeps the drawn one.
+func DrawFor(seed uint64, d time.Duration) *Schedule {
+	if d == 0 {
+		return Draw(seed)
+	}
+	o := DrawOptions(seed)
+	o.For = d
+	return &Schedule{Build: Build, Scenario: "fuzz", Seed: seed, Options: o, Faults: DrawFaults(seed, o)}
+}
+
+// String is the schedule as text, which ParseSchedule reads.
+func (s *Schedule) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "build %s\nscenario %s\nseed %d\n", s.Build, s.Scenario, s.Seed)
+	o := &s.Options
+	fmt.Fprintf(&b, "for %s\nsettle %s\nunbounded %t\n", o.For, o.Settle, o.Unbounded)
+	fmt.Fprintf(&b, "cluster %s\n", formatFields(o.Cluster.fields()))
+	for i := range o.Topics {
+		fmt.Fprintf(&b, "topic %s\n", formatFields(o.Topics[i].fields()))
+	}
+	for i := range o.Producers {
+		fmt.Fprintf(&b, "producer %s\n", formatFields(o.Producers[i].fields()))
+	}
+	for i := range o.Consumers {
+		fmt.Fprintf(&b, "consumer %s\n", formatFields(o.Consumers[i].fields()))
+	}
+	for i := range s.Faults {
+		fmt.Fprintf(&b, "fault %s\n", formatFields(s.Faults[i].fields()))
+	}
+	return b.String()
+}
+
+// ParseSchedule reads a schedule. Empty lines and those that start with # mean nothing.
+func ParseSchedule(text string) (*Schedule, error) {
+	s := &Schedule{Options: Options{Cluster: defaultCluster()}}
+	lines := bufio.NewScanner(strings.NewReader(text))
+	for n := 1; lines.Scan(); n++ {
+		words := strings.Fields(lines.Text())
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		if err := s.parseLine(words[0], words[1:]); err != nil {
+			return nil, fmt.Errorf("schedule, line %d: %w", n, err)
+		}
+	}
+	return s, s.check()
+}
+
+func (s *Schedule) parseLine(verb string, words []string) error {
+	o := &s.Options
+	switch verb {
+	case "cluster":
+		return parseFields(words, o.Cluster.fields())
+	case "topic":
+		o.Topics = append(o.Topics, TopicOptions{})
+		return parseFields(words, o.Topics[len(o.Topics)-1].fields())
+	case "producer":
+		o.Producers = append(o.Producers, ProducerOptions{})
+		return parseFields(words, o.Producers[len(o.Producers)-1].fields())
+	case "consumer":
+		o.Consumers = append(o.Consumers, ConsumerOptions{})
+		return parseFields(words, o.Consumers[len(o.Consumers)-1].fields())
+	case "fault":
+		s.Faults = append(s.Faults, Fault{})
+		return parseFields(words, s.Faults[len(s.Faults)-1].fields())
+	}
+	if len(words) != 1 {
+		return fmt.Errorf("%q takes one value", verb)
+	}
+	return s.parseScalar(verb, words[0])
+}
+
+func (s *Schedule) parseScalar(verb, value string) (err error) {
+	switch verb {
+	case "build":
+		s.Build = value
+	case "scenario":
+		s.Scenario = value
+	case "seed":
+		s.Seed, err = strconv.ParseUint(value, 10, 64)
+	case "for":
+		s.Options.For, err = time.ParseDuration(value)
+	case "unbounded":
+		s.Options.Unbounded, err = strconv.ParseBool(value)
+	case "settle":
+		s.Options.Settle, err = time.ParseDuration(value)
+	default:
+		err = fmt.Errorf("unknown line %q", verb)
+	}
+	return err
+}
+
+// check finds what cannot be run.
+func (s *Schedule) check() error {
+	c := &s.Options.Cluster
+	switch {
+	case c.Brokers < 1 || c.Brokers > 9:
+		return errors.New("schedule: 1 to 9 brokers")
+	case c.Voters < 1 || c.Voters > 9 || c.Combined && c.Voters > c.Brokers:
+		return errors.New("schedule: 1 to 9 voters, of combined nodes no more than brokers")
+	case s.Options.For <= 0:
+		return errors.New("schedule: no duration")
+	}
+	for _, t := range s.Options.Topics {
+		if t.RF < 1 || t.RF > c.Brokers || t.Partitions < 1 || t.Name == "" {
+			return fmt.Errorf("schedule: topic %q cannot be placed", t.Name)
+		}
+	}
+	for i := range s.Faults {
+		if err := s.Faults[i].check(&s.Options); err != nil {
+			return fmt.Errorf("schedule: fault %s: %w", s.Faults[i].Label, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,266 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/record"
+	"github.com/lockstep/lockstep/scheduler"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Stage is a cluster for a story that is told by hand, step by step: sim/script reads such stories.
+// The checkers watch as in any run.
+type Stage struct {
+	r *run
+}
+
+// NewStage builds the cluster; nothing runs yet.
+func NewStage(s *Schedule, t Tracer) (*Stage, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	stage := &Stage{&run{schedule: s, options: RunOptions{Trace: t}, result: &Result{Schedule: s}}}
+	stage.r.initWorld()
+	if !stage.r.build() {
+		return nil, stage.failure()
+	}
+	return stage, nil
+}
+
+// failure is what has gone wrong so far, nil if nothing did.
+func (s *Stage) failure() error {
+	switch r := s.r.result; {
+	case r.Bug != "":
+		return fmt.Errorf("%s\n%s", r.Bug, r.Stack)
+	case len(r.Violations) > 0:
+		return &r.Violations[0]
+	}
+	return nil
+}
+
+// do runs f, and then the world until done says so, at most d.
+func (s *Stage) do(d time.Duration, f func(), done func() bool) (reachedIt bool, err error) {
+	if err := s.failure(); err != nil {
+		return false, err
+	}
+	s.r.guard(func() {
+		f()
+		end := s.r.world.Now().Add(d)
+		for !done() && s.r.world.Now() < end {
+			s.r.world.RunUntil(min(s.r.world.Now().Add(time.Millisecond), end))
+		}
+		reachedIt = done()
+	})
+	return reachedIt, s.failure()
+}
+
+func never() bool { return false }
+
+// Start starts all nodes, creates the topics and waits until the cluster is well.
+func (s *Stage) Start() error {
+	ok, err := s.do(formTimeout, func() {
+		for _, n := range s.r.cluster.nodes {
+			n.start()
+		}
+		s.r.admin.createTopics()
+	}, func() bool { return s.r.cluster.ailment() == "" })
+	if err == nil && !ok {
+		err = fmt.Errorf("the cluster did not form: %s", s.r.cluster.ailment())
+	}
+	if err != nil {
+		return err
+	}
+	return s.Run(100 * time.Millisecond) // until everybody has heard
+}
+
+// Now is the simulated time.
+func (s *Stage) Now() scheduler.Instant { return s.r.world.Now() }
+
+// Run lets time pass.
+func (s *Stage) Run(d time.Duration) error {
+	_, err := s.do(d, func() {}, never)
+	return err
+}
+
+// Begin strikes with a fault that lasts until Heal; At and For mean nothing. It reports whether it took hold.
+func (s *Stage) Begin(f Fault) (bool, error) {
+	if err := f.check(&s.r.schedule.Options); err != nil {
+		return false, err
+	}
+	held := false
+	_, err := s.do(0, func() {
+		f.For = 24 * time.Hour
+		held = len(s.r.chaos.begin(&f).claims) > 0
+	}, never)
+	return held, err
+}
+
+// Heal ends the faults that a target or a peer is in; of all if host is empty.
+func (s *Stage) Heal(host string) error {
+	_, err := s.do(0, func() {
+		for _, k := range s.r.chaos.active {
+			if host == "" || k.fault.Target == host || k.fault.Peer == host {
+				s.r.chaos.end(k)
+			}
+		}
+	}, never)
+	return err
+}
+
+// WaitFor runs until a condition on the cluster holds; what says in words what is waited for.
+func (s *Stage) WaitFor(what string, d time.Duration, holds func(c *Cluster) bool) error {
+	ok, err := s.do(d, func() {}, func() bool { return holds(s.r.cluster) })
+	if err == nil && !ok {
+		err = fmt.Errorf("%s passed without: %s", d, what)
+	}
+	return err
+}
+
+// Produce sends one batch to a node, or to the leader if node is 0, and waits for the answer at most d.
+func (s *Stage) Produce(p event.Partition, node int32, acks int16, d time.Duration, values ...string) (offset int64, err error) {
+	var answer answerOnce
+	answered, err := s.do(d, func() {
+		if node == 0 {
+			if leader := s.r.cluster.leader(p); leader != nil {
+				node = leader.id
+			}
+		}
+		a := s.r.admin
+		a.send(node, produceOne(p, acks, d, a.loop.UnixMilli(), values), d, &answer, acks == 0)
+	}, func() bool { return answer.done })
+	switch {
+	case err != nil:
+		return -1, err
+	case !answered:
+		return -1, errTimedOut
+	}
+	return answer.offset, answer.err
+}
+
+func produceOne(p event.Partition, acks int16, d time.Duration, now int64, values []string) *kmsg.ProduceRequest {
+	b := record.NewBuilder(nil, record.BatchOptions{LeaderEpoch: -1, ProducerID: record.NoProducerID, BaseTimestamp: now})
+	for _, v := range values {
+		b.Append(now, nil, []byte(v))
+	}
+	req := kmsg.NewPtrProduceRequest()
+	req.Version, req.Acks, req.TimeoutMillis = 9, acks, int32(d.Milliseconds())
+	t := kmsg.NewProduceRequestTopic()
+	t.Topic = p.Topic
+	tp := kmsg.NewProduceRequestTopicPartition()
+	tp.Partition, tp.Records = p.Index, b.Build()
+	t.Partitions = append(t.Partitions, tp)
+	req.Topics = append(req.Topics, t)
+	return req
+}
+
+// answerOnce keeps the answer to one Produce.
+type answerOnce struct {
+	done   bool
+	offset int64
+	err    error
+}
+
+func (a *answerOnce) answered(resp kmsg.Response, err error) {
+	a.done, a.offset, a.err = true, -1, err
+	if err != nil || resp == nil {
+		return
+	}
+	p := &resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+	a.offset, a.err = p.BaseOffset, kerr.ErrorForCode(p.ErrorCode)
+}
+
+// Log describes each node's log of a partition: a line a node that has one, its batches as values@offset:epoch.
+func (s *Stage) Log(p event.Partition) (lines []string) {
+	for _, n := range s.r.cluster.nodes {
+		if line := s.logOf(n, p); line != "" {
+			lines = append(lines, n.name+": "+line)
+		}
+	}
+	return lines
+}
+
+func (s *Stage) logOf(n *Node, p event.Partition) string {
+	var text strings.Builder
+	for _, name := range n.disk.Names() {
+		if strings.HasPrefix(name, p.String()+"/") && strings.HasSuffix(name, ".log") {
+			describeSegment(&text, n.disk.Peek(name))
+		}
+	}
+	if text.Len() == 0 {
+		return ""
+	}
+	switch {
+	case n.broker == nil:
+		text.WriteString(" (down)")
+	case n.broker.Replicas() != nil && n.broker.Replicas().Partition(p) != nil:
+		fmt.Fprintf(&text, " hw=%d", n.broker.Replicas().Partition(p).HighWatermark())
+	}
+	return strings.TrimSpace(text.String())
+}
+
+func describeSegment(text *strings.Builder, rest []byte) {
+	for len(rest) > 0 {
+		b, next, err := record.Parse(rest)
+		if err != nil || !b.CheckCRC() {
+			text.WriteString(" damaged")
+			return
+		}
+		i := b.BaseOffset()
+		_ = b.Each(nil, func(r record.Record) error {
+			fmt.Fprintf(text, " %s@%d:%d", r.Value, i+int64(r.OffsetDelta), b.LeaderEpoch())
+			return nil
+		})
+		rest = next
+	}
+}
+
+// Partition describes a partition as the newest metadata has it.
+func (s *Stage) Partition(p event.Partition) string {
+	img := s.r.cluster.image()
+	if img == nil || img.Partition(p) == nil {
+		return "unknown"
+	}
+	reg := img.Partition(p)
+	return fmt.Sprintf("leader %d epoch %d isr %v elr %v", reg.Leader, reg.LeaderEpoch, reg.ISR, reg.ELR)
+}
+
+// LeaderIs and the others are conditions to wait for.
+func LeaderIs(p event.Partition, node int32) func(*Cluster) bool {
+	return func(c *Cluster) bool {
+		n := c.byID(node)
+		if n == nil || !n.Up() || n.broker.Replicas() == nil {
+			return false
+		}
+		part := n.broker.Replicas().Partition(p)
+		return part != nil && part.IsLeader() && c.leader(p) == n
+	}
+}
+
+// ISRIs holds when the newest metadata has that ISR.
+func ISRIs(p event.Partition, ids ...int32) func(*Cluster) bool {
+	return func(c *Cluster) bool {
+		img := c.image()
+		if img == nil || img.Partition(p) == nil {
+			return false
+		}
+		isr := slices.Clone(img.Partition(p).ISR)
+		slices.Sort(isr)
+		return slices.Equal(isr, ids)
+	}
+}
+
+// ControllerIs holds when a node is the active controller; any if node is 0.
+func ControllerIs(node int32) func(*Cluster) bool {
+	return func(c *Cluster) bool {
+		n := c.controller()
+		return n != nil && (node == 0 || n.id == node)
+	}
+}
+
+// IsWell holds when every node is ready, every partition led and every ISR full.
+func IsWell(c *Cluster) bool { return c.ailment() == "" }
