@@ -266,7 +266,11 @@ func (c *chaos) applyToProcess(s *strike, n *Node) {
 			s.did = func() bool { return false }
 			return
 		}
-		n.crash(true)
+		if f.Size == 1 {
+			n.crashWorst()
+		} else {
+			n.crash(true)
+		}
 		s.undo = n.restart
 	case Pause:
 		n.loop.Pause()

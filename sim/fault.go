@@ -21,7 +21,7 @@ const (
 	SlowLink                 // between Target and Peer, both ways: Size bytes a second
 	Clog                     // what goes from Target to Peer is held until the end
 	Kill                     // the process dies; what it had written survives
-	PowerLoss                // the machine dies; what was not synced may be lost
+	PowerLoss                // the machine dies; what was not synced may be lost, and is if Size is 1
 	Pause                    // the process stands still: a zombie
 	CleanRestart             // a controlled shutdown, and a start For later
 	RestartStorm             // Size kills, each restarted For/Size later at most

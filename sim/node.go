@@ -106,16 +106,29 @@ func (n *Node) Emit(e event.Event) {
 }
 
 // crash ends the process, or the machine's power.
-func (n *Node) crash(power bool) simdisk.Loss {
+func (n *Node) crash(power bool) {
+	if !power {
+		n.end(false)
+		n.disk.Kill()
+		return
+	}
+	n.end(true)
+	n.disk.PowerLoss()
+}
+
+// crashWorst is a loss of power that takes all that was not synced.
+func (n *Node) crashWorst() {
+	n.end(true)
+	n.disk.WorstPowerLoss()
+}
+
+// end ends the process; the disk is to follow.
+func (n *Node) end(power bool) {
 	n.cluster.run.crashed(n.id, power)
 	n.loop.Kill()
 	n.host.Crash(power)
 	n.broker, n.ready, n.stopping = nil, false, false
-	if !power {
-		return n.disk.Kill()
-	}
-	n.powerLost = true
-	return n.disk.PowerLoss()
+	n.powerLost = n.powerLost || power
 }
 
 // shutDown is a controlled shutdown; done runs in the node's turn when it is over. The process is

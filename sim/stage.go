@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -121,25 +123,39 @@ func (s *Stage) WaitFor(what string, d time.Duration, holds func(c *Cluster) boo
 	return err
 }
 
-// Produce sends one batch to a node, or to the leader if node is 0, and waits for the answer at most d.
-func (s *Stage) Produce(p event.Partition, node int32, acks int16, d time.Duration, values ...string) (offset int64, err error) {
-	var answer answerOnce
+// grace is how much longer a client waits than it asks the broker to wait: so it is told that its time is over.
+const grace = time.Second
+
+// ask sends a request to a node, or to p's leader if node is 0, and waits for the answer at most d. take gets what
+// was answered, valid during the call.
+func (s *Stage) ask(p event.Partition, node int32, req kmsg.Request, d time.Duration, mute bool, take func(kmsg.Response) error) error {
+	answer := errTimedOut
 	answered, err := s.do(d, func() {
-		if node == 0 {
-			if leader := s.r.cluster.leader(p); leader != nil {
-				node = leader.id
-			}
+		if leader := s.r.cluster.leader(p); node == 0 && leader != nil {
+			node = leader.id
 		}
-		a := s.r.admin
-		a.send(node, produceOne(p, acks, d, a.loop.UnixMilli(), values), d, &answer, acks == 0)
-	}, func() bool { return answer.done })
-	switch {
-	case err != nil:
-		return -1, err
-	case !answered:
-		return -1, errTimedOut
+		s.r.admin.send(node, req, d, askerFunc(func(resp kmsg.Response, err error) {
+			if answer = err; err == nil && resp != nil {
+				answer = take(resp)
+			}
+		}), mute)
+	}, func() bool { return answer != errTimedOut })
+	if err != nil || !answered {
+		return cmp.Or(err, error(errTimedOut))
 	}
-	return answer.offset, answer.err
+	return answer
+}
+
+// Produce sends one batch to a node, or to the leader if node is 0. The broker may take d to answer.
+func (s *Stage) Produce(p event.Partition, node int32, acks int16, d time.Duration, values ...string) (offset int64, err error) {
+	offset = -1
+	req := produceOne(p, acks, d, s.r.admin.loop.UnixMilli(), values)
+	err = s.ask(p, node, req, d+grace, acks == 0, func(resp kmsg.Response) error {
+		answer := &resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+		offset = answer.BaseOffset
+		return kerr.ErrorForCode(answer.ErrorCode)
+	})
+	return offset, err
 }
 
 func produceOne(p event.Partition, acks int16, d time.Duration, now int64, values []string) *kmsg.ProduceRequest {
@@ -158,20 +174,45 @@ func produceOne(p event.Partition, acks int16, d time.Duration, now int64, value
 	return req
 }
 
-// answerOnce keeps the answer to one Produce.
-type answerOnce struct {
-	done   bool
-	offset int64
-	err    error
+// Fetch reads as a consumer does, from the start of the log as far as it is committed, from a node or from the
+// leader if node is 0.
+func (s *Stage) Fetch(p event.Partition, node int32) (values []string, err error) {
+	err = s.ask(p, node, fetchOne(p), grace, false, func(resp kmsg.Response) error {
+		answer := &resp.(*kmsg.FetchResponse).Topics[0].Partitions[0]
+		eachRecord(answer.RecordBatches, func(r record.Record, _ int64, _ int32) {
+			values = append(values, string(r.Value))
+		})
+		return kerr.ErrorForCode(answer.ErrorCode)
+	})
+	return values, err
 }
 
-func (a *answerOnce) answered(resp kmsg.Response, err error) {
-	a.done, a.offset, a.err = true, -1, err
-	if err != nil || resp == nil {
-		return
+func fetchOne(p event.Partition) *kmsg.FetchRequest {
+	req := kmsg.NewPtrFetchRequest()
+	req.Version, req.MaxBytes = 11, maxAnswer
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic = p.Topic
+	tp := kmsg.NewFetchRequestTopicPartition()
+	tp.Partition, tp.PartitionMaxBytes = p.Index, maxAnswer
+	t.Partitions = append(t.Partitions, tp)
+	req.Topics = append(req.Topics, t)
+	return req
+}
+
+// eachRecord walks batches and reports whether they are sound to the end.
+func eachRecord(batches []byte, f func(r record.Record, offset int64, epoch int32)) bool {
+	for len(batches) > 0 {
+		b, rest, err := record.Parse(batches)
+		if err != nil || !b.CheckCRC() {
+			return false
+		}
+		_ = b.Each(nil, func(r record.Record) error {
+			f(r, b.BaseOffset()+int64(r.OffsetDelta), b.LeaderEpoch())
+			return nil
+		})
+		batches = rest
 	}
-	p := &resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0]
-	a.offset, a.err = p.BaseOffset, kerr.ErrorForCode(p.ErrorCode)
+	return true
 }
 
 // Log describes each node's log of a partition: a line a node that has one, its batches as values@offset:epoch.
@@ -203,19 +244,12 @@ func (s *Stage) logOf(n *Node, p event.Partition) string {
 	return strings.TrimSpace(text.String())
 }
 
-func describeSegment(text *strings.Builder, rest []byte) {
-	for len(rest) > 0 {
-		b, next, err := record.Parse(rest)
-		if err != nil || !b.CheckCRC() {
-			text.WriteString(" damaged")
-			return
-		}
-		i := b.BaseOffset()
-		_ = b.Each(nil, func(r record.Record) error {
-			fmt.Fprintf(text, " %s@%d:%d", r.Value, i+int64(r.OffsetDelta), b.LeaderEpoch())
-			return nil
-		})
-		rest = next
+func describeSegment(text *strings.Builder, batches []byte) {
+	sound := eachRecord(batches, func(r record.Record, offset int64, epoch int32) {
+		fmt.Fprintf(text, " %s@%d:%d", r.Value, offset, epoch)
+	})
+	if !sound {
+		text.WriteString(" damaged")
 	}
 }
 
@@ -227,6 +261,28 @@ func (s *Stage) Partition(p event.Partition) string {
 	}
 	reg := img.Partition(p)
 	return fmt.Sprintf("leader %d epoch %d isr %v elr %v", reg.Leader, reg.LeaderEpoch, reg.ISR, reg.ELR)
+}
+
+// Quorum describes each voter: its role, and what of the election it cannot forget.
+func (s *Stage) Quorum() (lines []string) {
+	for _, id := range voterIDs(&s.r.schedule.Options.Cluster) {
+		n, role := s.r.cluster.byID(id), "down"
+		if n.Up() && n.broker.Raft() != nil {
+			role = n.broker.Raft().State()
+		}
+		lines = append(lines, fmt.Sprintf("%s: %s; synced: %s", n.name, role, describeElection(n.disk.PeekDurable(quorumStateFile))))
+	}
+	return lines
+}
+
+const quorumStateFile = "__cluster_metadata-0/quorum-state"
+
+func describeElection(file []byte) string {
+	var e struct{ LeaderEpoch, LeaderID, VotedID int32 }
+	if err := json.Unmarshal(file, &e); err != nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("epoch %d leader %d voted %d", e.LeaderEpoch, e.LeaderID, e.VotedID)
 }
 
 // LeaderIs and the others are conditions to wait for.
@@ -251,6 +307,14 @@ func ISRIs(p event.Partition, ids ...int32) func(*Cluster) bool {
 		isr := slices.Clone(img.Partition(p).ISR)
 		slices.Sort(isr)
 		return slices.Equal(isr, ids)
+	}
+}
+
+// VoterIs holds when a node has a role in the quorum, as event.RaftBecame names it.
+func VoterIs(node int32, role string) func(*Cluster) bool {
+	return func(c *Cluster) bool {
+		n := c.byID(node)
+		return n != nil && n.Up() && n.broker.Raft() != nil && n.broker.Raft().State() == role
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"sync/atomic"
+	"syscall"
 )
 
 // The exit codes that are no verdict.
@@ -56,10 +57,10 @@ func main() {
 	os.Exit(p.main(os.Args[1:]))
 }
 
-// catchInterrupts lets the first Ctrl-C end the work with its summary, and the second end the process.
+// catchInterrupts lets the first Ctrl-C or SIGTERM end the work with its summary, and the second end the process.
 func (p *program) catchInterrupts() {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
 		p.interrupted.Store(true)

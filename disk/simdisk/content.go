@@ -177,6 +177,17 @@ func (c *content) losePower(random *rand.Rand, now scheduler.Instant, writeback 
 	c.changes = nil
 }
 
+// loseAll takes back every change that is not durable.
+func (c *content) loseAll(loss *Loss) {
+	for i := len(c.changes) - 1; i >= 0; i-- {
+		w := &c.changes[i]
+		c.undo(w)
+		loss.Writes++
+		loss.Bytes += w.n
+	}
+	c.changes = nil
+}
+
 func (c *content) redoTruncation(w *change, kept bool, loss *Loss) {
 	if kept {
 		c.setSize(w.pos)

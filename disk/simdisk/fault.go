@@ -123,6 +123,19 @@ func (d *Disk) PowerLoss() Loss {
 	return loss
 }
 
+// WorstPowerLoss is a PowerLoss that draws nothing: all is lost that was not synced, and what was under way did
+// not happen.
+func (d *Disk) WorstPowerLoss() Loss {
+	loss := Loss{Moves: len(d.journal.moves)}
+	d.forgetInFlight()
+	d.journal.moves = nil
+	d.root.restore()
+	d.root.files("", func(_ string, f *inode) { f.loseAll(&loss) })
+	d.recount()
+	d.book(loss)
+	return loss
+}
+
 func (d *Disk) book(loss Loss) {
 	d.lost.add(loss)
 	d.node.World().Mix(uint64(loss.Bytes)<<24 ^ uint64(loss.Writes)<<16 ^ uint64(loss.Torn)<<8 ^ uint64(loss.Moves))
@@ -142,11 +155,16 @@ func (d *Disk) endIncarnation(how string) (loss Loss) {
 	for _, o := range d.inFlight {
 		o.die(random, &loss)
 	}
+	d.forgetInFlight()
+	d.recount()
+	return loss
+}
+
+// forgetInFlight ends the incarnation with whatever it had under way.
+func (d *Disk) forgetInFlight() {
 	clear(d.inFlight)
 	d.inFlight, d.held = d.inFlight[:0], d.held[:0]
 	d.incarnation++
-	d.recount()
-	return loss
 }
 
 // deathStream depends on when the death is and on no other fault, so that shrinking one away leaves

@@ -223,6 +223,24 @@ func TestSyncCoversOnlyWhatWasDoneBeforeIt(t *testing.T) {
 	}
 }
 
+func TestWorstPowerLossLeavesJustWhatIsDurable(t *testing.T) {
+	m := newMachine(t, 7, Options{})
+	f := m.durableFile("a", fill(1, 1000))
+	m.write(f, 500, fill(2, 1000))
+	m.must(func(done func(error)) { f.Truncate(100, done) })
+	f.Sync(func(error) { t.Error("a sync under way was answered") })
+	m.open("b")
+	m.node.Kill()
+	loss := m.WorstPowerLoss()
+	m.settle()
+	if got := m.Peek("a"); !bytes.Equal(got, fill(1, 1000)) || m.Peek("b") != nil {
+		t.Errorf("%d bytes of a, %d as they were; files: %v", len(got), bytes.Count(got, []byte{1}), m.Names())
+	}
+	if loss != (Loss{Writes: 2, Bytes: 1000, Moves: 1}) {
+		t.Errorf("lost %+v", loss)
+	}
+}
+
 func TestOldChangesAreWrittenBackUnasked(t *testing.T) {
 	for seed := range uint64(20) {
 		m := newMachine(t, seed, Options{})

@@ -65,6 +65,9 @@ func (s *State) checkLeadership(r *replica) {
 	if !r.isrKnown {
 		r.isr, r.isrKnown = append(r.isr[:0], reg.ISR...), true
 	}
+	if log := s.in.Replica(r.node.id, r.part.id); log != nil {
+		s.commit(r, log.HighWatermark(), r.epoch) // after an unclean election it may be beyond what counted until now
+	}
 }
 
 // checkLeaderTruncates: a leader only ever appends.
