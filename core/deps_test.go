@@ -54,6 +54,7 @@ var edges = map[string]map[string]string{
 		"core/record": "batches are checked where frames are decoded, off the loop",
 		"network":     "frames", "scheduler": "request timeouts",
 		"math/rand/v2": "jitter of reconnects",
+		"sync":         "pools of decoded messages: decoding runs on many goroutines, off the loop",
 		kafka + "kmsg": "requests and responses",
 		kafka + "kerr": "error codes",
 	},

@@ -32,14 +32,14 @@ func openMetaProperties(e *env.Env, cfg *config.Config, done func(storage.MetaPr
 }
 
 // format makes up a directory's identity. The nodes of a cluster must agree on its id without talking, so
-// with several voters it follows from their list; a single node draws one.
+// it follows from the list of voters where one is configured; a node that is all by itself draws one.
 func format(e *env.Env, cfg *config.Config) storage.MetaProperties {
 	random := e.Rand("format")
 	m := storage.MetaProperties{Version: 1, NodeID: cfg.NodeID}
 	id := [16]byte{}
 	binary.BigEndian.PutUint64(id[:8], random.Uint64())
 	binary.BigEndian.PutUint64(id[8:], random.Uint64())
-	if alone := len(cfg.Voters) == 1 && cfg.Voters[0].ID == cfg.NodeID && cfg.Broker; !alone {
+	if cfg.IsSet("controller.quorum.voters") {
 		id = hashVoters(cfg.Voters)
 	}
 	m.ClusterID = base64.RawURLEncoding.EncodeToString(asUUID(id))

@@ -59,9 +59,10 @@ func (l *lifecycle) abort() {
 	l.stop()
 }
 
-// onController is called when the quorum's leader changed: there may be somebody to talk to now.
+// onController is called when the quorum's leader changed: there may be somebody to talk to now, and the new controller has
+// heard nothing of this broker yet.
 func (l *lifecycle) onController() {
-	if !l.unfenced && !l.stopped {
+	if !l.stopped {
 		l.changed = true
 		l.timer.Reset(0)
 	}

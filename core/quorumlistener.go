@@ -26,6 +26,9 @@ func (b *quorumListener) OnLeader(leader, epoch int32) {
 	if b.controller != nil {
 		b.controller.OnLeader(leader, epoch, b.loader.Image())
 	}
+	if b.server != nil {
+		b.server.ControllerChanged()
+	}
 	if b.lifecycle != nil {
 		b.lifecycle.onController()
 	}

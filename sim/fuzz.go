@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ type FuzzOptions struct {
 	From, Seeds uint64
 	For         time.Duration // of a run's main phase; 0: as drawn
 	Workers     int
+	Twice       bool // run each seed a second time and compare the digests
 	Interrupted func() bool
 	// Progress is told of each run when it ends, one call at a time; may be nil.
 	Progress func(done *Fuzz, r *Result)
@@ -36,6 +38,7 @@ type Fuzz struct {
 	Stats    Stats
 	Broken   map[string]uint64 // violations by promise
 	Failures []Failure         // by seed
+	Digest   uint64            // of all runs; their order does not matter
 	Wall     time.Duration
 	began    time.Time
 }
@@ -51,7 +54,7 @@ func RunFuzz(o FuzzOptions) *Fuzz {
 		workers.Go(func() {
 			world := virtual.New(0)
 			for i := next.Add(1) - 1; i < o.Seeds && !o.isInterrupted(); i = next.Add(1) - 1 {
-				r := Run(DrawFor(o.From+i, o.For), RunOptions{World: world, Interrupted: o.Interrupted})
+				r := o.run(o.From+i, world)
 				lock.Lock()
 				f.add(r)
 				lock.Unlock()
@@ -61,6 +64,19 @@ func RunFuzz(o FuzzOptions) *Fuzz {
 	workers.Wait()
 	slices.SortFunc(f.Failures, func(a, b Failure) int { return int(int64(a.Seed) - int64(b.Seed)) })
 	return f
+}
+
+// run runs one seed, in a world that others used before it.
+func (o *FuzzOptions) run(seed uint64, world *virtual.World) *Result {
+	r := Run(DrawFor(seed, o.For), RunOptions{World: world, Interrupted: o.Interrupted})
+	if !o.Twice || r.Interrupted {
+		return r
+	}
+	again := Run(DrawFor(seed, o.For), RunOptions{World: world, Interrupted: o.Interrupted})
+	if !again.Interrupted && again.Digest != r.Digest {
+		r.Bug = fmt.Sprintf("nondeterminism: digest %016x, then %016x", r.Digest, again.Digest)
+	}
+	return r
 }
 
 func (o *FuzzOptions) isInterrupted() bool { return o.Interrupted != nil && o.Interrupted() }
@@ -73,6 +89,7 @@ func (f *Fuzz) add(r *Result) {
 	}
 	f.Runs++
 	f.Verdicts[v]++
+	f.Digest += virtual.Rand(r.Digest, fmt.Sprint(r.Schedule.Seed)).Uint64()
 	f.Stats.Add(&r.Stats)
 	for i := range r.Violations {
 		f.Broken[r.Violations[i].Promise]++

@@ -200,6 +200,7 @@ func (d *dialled) Receive(_ network.Conn, msg any, f *network.Frame) {
 	l.waiting = l.waiting[:n]
 	l.failures = 0
 	k.finish(r.Body, nil)
+	r.Recycle()
 }
 
 // Closed implements network.Handler.

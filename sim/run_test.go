@@ -1,6 +1,9 @@
 package sim
 
 import (
+	"runtime"
+	"runtime/debug"
+	"sync"
 	"testing"
 	"time"
 
@@ -107,23 +110,50 @@ func TestBudgetAllowsOnlyThePowerLossesThatThePromiseSurvives(t *testing.T) {
 	}
 }
 
-func BenchmarkCanonical(b *testing.B) { benchmark(b, RunOptions{}) }
+func BenchmarkCanonical(b *testing.B) { benchmark(b, 1, RunOptions{}) }
 
-func BenchmarkCanonicalUnchecked(b *testing.B) { benchmark(b, RunOptions{Unchecked: true}) }
+func BenchmarkCanonicalUnchecked(b *testing.B) { benchmark(b, 1, RunOptions{Unchecked: true}) }
 
-func benchmark(b *testing.B, o RunOptions) {
-	o.World = virtual.New(0)
-	var sum Stats
+// The figures are those of both workers together.
+func BenchmarkCanonicalTwoWorkers(b *testing.B) { benchmark(b, 2, RunOptions{}) }
+
+// benchmark plays b.N runs in each worker's world, with the collector tuned as lockstep tunes it.
+func benchmark(b *testing.B, workers int, o RunOptions) {
+	percent, limit := debug.SetGCPercent(-1), debug.SetMemoryLimit(1<<30)
+	defer debug.SetMemoryLimit(limit)
+	defer debug.SetGCPercent(percent)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	b.ResetTimer()
 	b.ReportAllocs()
+	began := time.Now()
+	sums := make([]Stats, workers)
+	var running sync.WaitGroup
+	for w := range sums {
+		running.Go(func() { benchmarkWorker(b, w, o, &sums[w]) })
+	}
+	running.Wait()
+	wall := time.Since(began)
+	runtime.ReadMemStats(&after)
+	var sum Stats
+	for i := range sums {
+		sum.Add(&sums[i])
+	}
+	b.ReportMetric(sum.Simulated.Seconds()/wall.Seconds(), "sim-s/s")
+	b.ReportMetric(float64(sum.Events)/wall.Seconds(), "events/s")
+	b.ReportMetric(float64(sum.Acked)/sum.Simulated.Seconds(), "records/sim-s")
+	b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(sum.Events), "B/event")
+}
+
+func benchmarkWorker(b *testing.B, worker int, o RunOptions, sum *Stats) {
+	o.World = virtual.New(0)
 	for i := range b.N {
-		options := Canonical()
-		r := Run(&Schedule{Build: Build, Scenario: "canonical", Seed: uint64(i), Options: options}, o)
+		seed := uint64(worker*b.N + i)
+		r := Run(&Schedule{Build: Build, Scenario: "canonical", Seed: seed, Options: Canonical()}, o)
 		if r.Verdict() != Passed {
-			b.Fatal(r.Verdict(), r.Reason(), r.Stack)
+			b.Error(r.Verdict(), r.Reason(), r.Stack)
+			return
 		}
 		sum.Add(&r.Stats)
 	}
-	b.ReportMetric(sum.Simulated.Seconds()/sum.Wall.Seconds(), "sim-s/s")
-	b.ReportMetric(float64(sum.Events)/sum.Wall.Seconds(), "events/s")
-	b.ReportMetric(float64(sum.Acked)/sum.Simulated.Seconds(), "records/sim-s")
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -102,13 +103,20 @@ func (s *Stage) Begin(f Fault) (bool, error) {
 	return held, err
 }
 
-// Heal ends the faults that a target or a peer is in; of all if host is empty.
-func (s *Stage) Heal(host string) error {
+// Heal ends the faults of a label, or those that a host is in; of all if what is empty.
+func (s *Stage) Heal(what string) error {
+	var struck []*strike
+	for _, k := range s.r.chaos.active {
+		if f := k.fault; !k.ended && (what == "" || f.Label == what || f.Target == what || f.Peer == what) {
+			struck = append(struck, k)
+		}
+	}
+	if len(struck) == 0 {
+		return errors.New("there is nothing to heal")
+	}
 	_, err := s.do(0, func() {
-		for _, k := range s.r.chaos.active {
-			if host == "" || k.fault.Target == host || k.fault.Peer == host {
-				s.r.chaos.end(k)
-			}
+		for _, k := range struck {
+			s.r.chaos.end(k)
 		}
 	}, never)
 	return err
@@ -129,11 +137,16 @@ const grace = time.Second
 // ask sends a request to a node, or to p's leader if node is 0, and waits for the answer at most d. take gets what
 // was answered, valid during the call.
 func (s *Stage) ask(p event.Partition, node int32, req kmsg.Request, d time.Duration, mute bool, take func(kmsg.Response) error) error {
+	if node == 0 {
+		leader := s.r.cluster.leader(p)
+		if leader == nil {
+			return fmt.Errorf("nobody leads %s", p)
+		}
+		node = leader.id
+	}
 	answer := errTimedOut
 	answered, err := s.do(d, func() {
-		if leader := s.r.cluster.leader(p); node == 0 && leader != nil {
-			node = leader.id
-		}
+		s.r.admin.hangUp(node)
 		s.r.admin.send(node, req, d, askerFunc(func(resp kmsg.Response, err error) {
 			if answer = err; err == nil && resp != nil {
 				answer = take(resp)
@@ -144,6 +157,17 @@ func (s *Stage) ask(p event.Partition, node int32, req kmsg.Request, d time.Dura
 		return cmp.Or(err, error(errTimedOut))
 	}
 	return answer
+}
+
+// hangUp gives up the connection to a broker: its other end may be an incarnation that is gone, and then the next
+// request would only find that out.
+func (c *client) hangUp(broker int32) {
+	l := c.link(broker)
+	if conn := l.conn; conn != nil {
+		conn.Close()
+	}
+	l.drop()
+	l.failures, l.retryAt = 0, 0
 }
 
 // Produce sends one batch to a node, or to the leader if node is 0. The broker may take d to answer.
@@ -227,15 +251,18 @@ func (s *Stage) Log(p event.Partition) (lines []string) {
 
 func (s *Stage) logOf(n *Node, p event.Partition) string {
 	var text strings.Builder
+	hosted := false
 	for _, name := range n.disk.Names() {
 		if strings.HasPrefix(name, p.String()+"/") && strings.HasSuffix(name, ".log") {
+			hosted = true
 			describeSegment(&text, n.disk.Peek(name))
 		}
 	}
-	if text.Len() == 0 {
-		return ""
+	if hosted && text.Len() == 0 {
+		text.WriteString("empty")
 	}
 	switch {
+	case !hosted:
 	case n.broker == nil:
 		text.WriteString(" (down)")
 	case n.broker.Replicas() != nil && n.broker.Replicas().Partition(p) != nil:

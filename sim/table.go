@@ -35,6 +35,7 @@ type Summary struct {
 	WallSeconds     float64           `json:"wallSeconds"`
 	EventsPerSecond float64           `json:"eventsPerSecond"`
 	SimPerSecond    float64           `json:"simulatedSecondsPerSecond"`
+	Digest          string            `json:"digest"`
 	Verdict         string            `json:"verdict"`
 }
 
@@ -54,7 +55,7 @@ func (f *Fuzz) Summary() *Summary {
 		Elections: s.Elections, QuorumElections: s.QuorumElections, ISRChanges: s.ISRChanges, Truncations: s.Truncations,
 		RecordsAcked: s.Acked, RecordsRead: s.Read, ExpectedLosses: s.Losses, Violations: f.Broken, Failures: f.Failures,
 		WallSeconds: wall, EventsPerSecond: float64(s.Events) / wall, SimPerSecond: s.Simulated.Seconds() / wall,
-		Verdict: f.Verdict().String(),
+		Digest: fmt.Sprintf("%016x", f.Digest), Verdict: f.Verdict().String(),
 	}
 }
 
@@ -102,6 +103,7 @@ func (s *Summary) rows() (rows [][2]string) {
 		add("expected loss", "%s records: %s", thousands(uint64(l.Records)), l.Reason)
 	}
 	add("violations", "%s", s.violations())
+	add("digest", "%s", s.Digest)
 	add("speed", "%s events/s, %.0f simulated seconds per second, %s in all", thousands(uint64(s.EventsPerSecond)), s.SimPerSecond, (time.Duration(s.WallSeconds*1e3) * time.Millisecond).String())
 	return rows
 }

@@ -44,6 +44,7 @@ func (p *program) fuzz(args []string) int {
 	f.Uint64Var(&o.From, "seed-from", 1, "the first of them")
 	f.IntVar(&o.Workers, "workers", runtime.NumCPU(), "how many to run at once")
 	f.DurationVar(&o.For, "for", 0, "how long clients and faults are at work in each, in simulated time; as drawn if not given")
+	f.BoolVar(&o.Twice, "twice", false, "run each seed a second time and compare the digests")
 	asJSON := f.Bool("json", false, "print the summary as JSON")
 	if code, ended := parse(f, args); ended {
 		return code

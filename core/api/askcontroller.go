@@ -9,6 +9,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// controllerLane is the connections to the controller.
+const controllerLane = "controller"
+
 const askTimeout = 5 * time.Second // longest wait for the controller's answer to this broker's own requests
 
 // AskController sends one of this broker's own requests (registration, heartbeat, AlterPartition,
@@ -29,7 +32,7 @@ func (s *Server) AskController(req kmsg.Request, done func(kmsg.Response, error)
 		done(nil, kerr.NotController)
 		return
 	}
-	s.Peers.Lane("controller").Send(addr, req, askTimeout, func(r *wire.Response, err error) {
+	s.Peers.Lane(controllerLane).Send(addr, req, askTimeout, func(r *wire.Response, err error) {
 		if err != nil {
 			done(nil, err)
 			return
@@ -45,5 +48,19 @@ func (s *Server) controllerAddr() (network.Addr, bool) {
 	if leader, _ := s.Quorum.LeaderAndEpoch(); leader == s.Config.NodeID {
 		return "", false
 	}
-	return s.Quorum.LeaderAddr()
+	addr, ok := s.Quorum.LeaderAddr()
+	if ok {
+		s.lastAsked = addr
+	}
+	return addr, ok
+}
+
+// ControllerChanged gives up what was asked of a controller that has a successor: it may be cut off and silent, and
+// heartbeats that wait for it are missed elsewhere.
+func (s *Server) ControllerChanged() {
+	addr, ok := s.Quorum.LeaderAddr()
+	if ok && s.lastAsked != "" && s.lastAsked != addr {
+		s.Peers.Lane(controllerLane).Abandon(s.lastAsked)
+		s.lastAsked = ""
+	}
 }

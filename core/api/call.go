@@ -54,6 +54,7 @@ const maxKeptHead = 64 << 10
 // sent ends a call whose answer held memory until now. Nothing refers to it any more.
 func (k *call) sent(error) {
 	k.finish()
+	k.req.Recycle()
 	clear(k.sending)
 	next := call{server: k.server, onSent: k.onSent, head: k.head[:0], sending: k.sending[:0]}
 	if cap(next.head) > maxKeptHead {

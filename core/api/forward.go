@@ -70,7 +70,7 @@ func (f *forwarding) try() {
 	}
 	envelope := kmsg.NewPtrEnvelopeRequest()
 	envelope.RequestData, envelope.ClientHostAddress = frame, []byte{127, 0, 0, 1}
-	s.Peers.Lane("controller").Send(addr, envelope, left, func(r *wire.Response, err error) {
+	s.Peers.Lane(controllerLane).Send(addr, envelope, left, func(r *wire.Response, err error) {
 		if err != nil {
 			f.again()
 			return

@@ -59,6 +59,7 @@ type Server struct {
 	producerIDs   producerIDs
 	creating      map[string]bool // topics that a Metadata request made us ask the controller for
 	closing       bool
+	lastAsked     network.Addr   // of the controllers; empty: none
 	calls         []*call        // free
 	produces      []*produceCall // free
 	fetches       []*fetchCall   // free

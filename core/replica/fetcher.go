@@ -268,7 +268,7 @@ func (f *fetcher) onResponse(r *wire.Response, err error) {
 	} else {
 		f.onFailure()
 	}
-	r.Release()
+	r.Recycle()
 }
 
 func (f *fetcher) deliver(body *kmsg.FetchResponse, frame *network.Frame) {

@@ -18,33 +18,33 @@ const (
 	fetchPartitionSize = 33
 )
 
-// fetchRequest holds the usual Fetch in one piece of memory.
+// fetchRequest is memory for a Fetch.
 type fetchRequest struct {
 	Request
 	body       kmsg.FetchRequest
-	topics     [1]kmsg.FetchRequestTopic
-	partitions [2]kmsg.FetchRequestTopicPartition
+	topics     []kmsg.FetchRequestTopic
+	partitions []kmsg.FetchRequestTopicPartition // of all topics
 }
 
 // decodeFetch decodes what followers and current consumers send, version 13 on, as kmsg does. It is nil if the request says
 // anything else, or is malformed: then the guard and kmsg are to decode it.
 func decodeFetch(b []byte, head Request) *Request {
-	f := &fetchRequest{Request: head}
-	f.Request.Body = &f.body
+	f := fetchRequests.Get().(*fetchRequest)
+	f.Request, f.body = head, kmsg.FetchRequest{Version: head.Version}
+	f.Request.Body, f.Request.pooled = &f.body, f
 	v, r := &f.body, reader{b: b}
 	v.Default()
-	v.Version = head.Version
 	if v.Version <= 14 {
 		v.ReplicaID = r.int32()
 	}
 	v.MaxWaitMillis, v.MinBytes, v.MaxBytes, v.IsolationLevel = r.int32(), r.int32(), r.int32(), r.int8()
 	v.SessionID, v.SessionEpoch = r.int32(), r.int32()
-	v.Topics = f.topics[:0]
-	spare := f.partitions[:]
+	f.topics, f.partitions = f.topics[:0], f.partitions[:0]
 	for n := r.elements(fetchTopicSize); n > 0 && !r.bad; n-- {
-		v.Topics = append(v.Topics, kmsg.FetchRequestTopic{})
-		spare = r.fetchTopic(&v.Topics[len(v.Topics)-1], spare)
+		f.topics = append(f.topics, kmsg.FetchRequestTopic{})
+		f.partitions = r.fetchTopic(&f.topics[len(f.topics)-1], f.partitions)
 	}
+	v.Topics = f.topics
 	for n := r.elements(fetchTopicSize); n > 0 && !r.bad; n-- {
 		v.ForgottenTopics = append(v.ForgottenTopics, kmsg.FetchRequestForgottenTopic{})
 		r.forgottenTopic(&v.ForgottenTopics[len(v.ForgottenTopics)-1])
@@ -73,23 +73,32 @@ func (r *reader) elements(size int) int {
 	return max(n, 0)
 }
 
-// fetchTopic decodes a topic into spare if there is room, and returns what is left of it.
-func (r *reader) fetchTopic(t *kmsg.FetchRequestTopic, spare []kmsg.FetchRequestTopicPartition) []kmsg.FetchRequestTopicPartition {
+// fetchTopic decodes a topic; its partitions go behind those in all, or into memory of their own if there is no room.
+func (r *reader) fetchTopic(t *kmsg.FetchRequestTopic, all []kmsg.FetchRequestTopicPartition) []kmsg.FetchRequestTopicPartition {
 	copy(t.TopicID[:], r.span(16))
 	n := r.elements(fetchPartitionSize)
-	if n > len(spare) {
-		spare = make([]kmsg.FetchRequestTopicPartition, n)
-	}
-	t.Partitions = spare[:n:n]
+	all, t.Partitions = room(all, n)
 	for i := range t.Partitions {
 		p := &t.Partitions[i]
+		*p = kmsg.FetchRequestTopicPartition{}
 		p.Partition, p.CurrentLeaderEpoch, p.FetchOffset = r.int32(), r.int32(), r.int64()
 		p.LastFetchedEpoch, p.LogStartOffset, p.PartitionMaxBytes = r.int32(), r.int64(), r.int32()
 		p.HighWatermark = math.MaxInt64
 		r.noTags()
 	}
 	r.noTags()
-	return spare[n:]
+	return all
+}
+
+// room is n elements behind all, of whatever value, and all with them. Without room for them they are all there is: who has the
+// others keeps them.
+func room[T any](all []T, n int) (_, added []T) {
+	at := len(all)
+	if at+n > cap(all) {
+		all, at = make([]T, n), 0
+	}
+	all = all[:at+n]
+	return all, all[at : at+n : at+n]
 }
 
 func (r *reader) forgottenTopic(t *kmsg.FetchRequestForgottenTopic) {

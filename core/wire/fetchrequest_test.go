@@ -90,6 +90,7 @@ func checkFetchRequest(t *testing.T, version int16, body []byte) (fast bool) {
 	if got := q.Body.AppendTo(nil); !bytes.Equal(got, want.AppendTo(nil)) {
 		t.Fatalf("version %d:\n%+v, kmsg\n%+v", version, q.Body, want)
 	}
+	q.Recycle() // the next one must not show it
 	return true
 }
 
@@ -169,6 +170,7 @@ func checkFetchResponse(t *testing.T, version int16, body []byte) (fast bool) {
 			}
 		}
 	}
+	q.Recycle() // the next one must not show it
 	return true
 }
 

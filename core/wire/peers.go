@@ -53,7 +53,7 @@ func (p *Peers) Lane(name string) *Peers {
 }
 
 // Send sends req, whose version is set, or -1 for the latest we know, and which may be used again
-// at once. done runs exactly once, in a later turn or at the end of this one, or within Close: with
+// at once. done runs exactly once, in a later turn or at the end of this one, or within Close or Abandon: with
 // a response that it owns and must release, with ErrTimeout, or with ErrDisconnected; after an error
 // the request may have taken effect or still will.
 //
@@ -85,6 +85,14 @@ func (p *Peers) Close() {
 		l.Close()
 	}
 	for _, peer := range p.peers {
+		peer.close()
+	}
+}
+
+// Abandon fails at once all that waits for an answer of one address, when nothing good is expected from there any
+// more. What is sent to it later dials anew.
+func (p *Peers) Abandon(to network.Addr) {
+	if peer := p.byAddr[to]; peer != nil {
 		peer.close()
 	}
 }
@@ -351,6 +359,7 @@ func (q *peer) expire() {
 func (q *peer) close() {
 	if q.timer != nil {
 		q.timer.Stop()
+		q.wakeAt = 0
 	}
 	if l := q.link; l != nil {
 		q.link = nil

@@ -251,5 +251,6 @@ func FuzzProduceResponse(f *testing.F) {
 		if !reflect.DeepEqual(got.Body, kmsg.Response(want)) {
 			t.Fatalf("%+v, kmsg %+v", got.Body, want)
 		}
+		got.Recycle() // the next one must not show it
 	})
 }

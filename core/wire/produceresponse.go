@@ -71,7 +71,7 @@ func plain(r *kmsg.ProduceResponse) bool {
 	return true
 }
 
-// producedResponse holds the answer to a Produce of one partition in one piece of memory.
+// producedResponse is memory for the answer to a Produce of one partition.
 type producedResponse struct {
 	Response
 	body       kmsg.ProduceResponse
@@ -87,8 +87,9 @@ func decodeProduced(b []byte, head Response) *Response {
 	if head.Version < 3 || r.arrayLen(flexible) != 1 {
 		return nil
 	}
-	f := &producedResponse{Response: head}
-	f.Response.Body = &f.body
+	f := producedResponses.Get().(*producedResponse)
+	f.Response, f.topics, f.partitions = head, [1]kmsg.ProduceResponseTopic{}, [1]kmsg.ProduceResponseTopicPartition{}
+	f.Response.Body, f.Response.pooled = &f.body, f
 	t := &f.topics[0]
 	if head.Version >= produceTopicID {
 		copy(t.TopicID[:], r.span(16))

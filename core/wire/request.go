@@ -20,6 +20,7 @@ type Request struct {
 	Produce       *Produce // instead of Body, for Produce
 	Unsupported   bool     // ApiVersions of a version we do not know: there is no body, the answer is of version 0 (KIP-511)
 	Size          int      // of the frame, in bytes
+	pooled        pooled   // what Recycle gives back; may be nil
 }
 
 // DecodeRequest is the network.Decoder of servers: it returns a *Request. An error means that the

@@ -17,6 +17,7 @@ type Response struct {
 	CorrelationID int32
 	Body          kmsg.Response
 	frame         *network.Frame
+	pooled        pooled // what Recycle gives back; may be nil
 }
 
 // Release gives the frame back; Body's byte slices end with it. Once; nil is fine.

@@ -292,10 +292,13 @@ func (c *conn) sendOn() {
 	}
 }
 
-// squeeze drops the first used elements of a queue when that is cheap.
+// squeeze drops the first used elements of a queue when that is cheap. They are zero, or hold on to little.
 func squeeze[T any](q []T, used int) ([]T, int) {
 	if used < len(q) && (used < 16 || 2*used < len(q)) {
 		return q, used
+	}
+	if used == len(q) {
+		return q[:0], 0
 	}
 	n := copy(q, q[used:])
 	clear(q[n:])

@@ -17,6 +17,8 @@ type State struct {
 	nodes      []*node // by id; nil between
 	partitions []*partition
 	names      map[event.Partition]*partition // behind each node's memory of the last one
+	lastTopic  string
+	siblings   []*partition // those of lastTopic asked for, by index
 	metadata   *partition
 	producers  map[int64]int32 // dense numbers of producer ids
 	lastPID    int64
@@ -83,13 +85,28 @@ func (s *State) partitionOf(n *node, id event.Partition) *partition {
 }
 
 func (s *State) intern(id event.Partition) *partition {
+	if id.Topic == s.lastTopic && uint32(id.Index) < uint32(len(s.siblings)) && s.siblings[id.Index] != nil {
+		return s.siblings[id.Index]
+	}
 	p := s.names[id]
 	if p == nil {
 		p = newPartition(id, len(s.partitions), s.topic(id))
 		s.names[id] = p
 		s.partitions = append(s.partitions, p)
 	}
+	s.remember(p)
 	return p
+}
+
+// remember keeps the partitions of the last topic asked for at hand: comparing its name costs less than hashing it.
+func (s *State) remember(p *partition) {
+	if p.id.Topic != s.lastTopic {
+		s.lastTopic, s.siblings = p.id.Topic, nil
+	}
+	for len(s.siblings) <= int(p.id.Index) {
+		s.siblings = append(s.siblings, nil)
+	}
+	s.siblings[p.id.Index] = p
 }
 
 func (s *State) topic(id event.Partition) Topic {

@@ -23,7 +23,7 @@ func (s *story) act(verb string, args []string) error {
 	case "fault":
 		return s.fault(args, options)
 	case "heal":
-		s.tell(s.stage.Heal(strings.Join(args, "")))
+		s.tell(s.stage.Heal(strings.Join(args, " ")))
 		return nil
 	case "wait":
 		return s.wait(args, options)
@@ -100,7 +100,7 @@ func nameOf(err error) string {
 	if errors.As(err, &known) {
 		return known.Message
 	}
-	return err.Error()
+	return strings.TrimPrefix(err.Error(), "sim: ")
 }
 
 func (s *story) produce(args []string, options map[string]string) error {

@@ -22,9 +22,9 @@ type news struct {
 	lines map[int32][]string
 }
 
-// Trace implements sim.Tracer.
+// Trace implements sim.Tracer. To follow nobody is no news: whoever hears of the next leader at the same time leaves it out.
 func (n *news) Trace(e *sim.Entry) {
-	if !slices.Contains(n.show, e.Kind) {
+	if !slices.Contains(n.show, e.Kind) || e.Kind == "became-follower" && e.Peer < 0 {
 		return
 	}
 	if at, found := slices.BinarySearch(n.nodes, e.Node); !found {

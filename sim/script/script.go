@@ -21,7 +21,7 @@
 //	fetch t/0 [to=n1]                              what a consumer gets from the start of the log
 //	fault KIND n1 [PEER] [size=N]                  any kind of a schedule; lasts until heal. Lost power takes all
 //	                                               that was not synced
-//	heal [n1]                                      ends the faults of a host, or all
+//	heal [n1 | KIND n1 [PEER]]                     ends the faults of a host, or that one, or all
 //	wait 3s
 //	wait leader t/0 n2 | isr t/0 1,2 | controller [n1] | voter n1 ROLE | well   [for=60s]
 //	log t/0                                        the log of each node: value@offset:epoch
@@ -59,7 +59,9 @@ type story struct {
 
 // Play runs a story and returns it with the output that came. An error is about the story itself; what
 // goes wrong in the cluster is output.
-func Play(text string) (string, error) {
+func Play(text string) (string, error) { return play(text, header) }
+
+func play(text, header string) (string, error) {
 	s := &story{news: news{show: telling}}
 	s.text.WriteString(header)
 	var paragraphs []string
