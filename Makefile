@@ -15,10 +15,13 @@ serve: ## run one broker on 127.0.0.1:9092, its data in ./lockstep-data
 	$(GO) run ./cmd/lockstepd
 
 .PHONY: test
-test: ## all tests that need Go only
+test: ## all tests; Go and make are enough
 	$(GO) vet ./...
 	$(GO) test ./...
 	cd bench && $(GO) vet ./... && $(GO) test ./...
+	GO=$(GO) scripts/fuzz-short
+	$(GO) run ./cmd/lockstep fuzz --seeds 200 --twice
+	GO=$(GO) scripts/digests
 
 .PHONY: interop
 interop: ## stock clients (kcat, franz-go) against three real nodes

@@ -98,13 +98,12 @@ func (p *Partition) onISRChanged() {
 	p.maybeAdvanceHighWatermark()
 }
 
-// onBrokersChanged follows a change of who is registered, fenced or shutting down.
-func (p *Partition) onBrokersChanged() {
-	p.onISRChanged()
-	for i := range p.lead.followers {
-		p.maybeExpandISR(&p.lead.followers[i])
-	}
-}
+// onBrokersChanged follows a change of who is registered, fenced or shutting down. Nobody joins the ISR for it: only a fetch
+// shows that a follower is there.
+//
+// Counter-example: B loses its power and leaves the ISR of A for its lag, at the high watermark, which its absence holds.
+// Something is registered elsewhere, and B, not yet fenced, would be back; all acks=all produces wait for B once more.
+func (p *Partition) onBrokersChanged() { p.onISRChanged() }
 
 func (p *Partition) refreshFollowers() {
 	l := p.lead

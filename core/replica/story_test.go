@@ -186,6 +186,21 @@ func TestFollowerThatCaughtUpJoinsTheISR(t *testing.T) {
 	}
 }
 
+// The image still has the follower as alive, and at the high watermark, which waits for min.insync.replicas.
+func TestFollowerThatDoesNotFetchDoesNotJoinTheISR(t *testing.T) {
+	c := newCluster(t, 2, nil)
+	n := c.nodes[1]
+	c.mustProduce(n, -1, "a")
+	c.nodes[2].kill(false)
+	c.mustProduce(n, 1, "b")
+	c.until("out of the ISR", func() bool { return len(n.partition().ISR()) == 1 })
+	c.publish(1) // something changed about a broker
+	c.run(100 * time.Millisecond)
+	if proposed := n.count(event.IsrProposed); proposed != 1 {
+		t.Errorf("%d proposals, ISR %v", proposed, n.partition().ISR())
+	}
+}
+
 // KIP-841, KIP-903 (M19): who is fenced, shutting down, or not who it was when it fetched, stays out.
 func TestIneligibleFollowerStaysOut(t *testing.T) {
 	for name, unfit := range map[string]func(c *cluster){

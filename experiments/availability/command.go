@@ -107,18 +107,18 @@ func (o *flags) run(configs []Config, out, errOut io.Writer, interrupted func() 
 	line := newProgress(errOut)
 	r := Run(Options{Configs: configs, From: o.from, Seeds: o.seeds, Workers: o.workers, Interrupted: interrupted, Progress: line.show})
 	line.clear()
+	if picture != nil {
+		if err := r.WriteSVG(picture); err != nil {
+			fmt.Fprintf(errOut, "lockstep: %v\n", err)
+			return exitBroken
+		}
+	}
 	if o.json {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
 		_ = e.Encode(r)
 	} else {
 		r.Print(out)
-	}
-	if picture != nil {
-		if err := r.WriteSVG(picture); err != nil {
-			fmt.Fprintf(errOut, "lockstep: %v\n", err)
-			return exitBroken
-		}
 	}
 	return r.exitCode()
 }

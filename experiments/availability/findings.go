@@ -256,14 +256,20 @@ func recommended(r *Report) (Finding, bool) {
 }
 
 func acknowledgements(r *Report) (Finding, bool) {
-	rows, ok := r.rows("rf3-isr2-one-power")
+	rows, ok := r.rows("rf3-isr2-one-power", "rf3-isr2-one-clean")
 	if !ok {
 		return Finding{}, false
 	}
-	row := rows[0]
+	row, clean := rows[0], rows[1]
 	one := "acks=1: " + row.loss("1")
 	if row.loses("1") {
-		one += ", those that no follower had fetched yet"
+		one += ", those that the next leader had not fetched yet"
+	} else {
+		one += ", for followers were never more than a round trip of a millisecond behind; the longer they are, the more is at stake"
+	}
+	one += "; in a controlled shutdown " + clean.loss("1")
+	if clean.loses("1") {
+		one += ", taken by the old leader after the new one was elected and before it knew"
 	}
 	return tell(
 		statement{row.loses("0"), fmt.Sprintf("Its requirements tolerate a failure with acks=all only. Three replicas, min.insync.replicas 2, one power loss; acks=0: %s, and the producer saw %s errors a seed: it goes on writing into a dead connection.",

@@ -32,29 +32,32 @@ type picture struct {
 
 // WriteSVG draws unavailability and loss by configuration: a bar is the median, its whisker the 95th percentile.
 func (r *Report) WriteSVG(w io.Writer) error {
-	p := &picture{y: headHeight, seconds: r.longest()}
-	trouble := ""
-	var body picture
-	body.seconds, body.y = p.seconds, p.y
-	for _, row := range r.Rows {
-		if row.Trouble != trouble {
-			trouble = row.Trouble
-			body.y += troubleGap - rowGap
-			body.text(12, body.y-6, "bold 13px", "start", "#222", trouble)
-		}
-		body.row(row)
-	}
-	height := body.y + 10
-	width := labelWidth + 2*(panelWidth+valueWidth)
-	fmt.Fprintf(p, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" font-family="DejaVu Sans, Helvetica, Arial, sans-serif">`+"\n", width, height)
-	fmt.Fprintf(p, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", width, height)
+	rows := picture{y: headHeight, seconds: r.longest()}
+	rows.table(r)
+	width, height := labelWidth+2*(panelWidth+valueWidth), rows.y+10
+	p := picture{seconds: rows.seconds}
+	fmt.Fprintf(&p, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" font-family="DejaVu Sans, Helvetica, Arial, sans-serif">`+"\n", width, height)
+	fmt.Fprintf(&p, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", width, height)
 	p.head(r)
-	p.grid(labelWidth, height, fmt.Sprintf("%%.0f s"), p.seconds)
+	p.grid(labelWidth, height, "%.0f s", p.seconds)
 	p.grid(labelWidth+panelWidth+valueWidth, height, "%.0f %%", 100)
-	p.WriteString(body.String())
+	p.WriteString(rows.String())
 	p.WriteString("</svg>\n")
 	_, err := io.WriteString(w, p.String())
 	return err
+}
+
+// table draws all rows, each trouble under its name.
+func (p *picture) table(r *Report) {
+	trouble := ""
+	for _, row := range r.Rows {
+		if row.Trouble != trouble {
+			trouble = row.Trouble
+			p.y += troubleGap - rowGap
+			p.text(12, p.y-6, "bold 13px", "start", "#222", trouble)
+		}
+		p.row(row)
+	}
 }
 
 // longest is the end of the scale: the next multiple of ten seconds.
@@ -75,8 +78,8 @@ func (p *picture) head(r *Report) {
 	x := 12
 	for _, b := range bars { // the legend
 		fmt.Fprintf(p, `<rect x="%d" y="58" width="12" height="10" fill="%s"/>`+"\n", x, b.colour)
-		p.text(x+17, 67, "11px", "start", "#333", b.name)
-		x += 32 + 7*len(b.name)
+		p.text(x+17, 67, "10px", "start", "#333", b.name)
+		x += 30 + 6*len(b.name)
 	}
 	p.text(labelWidth, 44, "bold 13px", "start", "#222", "seconds without service (bar: median, line: 95th percentile)")
 	p.text(labelWidth+panelWidth+valueWidth, 44, "bold 13px", "start", "#222", "seeds that lost acknowledged records (mean records a seed)")

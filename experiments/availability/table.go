@@ -18,6 +18,7 @@ import (
 func (r *Report) Print(w io.Writer) {
 	fmt.Fprintln(w, "Seconds without service are median / 95th percentile / most over the seeds. Lost are acknowledged records: mean (most) a seed.")
 	r.printMeasures(w)
+	fmt.Fprintln(w, wrap(leftOut, 140, ""))
 	fmt.Fprintln(w, "\nErrors seen by clients, a seed:")
 	r.printErrors(w)
 	fmt.Fprintln(w, "\nThe article, and what was measured:")

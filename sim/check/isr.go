@@ -58,30 +58,37 @@ func (s *State) checkMember(p *partition, img *metadata.Image, reg *metadata.Par
 	case b == nil || !b.Active():
 		s.violate("P3", "I6", "", "controller %d left broker %d in the ISR of %s (partition epoch %d), though it is fenced or shutting down",
 			s.controller, id, p.id, reg.PartitionEpoch)
-	case p.truth.known && p.truth.leaderEpoch == reg.LeaderEpoch && !contains(p.truth.isr, id):
-		s.checkJoins(p, reg, id)
+	case p.truth.known && p.truth.leaderEpoch == reg.LeaderEpoch && !contains(p.truth.isr, id) && s.leadsQuorum(s.controller):
+		s.checkJoins(p, reg, b)
 	}
 }
 
+// leadsQuorum reports whether a node leads the newest quorum epoch: what an older one still writes is never committed.
+func (s *State) leadsQuorum(id int32) bool {
+	newest := s.metadata.committed.lastLeader(s.metadata)
+	m := s.find(id, s.metadata)
+	return newest == none || m != nil && m.role == leading && m.epoch == newest
+}
+
 // checkJoins compares the log of a broker that joins the ISR with what is committed. Of an incarnation that the controller
-// does not know is gone, what it had counts.
-func (s *State) checkJoins(p *partition, reg *metadata.Partition, id int32) {
+// does not know is gone, what it had counts. What an earlier controller knew may never have been committed.
+func (s *State) checkJoins(p *partition, reg *metadata.Partition, b *metadata.Broker) {
 	c := &p.committed
 	if reg.LeaderEpoch < c.valid || reg.LeaderEpoch != c.lastLeader(p) {
 		return
 	}
-	m := s.find(id, p)
+	m := s.find(b.ID, p)
 	if m == nil {
 		return
 	}
 	m.agree()
 	has := m.agreedEnd()
-	if !m.node.registered && m.hadEpoch == reg.LeaderEpoch {
+	if m.node.registered != b.Epoch && m.hadEpoch == reg.LeaderEpoch {
 		has = max(has, m.hadEnd)
 	}
 	if has < c.end {
 		s.violate(p.topic.promise(), "I6", "", "controller %d put broker %d in the ISR of %s, though it lacks the committed record %s",
-			s.controller, id, p.id, recordName(p.id, has))
+			s.controller, b.ID, p.id, recordName(p.id, has))
 	}
 }
 

@@ -46,7 +46,7 @@ type node struct {
 	powerLoss   bool // how it went down last
 	incarnation int32
 	fresh       bool       // its first event is still to come
-	registered  bool       // the controller has seen the current incarnation
+	registered  int64      // the broker epoch of the current incarnation; none: no controller has seen it
 	last        *partition // the last event's
 	replicas    []*replica // by partition.handle
 	vote        vote
@@ -69,7 +69,7 @@ func (s *State) node(id int32) *node {
 	}
 	n := s.nodes[id]
 	if n == nil {
-		n = &node{id: id, up: true, vote: vote{epoch: -1, candidate: -1}}
+		n = &node{id: id, up: true, registered: none, vote: vote{epoch: -1, candidate: -1}}
 		s.nodes[id] = n
 	}
 	return n
@@ -153,7 +153,7 @@ func (s *State) Observe(o Observation) {
 	case event.MetadataApplied:
 		s.onMetadataApplied(n, e)
 	case event.BrokerRegistered:
-		s.node(e.Peer).registered = true
+		s.node(e.Peer).registered = e.Offset
 	case event.PartitionChanged:
 		s.onPartitionChanged(n, e)
 	case event.UncleanElection:
@@ -320,7 +320,7 @@ func (s *State) Crashed(node int32, powerLoss bool, now scheduler.Instant) {
 			s.crash(r, powerLoss)
 		}
 	}
-	n.up, n.powerLoss, n.registered = false, powerLoss, false
+	n.up, n.powerLoss, n.registered = false, powerLoss, none
 }
 
 // Restarted says that a node's process starts anew, on the disk that the crash left.
@@ -360,7 +360,7 @@ func (s *State) stop(n *node) {
 			s.crash(r, false)
 		}
 	}
-	n.up, n.powerLoss, n.registered = false, false, false
+	n.up, n.powerLoss, n.registered = false, false, none
 }
 
 // Wiped says that a node that is down lost its whole disk.
