@@ -265,7 +265,7 @@ func acknowledgements(r *Report) (Finding, bool) {
 	if row.loses("1") {
 		one += ", those that the next leader had not fetched yet"
 	} else {
-		one += ", for followers were never more than a round trip of a millisecond behind; the longer they are, the more is at stake"
+		one += ", what is at stake is only what followers have not fetched yet, here a round trip of about a millisecond"
 	}
 	one += "; in a controlled shutdown " + clean.loss("1")
 	if clean.loses("1") {
