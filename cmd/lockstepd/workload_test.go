@@ -95,7 +95,7 @@ func (w *workload) onAck(r *kgo.Record, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
-		w.errs = append(w.errs, err)
+		w.errs = append(w.errs, fmt.Errorf("record %d of partition %d: %w", binary.BigEndian.Uint64(r.Value[4:]), r.Partition, err))
 		return
 	}
 	now := time.Now()
@@ -139,9 +139,15 @@ func (w *workload) awaitProgressEverywhere(n int) {
 	}
 }
 
+// countOf is how many records of a partition are acknowledged. A record that failed ends the test: the client then takes no
+// more.
 func (w *workload) countOf(p int32) int {
+	w.t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.errs) > 0 {
+		w.t.Fatalf("%d records failed, %d of partition %d are acknowledged; the first: %v", len(w.errs), len(w.acked[p]), p, w.errs[0])
+	}
 	return len(w.acked[p])
 }
 

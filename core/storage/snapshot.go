@@ -18,29 +18,37 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// marshalSnapshot is the content of a .snapshot file: of each producer its last batch only, as in Kafka.
+// marshalSnapshot is the content of a .snapshot file. Kafka writes one entry a producer, with its last batch. Here each batch that
+// is remembered has one, oldest first: Kafka's reader takes the last of them, and a broker of ours still
+// knows a retry after a restart. With the last batch alone it would not: all replicas stop while a producer has five batches under
+// way, the next leader has them all in its log, and the retry of the first is refused as out of order.
 func marshalSnapshot(all []ProducerState) []byte {
 	b := make([]byte, snapshotHead, snapshotHead+len(all)*snapshotEntrySize)
 	binary.BigEndian.PutUint16(b, snapshotVersion)
-	binary.BigEndian.PutUint32(b[snapshotChecked:], uint32(len(all)))
 	for i := range all {
-		b = appendSnapshotEntry(b, &all[i])
+		p := &all[i]
+		if p.count == 0 {
+			b = appendSnapshotEntry(b, p, ProducerBatch{LastSequence: -1, LastOffset: -1, Timestamp: p.LastTimestamp})
+		}
+		for n, batch := range p.Batches() {
+			if n == int(p.count)-1 {
+				batch.Timestamp = p.LastTimestamp // a marker may have come after it
+			}
+			b = appendSnapshotEntry(b, p, batch)
+		}
 	}
+	binary.BigEndian.PutUint32(b[snapshotChecked:], uint32((len(b)-snapshotHead)/snapshotEntrySize))
 	binary.BigEndian.PutUint32(b[snapshotCRC:], crc32.Checksum(b[snapshotChecked:], castagnoli))
 	return b
 }
 
-func appendSnapshotEntry(b []byte, p *ProducerState) []byte {
-	last := ProducerBatch{LastSequence: -1, LastOffset: -1}
-	if p.count > 0 {
-		last = p.batches[p.count-1]
-	}
+func appendSnapshotEntry(b []byte, p *ProducerState, last ProducerBatch) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(p.ProducerID))
 	b = binary.BigEndian.AppendUint16(b, uint16(p.Epoch))
 	b = binary.BigEndian.AppendUint32(b, uint32(last.LastSequence))
 	b = binary.BigEndian.AppendUint64(b, uint64(last.LastOffset))
 	b = binary.BigEndian.AppendUint32(b, uint32(last.OffsetDelta))
-	b = binary.BigEndian.AppendUint64(b, uint64(p.LastTimestamp))
+	b = binary.BigEndian.AppendUint64(b, uint64(last.Timestamp))
 	b = binary.BigEndian.AppendUint32(b, uint32(p.CoordinatorEpoch))
 	return binary.BigEndian.AppendUint64(b, uint64(p.TxnFirstOffset))
 }
@@ -59,9 +67,19 @@ func parseSnapshot(b []byte) ([]ProducerState, error) {
 	}
 	all := make([]ProducerState, 0, n)
 	for b = b[snapshotHead:]; len(b) > 0; b = b[snapshotEntrySize:] {
-		all = append(all, parseSnapshotEntry(b))
+		all = addSnapshotEntry(all, parseSnapshotEntry(b))
 	}
 	return all, nil
+}
+
+// addSnapshotEntry takes an entry as one more batch of the producer before it, if it is that one's.
+func addSnapshotEntry(all []ProducerState, p ProducerState) []ProducerState {
+	if n := len(all); n > 0 && all[n-1].ProducerID == p.ProducerID && all[n-1].Epoch == p.Epoch && p.count == 1 {
+		all[n-1].add(p.batches[0])
+		all[n-1].LastTimestamp = p.LastTimestamp
+		return all
+	}
+	return append(all, p)
 }
 
 func parseSnapshotEntry(b []byte) ProducerState {

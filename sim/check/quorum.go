@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"github.com/lockstep/lockstep/core/event"
 )
 
@@ -85,6 +87,35 @@ func (s *State) reachedInAnyEpoch(id int32, leader *replica) int64 {
 	}
 	m.agree()
 	return max(m.agreedEnd(), m.hadEnd)
+}
+
+// checkDurableMajority: what is committed survives the loss of power of all voters at once. It is asked when one is about to lose
+// it: by then it may be too late for a single loss to show.
+func (s *State) checkDurableMajority() {
+	have, end := 0, s.metadata.committed.end
+	if end == 0 || slices.ContainsFunc(s.metadata.removals, func(m removal) bool { return m.kind == wiped }) {
+		return
+	}
+	for _, id := range s.promises.Voters {
+		if m := s.find(id, s.metadata); m != nil && s.durableEnd(m) >= end {
+			have++
+		}
+	}
+	if n := len(s.promises.Voters); n > 0 && 2*have <= n {
+		s.violate("P4", "I10", "", "record %s is committed, but only %d of %d voters have synced it", recordName(s.metadata.id, end-1), have, n)
+	}
+}
+
+// durableEnd is how far a log is there whatever a power loss takes.
+func (s *State) durableEnd(r *replica) int64 {
+	end := r.logStart
+	durable, _ := s.readLog(r, s.in.Durable)
+	for _, b := range durable {
+		if id := r.idOf(b); id >= 0 && b.next <= r.written {
+			end = max(end, b.next)
+		}
+	}
+	return end
 }
 
 // allowedMetadataLoss: votes and acknowledgements are synced, so only lost disks excuse the quorum.

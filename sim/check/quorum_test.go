@@ -73,6 +73,10 @@ func TestQuorumViolationsFire(t *testing.T) {
 			f.metadata(write(1, 2, "c"), 1)
 			f.raftCommit(3, 1)
 		}},
+		{"unsynced majority", "only 1 of 3 voters have synced it", func(f *fake) {
+			f.synced[1] = map[string][]byte{} // has it in its page cache
+			f.s.Crashed(3, true, f.now)
+		}},
 		{"follower ahead", "beyond all leaders' 2", func(f *fake) {
 			f.metadata(write(1, 2, "c"), 1, 2)
 			f.raftCommit(3, 2)
