@@ -66,16 +66,23 @@ func (s *State) onRaftHighWatermark(r *replica, e *event.Event) {
 	s.checkPrefix(r)
 }
 
-// checkMajority: what the leader commits is on a majority of the voters.
+// checkMajority: what the leader commits is on a majority of the voters, and stays there if all of them lose their power at once.
 func (s *State) checkMajority(r *replica) {
-	have := 0
+	have, synced := 0, 0
 	for _, id := range s.promises.Voters {
 		if id == r.node.id || s.reachedInAnyEpoch(id, r) >= r.hw {
 			have++
 		}
+		if m := s.find(id, s.metadata); m != nil && s.durableEnd(m) >= r.hw {
+			synced++
+		}
 	}
-	if n := len(s.promises.Voters); n > 0 && 2*have <= n {
+	switch n := len(s.promises.Voters); {
+	case n == 0:
+	case 2*have <= n:
 		s.violate("P4", "I10", "", "leader %d committed %s, which only %d of %d voters have", r.node.id, recordName(r.part.id, r.hw-1), have, n)
+	case 2*synced <= n && !slices.ContainsFunc(s.metadata.removals, func(m removal) bool { return m.kind == wiped }):
+		s.violate("P4", "I10", "", "leader %d committed %s, which only %d of %d voters have synced", r.node.id, recordName(r.part.id, r.hw-1), synced, n)
 	}
 }
 
@@ -87,23 +94,6 @@ func (s *State) reachedInAnyEpoch(id int32, leader *replica) int64 {
 	}
 	m.agree()
 	return max(m.agreedEnd(), m.hadEnd)
-}
-
-// checkDurableMajority: what is committed survives the loss of power of all voters at once. It is asked when one is about to lose
-// it: by then it may be too late for a single loss to show.
-func (s *State) checkDurableMajority() {
-	have, end := 0, s.metadata.committed.end
-	if end == 0 || slices.ContainsFunc(s.metadata.removals, func(m removal) bool { return m.kind == wiped }) {
-		return
-	}
-	for _, id := range s.promises.Voters {
-		if m := s.find(id, s.metadata); m != nil && s.durableEnd(m) >= end {
-			have++
-		}
-	}
-	if n := len(s.promises.Voters); n > 0 && 2*have <= n {
-		s.violate("P4", "I10", "", "record %s is committed, but only %d of %d voters have synced it", recordName(s.metadata.id, end-1), have, n)
-	}
 }
 
 // durableEnd is how far a log is there whatever a power loss takes.

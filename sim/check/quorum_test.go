@@ -73,9 +73,10 @@ func TestQuorumViolationsFire(t *testing.T) {
 			f.metadata(write(1, 2, "c"), 1)
 			f.raftCommit(3, 1)
 		}},
-		{"unsynced majority", "only 1 of 3 voters have synced it", func(f *fake) {
-			f.synced[1] = map[string][]byte{} // has it in its page cache
-			f.s.Crashed(3, true, f.now)
+		{"unsynced majority", "which only 1 of 3 voters have synced", func(f *fake) {
+			f.metadata(write(1, 2, "c"), 1, 2)
+			f.synced[1] = map[string][]byte{} // it is in the page cache
+			f.raftCommit(3, 1)
 		}},
 		{"follower ahead", "beyond all leaders' 2", func(f *fake) {
 			f.metadata(write(1, 2, "c"), 1, 2)
@@ -120,6 +121,7 @@ func TestInstalledSnapshotReplacesADivergentLog(t *testing.T) {
 		f.raftCommit(end, 2, 3)
 		f.raft(1, "follower", 2)
 		f.disks[1]["__cluster_metadata-0/00000000000000000009-0000000002.checkpoint"] = []byte{1}
+		delete(f.disks[1], "__cluster_metadata-0/00000000000000000000.log")
 		*f.logs[1][meta] = fakeLog{start: end, hw: end, end: end}
 		f.emit(1, event.Event{Kind: event.Truncated, Partition: meta, Offset: end})
 		f.emit(1, event.Event{Kind: event.LogStartMoved, Partition: meta, Offset: end})

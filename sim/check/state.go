@@ -314,9 +314,6 @@ func (s *State) Losses() []Loss { return slices.Clone(s.losses) }
 // Crashed says that a node's process dies now. It is called before the crash reaches the node's disk.
 func (s *State) Crashed(node int32, powerLoss bool, now scheduler.Instant) {
 	s.now = now
-	if powerLoss {
-		s.checkDurableMajority()
-	}
 	n := s.node(node)
 	for _, r := range n.replicas {
 		if r != nil {
