@@ -11,7 +11,6 @@ import (
 
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/record"
-	"github.com/lockstep/lockstep/scheduler"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -80,9 +79,6 @@ func (s *Stage) Start() error {
 	}
 	return s.Run(100 * time.Millisecond) // until everybody has heard
 }
-
-// Now is the simulated time.
-func (s *Stage) Now() scheduler.Instant { return s.r.world.Now() }
 
 // Run lets time pass.
 func (s *Stage) Run(d time.Duration) error {

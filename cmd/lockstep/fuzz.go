@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"time"
 
 	"github.com/lockstep/lockstep/sim"
 	"github.com/spf13/pflag"
@@ -58,22 +57,22 @@ func (p *program) fuzz(args []string) int {
 }
 
 func (p *program) runFuzz(o sim.FuzzOptions, asJSON bool) int {
-	progress := newProgress(p.err, o.Seeds)
+	progress := sim.NewProgress(p.err, o.Seeds)
 	o.Progress = func(f *sim.Fuzz, r *sim.Result) {
 		if v := r.Verdict(); v == sim.Violated || v == sim.Broken {
-			progress.clear()
+			progress.Clear()
 			if f.Verdicts[sim.Violated]+f.Verdicts[sim.Broken] <= maxFailures {
 				p.tellFailure(r)
 			}
 		}
-		progress.show(f)
+		progress.Show(f.Runs, fmt.Sprintf("seeds, %d failed", f.Verdicts[sim.Violated]+f.Verdicts[sim.Broken]))
 	}
 	repro := reproOf(&o)
 	if !asJSON {
 		fmt.Fprintf(p.out, "%s\n", repro)
 	}
 	f := sim.RunFuzz(o)
-	progress.clear()
+	progress.Clear()
 	p.printFuzz(f, repro, asJSON)
 	return f.Verdict().ExitCode()
 }
@@ -108,43 +107,4 @@ func (p *program) printFuzz(f *sim.Fuzz, repro string, asJSON bool) {
 		fmt.Fprintf(p.out, "seed %d: %s\n    %s\n", failure.Seed, failure.Reason, failure.Repro)
 	}
 	fmt.Fprintf(p.out, "%s: %s\n", s.Verdict, repro)
-}
-
-// progress is one line on a terminal that tells how far the work is.
-type progress struct {
-	w       *os.File // nil: not a terminal
-	seeds   uint64
-	began   time.Time
-	shown   time.Time
-	visible bool
-}
-
-func newProgress(w any, seeds uint64) *progress {
-	p := &progress{seeds: seeds, began: time.Now()}
-	if file, ok := w.(*os.File); ok && isTerminal(file) {
-		p.w = file
-	}
-	return p
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
-}
-
-func (p *progress) show(f *sim.Fuzz) {
-	now := time.Now()
-	if p.w == nil || now.Sub(p.shown) < 200*time.Millisecond {
-		return
-	}
-	p.shown, p.visible = now, true
-	left := time.Duration(float64(now.Sub(p.began)) / float64(f.Runs) * float64(p.seeds-f.Runs))
-	fmt.Fprintf(p.w, "\r\x1b[K%d of %d seeds, %d failed, %s left", f.Runs, p.seeds, f.Verdicts[sim.Violated]+f.Verdicts[sim.Broken], left.Round(time.Second))
-}
-
-func (p *progress) clear() {
-	if p.visible {
-		fmt.Fprint(p.w, "\r\x1b[K")
-		p.visible = false
-	}
 }

@@ -120,13 +120,6 @@ func (w *workload) resetPause() time.Duration {
 	return pause
 }
 
-// awaitProgress waits until n more records are acknowledged.
-func (w *workload) awaitProgress(n int) {
-	w.t.Helper()
-	from := w.count()
-	eventually(w.t, fmt.Sprintf("%d more records are acknowledged", n), func() bool { return w.count() >= from+n })
-}
-
 // awaitProgressEverywhere waits until each partition has acknowledged n more records.
 func (w *workload) awaitProgressEverywhere(n int) {
 	w.t.Helper()

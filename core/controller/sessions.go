@@ -62,8 +62,6 @@ func (s *sessions) touch(id int32, epoch int64) *session {
 	return e
 }
 
-func (s *sessions) get(id int32) *session { return s.byID[id] }
-
 // alive reports whether an incarnation was heard of within the timeout.
 func (s *sessions) alive(id int32, epoch int64) bool {
 	e := s.byID[id]

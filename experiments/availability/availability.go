@@ -35,8 +35,8 @@ type Options struct {
 	Configs     []Config
 	From, Seeds uint64
 	Workers     int
-	Interrupted func() bool           // may be nil
-	Progress    func(done, of uint64) // after each run, one call at a time; may be nil
+	Interrupted func() bool       // may be nil
+	Progress    func(done uint64) // how many runs are done, after each, one call at a time; may be nil
 }
 
 // Spread is how a number of seconds differs from seed to seed.
@@ -129,7 +129,7 @@ func Run(o Options) *Report {
 				t.add(r, m)
 				done++
 				if o.Progress != nil {
-					o.Progress(done, total)
+					o.Progress(done)
 				}
 				lock.Unlock()
 			}

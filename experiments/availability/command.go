@@ -7,7 +7,6 @@ import (
 	"os"
 	"regexp"
 	"runtime"
-	"time"
 
 	"github.com/lockstep/lockstep/sim"
 	"github.com/spf13/pflag"
@@ -104,9 +103,9 @@ func (o *flags) run(configs []Config, out, errOut io.Writer, interrupted func() 
 		}
 		defer picture.Close()
 	}
-	line := newProgress(errOut)
-	r := Run(Options{Configs: configs, From: o.from, Seeds: o.seeds, Workers: o.workers, Interrupted: interrupted, Progress: line.show})
-	line.clear()
+	progress := sim.NewProgress(errOut, uint64(len(configs))*o.seeds)
+	r := Run(Options{Configs: configs, From: o.from, Seeds: o.seeds, Workers: o.workers, Interrupted: interrupted, Progress: func(done uint64) { progress.Show(done, "runs") }})
+	progress.Clear()
 	if picture != nil {
 		if err := r.WriteSVG(picture); err != nil {
 			fmt.Fprintf(errOut, "lockstep: %v\n", err)
@@ -137,37 +136,4 @@ func (r *Report) exitCode() int {
 		}
 	}
 	return worst.ExitCode()
-}
-
-// progress is one line on a terminal; elsewhere nothing.
-type progress struct {
-	w     *os.File // nil: not a terminal
-	began time.Time
-	shown time.Time
-}
-
-func newProgress(w io.Writer) *progress {
-	p := &progress{began: time.Now()}
-	if f, ok := w.(*os.File); ok && os.Getenv("TERM") != "dumb" {
-		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			p.w = f
-		}
-	}
-	return p
-}
-
-func (p *progress) show(done, of uint64) {
-	now := time.Now()
-	if p.w == nil || now.Sub(p.shown) < 200*time.Millisecond {
-		return
-	}
-	p.shown = now
-	left := time.Duration(float64(now.Sub(p.began)) / float64(done) * float64(of-done))
-	fmt.Fprintf(p.w, "\r\x1b[K%d of %d runs, %s left", done, of, left.Round(time.Second))
-}
-
-func (p *progress) clear() {
-	if !p.shown.IsZero() {
-		fmt.Fprint(p.w, "\r\x1b[K")
-	}
 }
