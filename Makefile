@@ -22,6 +22,11 @@ test: ## all tests; Go and make are enough
 	GO=$(GO) scripts/fuzz-short
 	$(GO) run ./cmd/lockstep fuzz --seeds 200 --twice
 	GO=$(GO) scripts/digests
+	$(GO) run ./cmd/lockstep mutants K01 K06 K14 --seeds 40
+
+.PHONY: mutants
+mutants: ## build each real bug of the bank into the core and see that the simulator finds it
+	$(GO) run ./cmd/lockstep mutants --shrink
 
 .PHONY: interop
 interop: ## stock clients (kcat, franz-go) against three real nodes
@@ -29,7 +34,7 @@ interop: ## stock clients (kcat, franz-go) against three real nodes
 
 .PHONY: bench
 bench: ## benchmarks of the simulator, then of the daemon beside others: a table and bench/results.json
-	$(GO) test -run '^$$' -bench Canonical ./sim
+	$(GO) test -run '^$$' -bench 'Canonical|ShortSeeds' ./sim
 	cd bench && $(GO) run .
 
 .PHONY: fmt

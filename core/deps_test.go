@@ -28,7 +28,11 @@ const (
 var edges = map[string]map[string]string{
 	"core/event":     {},
 	"core/invariant": {},
+	"core/buggify": {
+		"math/rand/v2": "streams of random numbers, one a site",
+	},
 	"core/env": {
+		"core/buggify": "rare paths that a simulated run arms",
 		"core/event":   "where to say what happened",
 		"scheduler":    "a seam",
 		"disk":         "a seam",
@@ -59,7 +63,8 @@ var edges = map[string]map[string]string{
 		kafka + "kerr": "error codes",
 	},
 	"core/storage": {
-		"core/env": "disk and timers", "core/event": "appends, truncations", "core/invariant": "assertions",
+		"core/buggify": "names of its sites",
+		"core/env":     "disk and timers", "core/event": "appends, truncations", "core/invariant": "assertions",
 		"core/record":             "what a log is made of",
 		"disk":                    "segments, indexes, checkpoints",
 		"network":                 "chunks of a read; frames that an append holds on to",
@@ -77,7 +82,8 @@ var edges = map[string]map[string]string{
 		kafka + "kbin":            "metadata records are written by hand",
 	},
 	"core/raft": {
-		"core/env": "all three seams", "core/event": "elections, commits", "core/invariant": "assertions",
+		"core/buggify": "names of its sites",
+		"core/env":     "all three seams", "core/event": "elections, commits", "core/invariant": "assertions",
 		"core/record":  "control records: leader change, voters",
 		"core/storage": "the metadata log is a log like any other",
 		"core/wire":    "peers",
@@ -89,7 +95,8 @@ var edges = map[string]map[string]string{
 		kafka + "kmsg":    "quorum requests", kafka + "kerr": "error codes",
 	},
 	"core/controller": {
-		"core/env": "timers", "core/event": "what the controller decided", "core/invariant": "assertions",
+		"core/buggify": "names of its sites",
+		"core/env":     "timers", "core/event": "what the controller decided", "core/invariant": "assertions",
 		"core/metadata":           "records and the image",
 		"scheduler":               "broker sessions",
 		"math/rand/v2":            "placement of replicas",
@@ -97,7 +104,8 @@ var edges = map[string]map[string]string{
 		kafka + "kmsg":            "requests and responses", kafka + "kerr": "error codes",
 	},
 	"core/replica": {
-		"core/env": "timers", "core/event": "leaderships, high watermarks", "core/invariant": "assertions",
+		"core/buggify": "names of its sites",
+		"core/env":     "timers", "core/event": "leaderships, high watermarks", "core/invariant": "assertions",
 		"core/metadata": "images and deltas to follow",
 		"core/record":   "batches",
 		"core/storage":  "partitions' logs",
@@ -107,7 +115,8 @@ var edges = map[string]map[string]string{
 		kafka + "kmsg":  "requests and responses", kafka + "kerr": "error codes",
 	},
 	"core/api": {
-		"core/env": "connections, timers", "core/event": "bad requests", "core/invariant": "assertions",
+		"core/buggify": "names of its sites",
+		"core/env":     "connections, timers", "core/event": "bad requests", "core/invariant": "assertions",
 		"core/config": "what is configured", "core/controller": "requests that write metadata",
 		"core/metadata": "requests that read metadata", "core/raft": "the quorum's requests",
 		"core/replica": "produce and fetch",
@@ -117,7 +126,8 @@ var edges = map[string]map[string]string{
 		kafka + "kmsg": "requests and responses", kafka + "kerr": "error codes",
 	},
 	"core": {
-		"core/env": "what a broker is given", "core/event": "starting, ready, stopped",
+		"core/buggify": "names of its sites",
+		"core/env":     "what a broker is given", "core/event": "starting, ready, stopped",
 		"core/api": "wiring", "core/config": "wiring", "core/controller": "wiring", "core/metadata": "wiring", "core/raft": "wiring",
 		"core/replica": "wiring", "core/storage": "wiring", "core/wire": "wiring",
 		"disk": "the log directory", "network": "listeners", "scheduler": "heartbeats",

@@ -9,7 +9,7 @@ import (
 )
 
 // Errors of a configuration change.
-var errBrokerConfig = errors.New("a broker's configuration comes from its file; only topics can be altered")
+var errBrokerConfig = errors.New("a broker's configuration comes from its file; of brokers only the defaults of topic configs can be altered, and for all at once")
 
 func unknownTopicConfig(key string) error { return fmt.Errorf("unknown topic config %q", key) }
 

@@ -15,6 +15,11 @@ import (
 
 // openMetaProperties reads meta.properties, or formats a log directory that has none. It refuses the
 // directory of another node.
+//
+// A directory that was wiped is formatted anew, where Kafka would have an operator do so: the broker comes back under a new
+// directory id, which tells the controller that nothing is left of what it had. To a controller it is unsafe, as it is with Kafka's
+// static voters: nothing tells the others that it has forgotten its vote and its log, and it may help to elect a leader that
+// lacks what it had acknowledged.
 func openMetaProperties(e *env.Env, cfg *config.Config, done func(storage.MetaProperties, error)) {
 	storage.ReadMetaProperties(e.Disk, func(m storage.MetaProperties, err error) {
 		switch {

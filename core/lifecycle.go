@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/scheduler"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -165,7 +166,11 @@ func (l *lifecycle) onHeartbeat(msg kmsg.Response, err error) {
 		l.ready = nil
 	}
 	if l.unfenced && l.released == nil {
-		l.again(l.broker.cfg.HeartbeatInterval)
+		interval := l.broker.cfg.HeartbeatInterval
+		if x := l.broker.env.Buggify; x.Fires(buggify.HeartbeatLate) {
+			interval += x.Delay(buggify.HeartbeatLate, interval)
+		}
+		l.again(interval)
 		return
 	}
 	l.again(catchUpInterval)

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/lockstep/lockstep/core/api"
@@ -43,7 +44,7 @@ func (b *Broker) voters() (voters []raft.Voter) {
 }
 
 func (b *Broker) controllerConfig() controller.Config {
-	defaults := b.cfg.TopicConfig(nil)
+	defaults := b.cfg.TopicConfig(nil, nil)
 	c := controller.Config{
 		NodeID:                   b.cfg.NodeID,
 		ClusterID:                b.meta.ClusterID,
@@ -53,9 +54,10 @@ func (b *Broker) controllerConfig() controller.Config {
 		MinInsyncReplicas:        int(defaults.Long("min.insync.replicas")),
 		UncleanLeaderElection:    defaults.Bool("unclean.leader.election.enable"),
 		Features:                 []metadata.Feature{{Name: metadata.MetadataVersion, Level: 30}, {Name: controller.FeatureELR, Level: 1}},
+		Supported:                api.Features,
 		ValidateConfig:           validateConfig,
 		IsList:                   isListConfig,
-		ConfigDefault:            func(_ int8, key string) string { return defaults.Value(key) },
+		ConfigDefault:            func(resourceType int8, key string) string { return b.configDefault(defaults, resourceType, key) },
 	}
 	if b.cfg.AutoLeaderRebalance {
 		c.LeaderRebalanceInterval = b.cfg.LeaderImbalanceCheck
@@ -77,7 +79,7 @@ func (b *Broker) replicaConfig() replica.Config {
 		FetchPartitionMaxBytes: b.cfg.ReplicaFetchMaxBytes,
 		CheckpointInterval:     b.cfg.HWCheckpointInterval,
 		RetentionCheckInterval: b.cfg.RetentionCheck,
-		DefaultMinISR:          int(b.cfg.TopicConfig(nil).Long("min.insync.replicas")),
+		DefaultMinISR:          int(b.cfg.TopicConfig(nil, nil).Long("min.insync.replicas")),
 		TopicMinISR:            b.topicMinISR,
 		LogConfig:              b.logConfig,
 	}
@@ -94,7 +96,7 @@ func (b *Broker) topicConfig(topic string) config.TopicConfig {
 // logConfig is what the log of a partition obeys.
 func (b *Broker) logConfig(p event.Partition) storage.LogConfig {
 	c := b.topicConfig(p.Topic)
-	return storage.LogConfig{
+	log := storage.LogConfig{
 		SegmentBytes:           int32(c.Long("segment.bytes")),
 		SegmentMs:              c.Long("segment.ms"),
 		IndexIntervalBytes:     int32(c.Long("index.interval.bytes")),
@@ -106,23 +108,45 @@ func (b *Broker) logConfig(p event.Partition) storage.LogConfig {
 		RetentionMs:            c.Long("retention.ms"),
 		ProducerIDExpirationMs: b.cfg.ProducerIDExpirationMs,
 	}
+	if !slices.Contains(config.SplitList(c.Value("cleanup.policy")), "delete") {
+		log.RetentionBytes, log.RetentionMs = -1, -1 // of a topic that is compacted only, the log start alone decides
+	}
+	return log
 }
 
-// validateConfig says what is wrong with a topic config that somebody wants to set.
-func validateConfig(resourceType int8, key, value string) error {
-	if kmsg.ConfigResourceType(resourceType) != kmsg.ConfigResourceTypeTopic {
-		return errBrokerConfig
-	}
-	k := config.FindTopic(key)
-	if k == nil {
+// validateConfig says what is wrong with a config that somebody wants to set: a topic's, or one of all brokers that is
+// the default of a topic's.
+func validateConfig(resource metadata.ResourceKey, key, value string) error {
+	k := findConfig(resource.Type, key)
+	switch {
+	case resource.Type == metadata.ResourceTopic && k == nil:
 		return unknownTopicConfig(key)
+	case resource.Type != metadata.ResourceTopic && (k == nil || resource.Name != ""):
+		return errBrokerConfig
 	}
 	return k.Check(value)
 }
 
+// findConfig is the key of a config that can be set while brokers run; nil if there is none.
+func findConfig(resourceType int8, key string) *config.Key {
+	if resourceType == metadata.ResourceTopic {
+		return config.FindTopic(key)
+	}
+	return config.FindDefault(key)
+}
+
 func isListConfig(resourceType int8, key string) bool {
-	k := config.FindTopic(key)
-	return kmsg.ConfigResourceType(resourceType) == kmsg.ConfigResourceTypeTopic && k != nil && k.Type == config.List
+	k := findConfig(resourceType, key)
+	return k != nil && k.Type == config.List
+}
+
+// configDefault is the value of a list that is not set.
+func (b *Broker) configDefault(topic config.TopicConfig, resourceType int8, key string) string {
+	if resourceType == metadata.ResourceTopic {
+		return topic.Value(key)
+	}
+	value, _ := b.cfg.Value(key)
+	return value
 }
 
 // advertised are the broker's listeners as clients shall dial them: a configured port 0 is the one that was bound.

@@ -49,6 +49,12 @@ func newTopicRequest(o *TopicOptions) kmsg.CreateTopicsRequestTopic {
 		set("segment.bytes", strconv.FormatInt(o.SegmentBytes, 10))
 		set("index.interval.bytes", strconv.FormatInt(min(o.SegmentBytes/8, 4096), 10))
 	}
+	if o.Retention > 0 {
+		set("retention.ms", strconv.FormatInt(o.Retention.Milliseconds(), 10))
+	}
+	if o.RetentionBytes > 0 {
+		set("retention.bytes", strconv.FormatInt(o.RetentionBytes, 10))
+	}
 	if o.FlushMessages > 0 {
 		set("flush.messages", strconv.FormatInt(o.FlushMessages, 10))
 	}

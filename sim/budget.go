@@ -1,42 +1,108 @@
 package sim
 
-// budget keeps what a run promises provable: power losses hit at most as many nodes at a time as the
-// promise survives. A node that lost power counts until it has been in every ISR it belongs to again.
+import (
+	"github.com/lockstep/lockstep/core/controller"
+	"github.com/lockstep/lockstep/core/metadata"
+)
+
+// budget keeps what a run promises provable: the machines that lost their power or their disk and have not caught up again
+// are at most as many replicas of any partition as its promise survives, which is one less than its min.insync.replicas.
 //
-// Topics with a min.insync.replicas of 1 or with unclean election promise nothing under power loss;
-// what they lose is expected. Those that sync each append promise everything. The quorum syncs before
-// it votes or acknowledges, so its log bounds nothing.
+// A topic with a min.insync.replicas of 1 or with unclean election promises nothing when machines die; what it loses is
+// expected. One that syncs each append promises everything when the power goes, and no more than others when a disk does.
+// The quorum syncs before it votes or acknowledges, so that its log bounds nothing but lost disks: no voter may lose its
+// own. Without ELR (KIP-966) no machine may die.
 type budget struct {
-	cluster *Cluster
-	most    int // nodes; -1: any number
+	cluster   *Cluster
+	topics    map[string]*TopicOptions
+	unbounded bool
+	suspended bool // ELR is being turned off or on
 }
 
-func newBudget(c *Cluster, topics []TopicOptions) budget {
-	b := budget{cluster: c, most: -1}
-	for _, t := range topics {
-		if t.MinISR < 2 || t.Unclean || t.FlushMessages == 1 {
-			continue
-		}
-		if b.most < 0 || t.MinISR-1 < b.most {
-			b.most = t.MinISR - 1
-		}
+func newBudget(c *Cluster, o *Options) budget {
+	b := budget{cluster: c, topics: map[string]*TopicOptions{}, unbounded: o.Unbounded}
+	for i := range o.Topics {
+		b.topics[o.Topics[i].Name] = &o.Topics[i]
 	}
 	return b
 }
 
-// allows reports whether a node may lose power now.
-func (b *budget) allows(n *Node) bool {
-	if b.most < 0 {
+// allows reports whether a node may lose now what a kind of fault takes.
+func (b *budget) allows(n *Node, k Kind) bool {
+	takes := lostPower
+	if k == WipedDisk || k == BitRot || k == MisdirectedWrite {
+		takes = lostDisk
+	}
+	if k == WipedDisk && n.isVoter() {
+		return false
+	}
+	img := b.cluster.image()
+	switch {
+	case b.unbounded:
+		return true
+	case img == nil:
+		return false
+	}
+	b.forgive()
+	if b.suspended || !hasELR(img) {
+		return false
+	}
+	allowed := true
+	img.Partitions(func(p *metadata.Partition) bool {
+		allowed = !p.HasReplica(n.id) || b.survives(p, n, takes)
+		return allowed
+	})
+	return allowed
+}
+
+// forgive forgets the losses of those that have caught up.
+func (b *budget) forgive() {
+	for _, n := range b.cluster.nodes {
+		if n.lost != lostNothing && b.cluster.caughtUp(n) {
+			n.lost = lostNothing
+		}
+	}
+}
+
+// survives reports whether the promise of a partition survives one more loss.
+func (b *budget) survives(p *metadata.Partition, n *Node, takes loss) bool {
+	t := b.topics[p.Key().Topic]
+	if t == nil {
 		return true
 	}
-	lost := 0
-	for _, other := range b.cluster.nodes {
-		if other.powerLost && b.cluster.caughtUp(other) {
-			other.powerLost = false
-		}
-		if other != n && other.powerLost {
-			lost++
+	lost := []loss{takes}
+	for _, id := range p.Replicas {
+		if other := b.cluster.byID(id); other != nil && other != n {
+			lost = append(lost, other.lost)
 		}
 	}
-	return lost < b.most
+	return t.survives(lost)
 }
+
+// survives reports whether what the topic promises survives that each of some replicas has lost something: whatever
+// min.insync.replicas of them have a record, one still has it.
+func (t *TopicOptions) survives(lost []loss) bool {
+	if t.MinISR < 2 || t.Unclean {
+		return true
+	}
+	gone := 0
+	for _, l := range lost {
+		if l == lostDisk || l == lostPower && t.FlushMessages != 1 {
+			gone++
+		}
+	}
+	return gone < min(t.MinISR, t.RF)
+}
+
+// anyLost reports whether a machine that died has not caught up yet.
+func (b *budget) anyLost() bool {
+	b.forgive()
+	for _, n := range b.cluster.nodes {
+		if n.lost != lostNothing {
+			return true
+		}
+	}
+	return false
+}
+
+func hasELR(img *metadata.Image) bool { return img.Feature(controller.FeatureELR) > 0 }

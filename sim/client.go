@@ -61,7 +61,7 @@ func newClient(r *run, name string, node int32) *client {
 	o := &r.schedule.Options
 	c := &client{
 		run: r, name: name, loop: r.world.Node(node), timeout: o.Cluster.RequestTimeout,
-		rand: virtual.Rand(r.schedule.Seed, "client/"+name), onMetadata: func() {},
+		rand: r.world.Stream(r.schedule.Seed, "client/"+name), onMetadata: func() {},
 	}
 	c.maxAge = cmp.Or(o.Cluster.MetadataAge, metadataMaxAge)
 	c.host = r.cluster.net.Host(name, c.loop)
@@ -178,7 +178,7 @@ func (c *client) learn(m *kmsg.MetadataResponseTopic) bool {
 			whole = t.partitions[p.Partition].learn(p) && whole
 		}
 	}
-	return whole && len(m.Partitions) == len(t.partitions)
+	return whole && len(m.Partitions) >= len(t.partitions) // an operator may have added some
 }
 
 func (p *partition) learn(m *kmsg.MetadataResponseTopicPartition) bool {

@@ -31,6 +31,7 @@ func newCluster(r *run) (*Cluster, error) {
 		MinDelay:    min(50*time.Microsecond, o.MaxLinkDelay),
 		MaxDelay:    o.MaxLinkDelay,
 		DialTimeout: o.DialTimeout,
+		Tap:         r.tap(),
 
 		RetransmitTimeout: o.Retransmit,
 	})
@@ -59,6 +60,16 @@ func (c *Cluster) add(id int32, o *ClusterOptions) (err error) {
 	n.config, _, err = config.Parse(n.properties(o))
 	c.nodes = append(c.nodes, n)
 	return err
+}
+
+// release lets the next run have the memory of the disks: nobody looks at them any more.
+func (c *Cluster) release() {
+	if c == nil {
+		return
+	}
+	for _, n := range c.nodes {
+		n.disk.Release()
+	}
 }
 
 // node returns the node of a host name, nil if it is not a node's.
@@ -99,8 +110,8 @@ func (c *Cluster) Broker(id int32) *core.Broker {
 // File implements check.Inspector: the bytes of a file as reads see them; read only.
 func (c *Cluster) File(id int32, name string) []byte { return c.byID(id).disk.Peek(name) }
 
-// Files implements check.Inspector: the names of all files of a node.
-func (c *Cluster) Files(id int32) []string { return c.byID(id).disk.Names() }
+// Files implements check.Inspector: the names of all files in a directory of a node, which ends in a slash.
+func (c *Cluster) Files(id int32, dir string) []string { return c.byID(id).disk.NamesIn(dir) }
 
 // controller is the active controller in the newest epoch; nil if there is none.
 func (c *Cluster) controller() (active *Node) {

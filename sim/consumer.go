@@ -37,6 +37,7 @@ type position struct {
 	phase    phase
 	asleep   bool
 	offset   int64 // the next to read
+	asked    int64 // offset of the last fetch
 	epoch    int32 // of the record before it; -1: none was read
 	valid    int32 // the leader epoch under which the position was found right
 }
@@ -126,7 +127,7 @@ func (p *position) onOffset(resp kmsg.Response, err error) {
 		p.again(needsOffset, err)
 		return
 	}
-	p.consumer.run.moved(p.consumer, p, offset)
+	p.consumer.run.reset(p.consumer, p, offset)
 	p.offset, p.epoch = offset, -1
 	p.becomeFetching()
 }

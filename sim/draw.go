@@ -2,114 +2,143 @@ package sim
 
 import (
 	"cmp"
-	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 
+	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/scheduler/virtual"
 )
 
-// DrawFaults draws a seed's faults swarm-style: a random subset of the kinds is on, each kind with a
-// rate and a span of its own, so that runs differ in character and not just in detail. Each decision
-// has a stream named after it.
+// DrawFaults draws a seed's faults. Bugs of replication need a second trouble while the first is not over, with the same
+// partition: so each seed has a focus, a palette of a few kinds and events (a swarm: seeds differ in character and not just in
+// detail), and most of its faults follow another one after a short while, or an event. One seed in ten has none or few.
+//
+// Each fault has a stream of its own. How one follows another is settled when they are drawn: afterwards any may be taken out
+// and the others stay.
 func DrawFaults(seed uint64, o Options) []Fault {
-	swarm := virtual.Rand(seed, "faults/swarm")
-	calm := swarm.IntN(4) // how rare each kind is in this seed
+	p := drawPlan(virtual.Rand(seed, "faults/plan"), &o)
 	var faults []Fault
-	for k := range numKinds {
-		on := swarm.IntN(3+calm) == 0
-		span := drawSpan(swarm)
-		most := 1 + swarm.IntN(4)
-		if on {
-			faults = append(faults, drawKind(seed, k, 1+swarm.IntN(most), span, &o)...)
-		}
-	}
-	if len(faults) == 0 {
-		faults = drawKind(seed, pick(swarm, Kill, Isolate, PowerLoss, CleanRestart), 2, drawSpan(swarm), &o)
+	for i := range p.count {
+		faults = append(faults, p.draw(virtual.Rand(seed, "fault/"+strconv.Itoa(i)), i, faults))
 	}
 	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return faults
 }
 
-// span is how long the faults of a kind last in a run.
+// plan is a seed's character.
+type plan struct {
+	options   *Options
+	count     int
+	partition event.Partition // the focus
+	quorum    bool            // the focus is on the quorum
+	kinds     []Kind          // the palette, some more than once
+	events    []string        // that faults follow
+	chained   int             // of eight faults, how many follow another
+	reactive  int             // of eight, how many follow an event
+	lengths   []span          // the palette of durations
+}
+
+// span is a range to draw from.
 type span struct{ min, max time.Duration }
 
-// spansOfDraw are short, middling (twice as often) and long.
-var spansOfDraw = []span{
-	{20 * time.Millisecond, time.Second},
-	{500 * time.Millisecond, 5 * time.Second},
-	{500 * time.Millisecond, 5 * time.Second},
-	{3 * time.Second, 15 * time.Second},
-}
-
-func drawSpan(r *rand.Rand) span { return pick(r, spansOfDraw...) }
-
 func (s span) draw(r *rand.Rand) time.Duration {
-	return (s.min + time.Duration(r.Int64N(int64(s.max-s.min)+1))).Truncate(time.Millisecond)
+	return (s.min + time.Duration(r.Int64N(int64(s.max-s.min)+1))).Truncate(10 * time.Microsecond)
 }
 
-func drawKind(seed uint64, k Kind, n int, s span, o *Options) (faults []Fault) {
-	for i := range n {
-		label := fmt.Sprintf("%s/%d", k, i)
-		faults = append(faults, drawFault(virtual.Rand(seed, "fault/"+label), label, k, s, o))
+func drawPlan(r *rand.Rand, o *Options) *plan {
+	p := &plan{options: o, chained: 1 + r.IntN(8), reactive: r.IntN(5), quorum: r.IntN(5) == 0}
+	p.partition = drawPartition(r, o)
+	for range 1 + r.IntN(6) {
+		p.kinds = append(p.kinds, drawKind(r, o))
 	}
-	return faults
-}
-
-func drawFault(r *rand.Rand, label string, k Kind, s span, o *Options) Fault {
-	f := Fault{Label: label, Kind: k}
-	f.At = time.Duration(r.Int64N(int64(o.For)*9/10 + 1)).Truncate(time.Millisecond)
-	f.For = s.draw(r)
-	f.Target = drawTarget(r, k, o)
-	if k.hasPeer() {
-		f.Peer = drawPeer(r, f.Target, o)
+	for range 1 + r.IntN(3) {
+		p.events = append(p.events, drawEvent(r, p.quorum))
 	}
-	f.Size = drawSize(r, k)
-	return f
+	for range 1 + r.IntN(3) {
+		p.lengths = append(p.lengths, drawLength(r, &o.Cluster))
+	}
+	most := 6 + int(o.For/time.Second)
+	switch r.IntN(20) {
+	case 0:
+	case 1:
+		p.count = 1 + r.IntN(2)
+	default:
+		p.count = 3 + r.IntN(min(most, 28))
+	}
+	return p
 }
 
-// drawTarget prefers nodes that matter: one time in four whoever is the controller at that moment,
-// one time in four the leader of a partition.
-func drawTarget(r *rand.Rand, k Kind, o *Options) string {
-	nodes := nodeNames(&o.Cluster)
-	how, node := r.IntN(4), pick(r, nodes...)
+func drawPartition(r *rand.Rand, o *Options) event.Partition {
 	t := pick(r, o.Topics...)
-	partition := r.IntN(t.Partitions)
-	switch {
-	case how == 0 && !k.hasPeer():
-		return "controller"
-	case how == 1:
-		return fmt.Sprintf("leader:%s/%d", t.Name, partition)
-	}
-	return node
+	return event.Partition{Topic: t.Name, Index: int32(r.IntN(t.Partitions))}
 }
 
-// drawPeer draws another host: a node, or one time in four a client.
-func drawPeer(r *rand.Rand, target string, o *Options) string {
-	hosts := nodeNames(&o.Cluster)
-	if clients := clientNames(o); r.IntN(4) == 0 && len(clients) > 0 {
-		hosts = clients
-	}
-	peer := pick(r, hosts...)
-	if peer == target {
-		peer = hosts[(slices.Index(hosts, peer)+1)%len(hosts)]
-	}
-	return peer
+// kindWeights is how often each kind is drawn: what is worth most, or rarely changes anything, more often.
+var kindWeights = [numKinds]int{
+	Delay: 3, Reset: 2, PartitionOne: 3, PartitionTwo: 5, Isolate: 6, IsolateNodes: 5, Split: 2, Bridge: 2, HalfOpen: 2, SlowLink: 2, Clog: 2,
+	Kill: 7, PowerLoss: 9, Blackout: 2, RenameNotDurable: 2, WipedDisk: 2, BitRot: 1, MisdirectedWrite: 1,
+	Pause: 4, CleanRestart: 4, RollingRestart: 1, RestartStorm: 2,
+	SlowDisk: 2, FrozenDisk: 2, FailingDisk: 2, FullDisk: 1,
+	ClockOffset: 1, ClockDrift: 1, ClockJump: 1, ClockFreeze: 1,
+	Reassign: 3, ElectLeader: 2, AlterConfig: 2, AddPartitions: 1, RecreateTopic: 1, UpdateFeatures: 1, UnregisterBroker: 1,
 }
 
-func drawSize(r *rand.Rand, k Kind) int64 {
-	switch k {
-	case Delay:
-		return pick[int64](r, 5, 50, 400, 2000) * 1000
-	case SlowLink:
-		return pick[int64](r, 1, 10, 100) << 10
-	case RestartStorm:
-		return 2 + r.Int64N(5)
-	case SlowDisk:
-		return pick[int64](r, 10, 100, 1000)
-	case FailingDisk:
-		return r.Int64N(2)
+// drawKind draws a kind that can do something in a cluster and with topics like these.
+func drawKind(r *rand.Rand, o *Options) Kind {
+	k := drawWeighted(r, kindWeights[:])
+	if k == WipedDisk && o.Cluster.Combined && o.Cluster.Voters >= o.Cluster.Brokers {
+		return PowerLoss // all are voters, which keep their disks
 	}
-	return 0
+	return k
+}
+
+// drawWeighted draws an index, each as often as its weight.
+func drawWeighted(r *rand.Rand, weights []int) Kind {
+	sum := 0
+	for _, w := range weights {
+		sum += w
+	}
+	at := r.IntN(sum)
+	for i, w := range weights {
+		if at -= w; at < 0 {
+			return Kind(i)
+		}
+	}
+	panic("sim: weights do not add up")
+}
+
+// drawEvent draws an event that a fault may follow: moments at which something has been promised, or is half done.
+func drawEvent(r *rand.Rand, quorum bool) string {
+	if quorum {
+		return pick(r, quorumEvents...).String()
+	}
+	return pick(r, partitionEvents...).String()
+}
+
+var quorumEvents = []event.Kind{
+	event.RaftBecame, event.RaftVoted, event.RaftVoted, event.RaftHighWatermark, event.RaftTruncated, event.ControllerActive,
+	event.SnapshotWritten, event.SnapshotLoaded, event.MetadataApplied, event.Recovered,
+}
+
+var partitionEvents = []event.Kind{
+	event.Appended, event.Written, event.HighWatermark, event.Truncated, event.Truncated, event.Recovered, event.Recovered, event.Diverged,
+	event.LogStartMoved, event.SegmentRolled, event.BecameLeader, event.BecameLeader, event.BecameFollower, event.BecameFollower,
+	event.IsrProposed, event.IsrProposed, event.IsrCommitted, event.IsrCommitted, event.IsrRejected, event.ReplicaRemoved,
+	event.BrokerFenced, event.BrokerUnfenced, event.BrokerRegistered, event.PartitionChanged, event.NodeReady, event.NodeStopping, event.NodeStopped,
+	event.MetadataApplied, event.ControllerActive,
+}
+
+// drawLength draws how long faults last: a moment, about as long as it takes to be dropped from the ISR or to be fenced, or long.
+func drawLength(r *rand.Rand, c *ClusterOptions) span {
+	lag, session := min(c.ReplicaLag, 5*time.Second), min(c.Session, 5*time.Second)
+	return pick(r,
+		span{5 * time.Millisecond, 200 * time.Millisecond},
+		span{50 * time.Millisecond, time.Second},
+		span{lag / 2, 3 * lag / 2},
+		span{lag, 3 * lag},
+		span{session / 2, 3 * session / 2},
+		span{session, 3 * session},
+	)
 }

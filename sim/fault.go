@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/lockstep/lockstep/core/event"
 )
 
 // Kind is a kind of fault.
@@ -12,29 +14,53 @@ type Kind uint8
 
 // The kinds. Target is a node unless said otherwise; For is how long the fault lasts, or how long a node stays down.
 const (
-	Delay        Kind = iota // Target's links take up to Size µs
-	Reset                    // the connections between Target and Peer end
-	PartitionOne             // nothing gets from Target to Peer
-	PartitionTwo             // nor back
-	Isolate                  // Target and everybody else are cut off
-	IsolateNodes             // Target and the other nodes are cut off; clients still reach it
-	SlowLink                 // between Target and Peer, both ways: Size bytes a second
-	Clog                     // what goes from Target to Peer is held until the end
-	Kill                     // the process dies; what it had written survives
-	PowerLoss                // the machine dies; what was not synced may be lost, and is if Size is 1
-	Pause                    // the process stands still: a zombie
-	CleanRestart             // a controlled shutdown, and a start For later
-	RestartStorm             // Size kills, each restarted For/Size later at most
-	SlowDisk                 // Size times slower
-	FrozenDisk               // nothing completes until the end
-	FailingDisk              // writes (Size 0) or syncs (Size 1) fail; restarted with the disk repaired
-	FullDisk                 // no space; restarted with space
+	Delay            Kind = iota // Target's links take up to Size µs
+	Reset                        // the connections between Target and Peer end
+	PartitionOne                 // nothing gets from Target to Peer
+	PartitionTwo                 // nor back
+	Isolate                      // Target and everybody else are cut off
+	IsolateNodes                 // Target and the other nodes are cut off; clients still reach it
+	Split                        // the nodes in the set Size cannot reach the others; clients still reach all
+	Bridge                       // the same, but for Target, which all still reach
+	HalfOpen                     // the connections between Target and Peer lead nowhere, and are reset at the end; new ones work
+	SlowLink                     // between Target and Peer, both ways: Size bytes a second
+	Clog                         // what goes from Target to Peer is held until the end
+	Kill                         // the process dies; what it had written survives
+	PowerLoss                    // the machine dies; what was not synced may be lost, and is if Size is 1
+	Blackout                     // all nodes lose their power at once, each as with PowerLoss
+	RenameNotDurable             // the machine dies; files keep their bytes, but what was created, renamed and removed since the last sync is undone
+	WipedDisk                    // the machine dies and comes back with an empty disk, under a new directory id
+	BitRot                       // the machine dies; a bit of the Size-th part of its records flips, synced or not
+	MisdirectedWrite             // the machine dies; a sector of its records has landed on another
+	Pause                        // the process stands still: a zombie
+	CleanRestart                 // a controlled shutdown, and a start For later
+	RollingRestart               // a clean restart of every node, one after the other
+	RestartStorm                 // Size kills, each restarted For/Size later at most
+	SlowDisk                     // Size times slower
+	FrozenDisk                   // nothing completes until the end
+	FailingDisk                  // writes (Size 0) or syncs (Size 1) fail; restarted with the disk repaired
+	FullDisk                     // no space; restarted with space
+	ClockOffset                  // the wall clock is off by Size ms
+	ClockDrift                   // the wall clock gains Size parts in a million; the timers of one that loses fire late
+	ClockJump                    // the wall clock goes forth or back by Size ms again and again
+	ClockFreeze                  // the wall clock stands still
+	Reassign                     // the operator moves a replica of Target's partition; Size says which and where
+	ElectLeader                  // the operator has the preferred leader of Target's partition elected, another than now; Size 1: uncleanly
+	AlterConfig                  // the operator changes the Size-th setting of Target's topic, and takes it back at the end
+	AddPartitions                // the operator adds Size partitions to Target's topic
+	RecreateTopic                // the operator deletes and creates a topic of his own Size times
+	UpdateFeatures               // the operator turns a feature off, and on again at the end
+	UnregisterBroker             // the broker is killed and unregistered, and registers again at the end
 	numKinds
 )
 
 var kindNames = [numKinds]string{
-	"delay", "reset", "partition-one-way", "partition", "isolate", "isolate-from-nodes", "slow-link", "clog", "kill", "power-loss", "pause",
-	"clean-restart", "restart-storm", "slow-disk", "frozen-disk", "failing-disk", "full-disk",
+	"delay", "reset", "partition-one-way", "partition", "isolate", "isolate-from-nodes", "split", "bridge", "half-open", "slow-link", "clog",
+	"kill", "power-loss", "blackout", "rename-not-durable", "wiped-disk", "bit-rot", "misdirected-write",
+	"pause", "clean-restart", "rolling-restart", "restart-storm",
+	"slow-disk", "frozen-disk", "failing-disk", "full-disk",
+	"clock-offset", "clock-drift", "clock-jump", "clock-freeze",
+	"reassign", "elect-leader", "alter-config", "add-partitions", "recreate-topic", "update-features", "unregister-broker",
 }
 
 func (k Kind) String() string { return kindNames[k] }
@@ -50,7 +76,19 @@ func ParseKind(s string) (Kind, error) {
 
 // hasPeer says that the fault is between two hosts.
 func (k Kind) hasPeer() bool {
-	return k == Reset || k == PartitionOne || k == PartitionTwo || k == SlowLink || k == Clog
+	switch k {
+	case Reset, PartitionOne, PartitionTwo, HalfOpen, SlowLink, Clog:
+		return true
+	}
+	return false
+}
+
+// isOperators says that the fault is an operator's doing: it strikes no node, and Target names a partition.
+func (k Kind) isOperators() bool { return k >= Reassign && k <= UpdateFeatures }
+
+// isBrokers says that the fault strikes what only brokers have.
+func (k Kind) isBrokers() bool {
+	return k == WipedDisk || k == BitRot || k == MisdirectedWrite || k == UnregisterBroker
 }
 
 // Fault is one trouble of a schedule. Its luck depends on its label alone: taking another fault
@@ -59,71 +97,55 @@ type Fault struct {
 	Label  string // kind and number
 	Kind   Kind
 	At     time.Duration // since the faults' phase began
+	On     string        // an event's name: the fault waits from At on for such an event on the node that Target means, or on that of "name@place"
+	Delay  time.Duration // from that event to the fault
 	For    time.Duration
-	Target string // a host (n1, p0, c0), "controller", or "leader:topic/partition" at that moment
-	Peer   string // a host, if the kind has two
+	Target string // see place
+	Peer   string // the same, if the kind has two hosts
 	Size   int64
 }
 
 // check finds what no run could do.
 func (f *Fault) check(o *Options) error {
-	hosts := hostNames(o)
-	if !strings.HasPrefix(f.Target, "leader:") && f.Target != "controller" && !slices.Contains(hosts, f.Target) {
-		return fmt.Errorf("no host %q", f.Target)
+	if err := checkPlace(f.Target, o); err != nil {
+		return err
 	}
-	if f.Kind.hasPeer() && !slices.Contains(hosts, f.Peer) {
-		return fmt.Errorf("no host %q", f.Peer)
+	if f.Kind.hasPeer() {
+		if err := checkPlace(f.Peer, o); err != nil {
+			return err
+		}
 	}
-	if f.At < 0 || f.For < 0 {
+	if err := f.checkOn(o); err != nil {
+		return err
+	}
+	switch {
+	case f.At < 0 || f.For < 0 || f.Delay < 0:
 		return fmt.Errorf("negative time")
+	case f.Delay > 0 && f.On == "":
+		return fmt.Errorf("a delay without an event")
+	case f.Peer == "any" || f.Target == "any" && f.On == "":
+		return fmt.Errorf("any host of what event?")
 	}
 	return nil
 }
 
-// The names of hosts. Nodes are n and their id; controllers of their own have ids from firstVoter on.
-const firstVoter = 101
-
-func nodeName(id int32) string { return fmt.Sprintf("n%d", id) }
-
-// nodeIDs lists the nodes: brokers, then controllers of their own.
-func nodeIDs(c *ClusterOptions) (ids []int32) {
-	for i := range c.Brokers {
-		ids = append(ids, int32(1+i))
+// on is the event that the fault follows, and on whom.
+func (f *Fault) on() (kind event.Kind, where string, ok bool) {
+	name, where, has := strings.Cut(f.On, "@")
+	if !has {
+		where = f.Target
 	}
-	if !c.Combined {
-		ids = append(ids, voterIDs(c)...)
-	}
-	return ids
+	kind, ok = event.ParseKind(name)
+	return kind, where, ok
 }
 
-func voterIDs(c *ClusterOptions) (ids []int32) {
-	first := int32(firstVoter)
-	if c.Combined {
-		first = 1
+func (f *Fault) checkOn(o *Options) error {
+	if f.On == "" {
+		return nil
 	}
-	for i := range c.Voters {
-		ids = append(ids, first+int32(i))
+	_, where, ok := f.on()
+	if !ok {
+		return fmt.Errorf("no event %q", f.On)
 	}
-	return ids
-}
-
-func nodeNames(c *ClusterOptions) (names []string) {
-	for _, id := range nodeIDs(c) {
-		names = append(names, nodeName(id))
-	}
-	return names
-}
-
-func clientNames(o *Options) (names []string) {
-	for i := range o.Producers {
-		names = append(names, fmt.Sprintf("p%d", i))
-	}
-	for i := range o.Consumers {
-		names = append(names, fmt.Sprintf("c%d", i))
-	}
-	return names
-}
-
-func hostNames(o *Options) []string {
-	return append(nodeNames(&o.Cluster), clientNames(o)...)
+	return checkPlace(where, o)
 }

@@ -96,6 +96,7 @@ func (f *fetcher) forget(dst []kmsg.FetchRequestForgottenTopic) []kmsg.FetchRequ
 // addChanged names what is new in the session or has moved.
 func (f *fetcher) addChanged(dst []kmsg.FetchRequestTopic) []kmsg.FetchRequestTopic {
 	for _, p := range f.current {
+		p.asked = p.offset
 		at := slices.IndexFunc(f.session, func(s sessionPart) bool { return s.position == p })
 		if at < 0 {
 			at = len(f.session)
@@ -185,7 +186,7 @@ func (f *fetcher) onPartition(t *topic, answer *kmsg.FetchResponseTopicPartition
 	c := f.consumer
 	part := t.partitions[answer.Partition]
 	p := c.positionOf(part)
-	if !p.isFetched(f.broker) {
+	if !p.isFetched(f.broker) || p.asked != p.offset {
 		return // moved on while the fetch was under way
 	}
 	err := kerr.ErrorForCode(answer.ErrorCode)
@@ -220,26 +221,29 @@ func (c *consumer) positionOf(part *partition) *position {
 	panic(harnessError(c.name + " has no position for " + part.id.String()))
 }
 
-// read takes the batches, which may begin before the position.
+// read takes the batches of an answer. The first may begin before the position; whatever else lies there should not be.
 func (p *position) read(batches []byte) {
+	p.consumer.run.polled(p.consumer, p)
+	from := p.offset
 	for rest := batches; len(rest) > 0; {
 		b, next, err := record.Parse(rest)
 		if err != nil {
 			return // the answer's end cut it off
 		}
-		p.readBatch(b)
-		rest = next
+		if b.NextOffset() <= from {
+			from = b.BaseOffset()
+		}
+		p.readBatch(b, from)
+		rest, from = next, 0
 	}
 }
 
-func (p *position) readBatch(b record.Batch) {
+// readBatch takes the records from an offset on.
+func (p *position) readBatch(b record.Batch, from int64) {
 	c, base := p.consumer, b.BaseOffset()
-	if b.NextOffset() <= p.offset {
-		return
-	}
 	if !b.IsControl() {
 		err := b.Each(&c.scratch, func(r record.Record) error {
-			if offset := base + int64(r.OffsetDelta); offset >= p.offset {
+			if offset := base + int64(r.OffsetDelta); offset >= from {
 				p.readRecord(offset, r.Value)
 			}
 			return nil
@@ -248,7 +252,7 @@ func (p *position) readBatch(b record.Batch) {
 			c.run.corrupted(c, p)
 		}
 	}
-	p.offset, p.epoch = b.NextOffset(), b.LeaderEpoch()
+	p.offset, p.epoch = max(p.offset, b.NextOffset()), b.LeaderEpoch()
 }
 
 func (p *position) readRecord(offset int64, value []byte) {

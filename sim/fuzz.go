@@ -13,21 +13,18 @@ import (
 // FuzzOptions is which schedules to run, and how.
 type FuzzOptions struct {
 	From, Seeds uint64
-	For         time.Duration // of a run's main phase; 0: as drawn
+	Shard       Shard         // which of them; the zero value is all
+	Length      time.Duration // of a run's main phase, simulated; 0: as drawn
+	Limit       time.Duration // no seed is begun after this much real time; 0: none
 	Workers     int
 	Twice       bool // run each seed a second time and compare the digests
+	FailFast    bool // begin no seed above one that failed
 	Interrupted func() bool
+	Known       func(seed uint64) *Record // what is known of a seed, which is then not run; may be nil
+	// Record is told of each run's outcome, one call at a time; an error ends the fuzz. May be nil.
+	Record func(r *Record) error
 	// Progress is told of each run when it ends, one call at a time; may be nil.
 	Progress func(done *Fuzz, r *Result)
-}
-
-// Failure is a run that did not pass.
-type Failure struct {
-	Seed    uint64
-	Verdict Verdict
-	Promise string
-	Reason  string
-	Repro   string
 }
 
 // Fuzz is the sum of many runs.
@@ -37,42 +34,107 @@ type Fuzz struct {
 	Verdicts [Interrupted + 1]uint64
 	Stats    Stats
 	Broken   map[string]uint64 // violations by promise
-	Failures []Failure         // by seed
+	Failures []Record          // by seed
 	Digest   uint64            // of all runs; their order does not matter
 	Wall     time.Duration
+	Coverage Coverage
+	Err      error // of FuzzOptions.Record
 	began    time.Time
+}
+
+func newFuzz(o FuzzOptions) *Fuzz {
+	return &Fuzz{Options: o, Broken: map[string]uint64{}, began: time.Now()}
 }
 
 // RunFuzz runs the seeds on several workers, each with a world of its own. What a run does depends
 // on its seed alone, so the number of workers changes nothing but the time it takes.
 func RunFuzz(o FuzzOptions) *Fuzz {
-	f := &Fuzz{Options: o, Broken: map[string]uint64{}, began: time.Now()}
-	var next atomic.Uint64
-	var lock sync.Mutex
+	q := fuzzing{sum: newFuzz(o)}
+	q.failed.Store(o.From + o.Seeds)
 	var workers sync.WaitGroup
 	for range max(o.Workers, 1) {
-		workers.Go(func() {
-			world := virtual.New(0)
-			for i := next.Add(1) - 1; i < o.Seeds && !o.isInterrupted(); i = next.Add(1) - 1 {
-				r := o.run(o.From+i, world)
-				lock.Lock()
-				f.add(r)
-				lock.Unlock()
-			}
-		})
+		workers.Go(q.work)
 	}
 	workers.Wait()
-	slices.SortFunc(f.Failures, func(a, b Failure) int { return int(int64(a.Seed) - int64(b.Seed)) })
-	return f
+	q.sum.sort()
+	return q.sum
+}
+
+// fuzzing is a fuzz under way.
+type fuzzing struct {
+	next   atomic.Uint64
+	failed atomic.Uint64 // the lowest seed that failed, above all others while none has
+	lock   sync.Mutex
+	sum    *Fuzz
+}
+
+// work runs seed after seed until none is left.
+func (q *fuzzing) work() {
+	world := virtual.New(0)
+	o := &q.sum.Options
+	for !q.isOver() {
+		i := q.next.Add(1) - 1
+		seed := o.From + i
+		if i >= o.Seeds || o.FailFast && seed > q.failed.Load() {
+			return
+		}
+		if !o.Shard.has(i) {
+			continue
+		}
+		q.one(seed, world)
+	}
+}
+
+func (q *fuzzing) isOver() bool {
+	o := &q.sum.Options
+	q.lock.Lock()
+	defer q.lock.Unlock()
+	return o.isInterrupted() || q.sum.Err != nil || o.Limit > 0 && time.Since(q.sum.began) >= o.Limit
+}
+
+// one adds a seed's outcome: what is known of it, or what a run shows.
+func (q *fuzzing) one(seed uint64, world *virtual.World) {
+	o := &q.sum.Options
+	if o.Known != nil {
+		if known := o.Known(seed); known != nil {
+			q.lock.Lock()
+			defer q.lock.Unlock()
+			q.sum.add(known)
+			return
+		}
+	}
+	r := o.run(seed, world)
+	q.lock.Lock()
+	defer q.lock.Unlock()
+	q.ran(r)
+}
+
+func (q *fuzzing) ran(r *Result) {
+	v, f := r.Verdict(), q.sum
+	f.Wall = time.Since(f.began)
+	if v == Interrupted {
+		return
+	}
+	record := NewRecord(r)
+	f.add(record)
+	if v == Violated || v == Broken {
+		q.failed.Store(min(q.failed.Load(), record.Seed))
+	}
+	if f.Options.Record != nil && f.Err == nil {
+		f.Err = f.Options.Record(record)
+	}
+	if f.Options.Progress != nil {
+		f.Options.Progress(f, r)
+	}
 }
 
 // run runs one seed, in a world that others used before it.
 func (o *FuzzOptions) run(seed uint64, world *virtual.World) *Result {
-	r := Run(DrawFor(seed, o.For), RunOptions{World: world, Interrupted: o.Interrupted})
+	r := Run(DrawFor(seed, o.Length), RunOptions{World: world, Interrupted: o.Interrupted})
 	if !o.Twice || r.Interrupted {
 		return r
 	}
-	again := Run(DrawFor(seed, o.For), RunOptions{World: world, Interrupted: o.Interrupted})
+	again := Run(DrawFor(seed, o.Length), RunOptions{World: world, Interrupted: o.Interrupted})
 	if !again.Interrupted && again.Digest != r.Digest {
 		r.Bug = fmt.Sprintf("nondeterminism: digest %016x, then %016x", r.Digest, again.Digest)
 	}
@@ -81,33 +143,28 @@ func (o *FuzzOptions) run(seed uint64, world *virtual.World) *Result {
 
 func (o *FuzzOptions) isInterrupted() bool { return o.Interrupted != nil && o.Interrupted() }
 
-func (f *Fuzz) add(r *Result) {
-	v := r.Verdict()
-	f.Wall = time.Since(f.began)
-	if v == Interrupted {
-		return
-	}
+// add sums up one more run; their order does not matter.
+func (f *Fuzz) add(r *Record) {
 	f.Runs++
-	f.Verdicts[v]++
-	f.Digest += virtual.Rand(r.Digest, fmt.Sprint(r.Schedule.Seed)).Uint64()
+	f.Verdicts[r.Verdict]++
+	f.Coverage.Add(&r.Stats)
+	f.Digest += virtual.Rand(uint64(r.Digest), fmt.Sprint(r.Seed)).Uint64()
 	f.Stats.Add(&r.Stats)
-	for i := range r.Violations {
-		f.Broken[r.Violations[i].Promise]++
+	if r.Promise != "" {
+		f.Broken[r.Promise]++
 	}
-	if v == Violated || v == Broken {
-		f.Failures = append(f.Failures, newFailure(r, v))
-	}
-	if f.Options.Progress != nil {
-		f.Options.Progress(f, r)
+	if r.Verdict == Violated || r.Verdict == Broken {
+		f.Failures = append(f.Failures, *r)
 	}
 }
 
-func newFailure(r *Result, v Verdict) Failure {
-	failure := Failure{Seed: r.Schedule.Seed, Verdict: v, Reason: r.Reason(), Repro: r.Repro()}
-	if v == Violated {
-		failure.Promise = r.Violations[0].Promise
+// sort puts the failures in the order of their seeds. A fuzz that ends with the first failure has no other, whoever
+// found one at the same time.
+func (f *Fuzz) sort() {
+	slices.SortFunc(f.Failures, func(a, b Record) int { return compareSeeds(a.Seed, b.Seed) })
+	if f.Options.FailFast && len(f.Failures) > 1 {
+		f.Failures = f.Failures[:1]
 	}
-	return failure
 }
 
 // Verdict is the worst of all runs: a bug of the harness before a violation. A few inconclusive runs

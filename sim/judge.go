@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
@@ -16,15 +17,18 @@ type judge struct {
 	run     *run
 	state   *check.State // nil in an unchecked run, as is history
 	history *check.History
+
+	observation check.Observation // the latest, in memory used again
+	service     service
 }
 
 func (j *judge) init(r *run) {
-	j.run = r
+	j.run, j.service.run = r, r
 	if r.options.Unchecked {
 		return
 	}
 	o := &r.schedule.Options
-	j.state = check.NewState(r.cluster, promisesOf(o))
+	j.state = check.NewState(r.cluster, promisesOf(r.schedule))
 	var partitions []event.Partition
 	for _, t := range o.Topics {
 		for i := range t.Partitions {
@@ -38,8 +42,17 @@ func (j *judge) init(r *run) {
 	j.history = check.NewHistory(j.state, partitions, producers, len(o.Consumers))
 }
 
-func promisesOf(o *Options) check.Promises {
+func promisesOf(s *Schedule) check.Promises {
+	o := &s.Options
 	p := check.Promises{Topics: map[string]check.Topic{}, Voters: voterIDs(&o.Cluster)}
+	for i := range s.Faults {
+		switch f := &s.Faults[i]; {
+		case f.Kind == ElectLeader && f.Size == 1:
+			p.Unclean = append(p.Unclean, parsePlace(f.Target).partition)
+		case f.Kind == ClockOffset || f.Kind == ClockJump:
+			p.ClockAhead = max(p.ClockAhead, time.Duration(f.Size)*time.Millisecond)
+		}
+	}
 	for _, t := range o.Topics {
 		p.Topics[t.Name] = check.Topic{RF: t.RF, MinISR: t.MinISR, Unclean: t.Unclean, FlushEveryAppend: t.FlushMessages == 1}
 	}
@@ -51,15 +64,22 @@ func (j *judge) observe(node int32, e *event.Event) {
 		return
 	}
 	w := j.run.world
-	j.state.Observe(check.Observation{Seq: w.Cause(), Cause: w.Parent(), T: w.Now(), Node: node, Event: *e})
+	o := &j.observation
+	o.Seq, o.Cause, o.T, o.Node, o.Event = w.Cause(), w.Parent(), w.Now(), node, *e
+	j.state.Observe(o)
+	if e.Kind == event.BrokerFenced {
+		j.service.onFenced(node, e, w.Now())
+	}
 }
 
 // afterTurn ends the run at the first violation.
 func (j *judge) afterTurn(node int32) {
 	if j.state != nil {
-		if v := j.state.AfterTurn(node, j.run.world.Now()); v != nil {
+		now := j.run.world.Now()
+		if v := j.state.AfterTurn(node, now); v != nil {
 			j.run.report(*v)
 		}
+		j.service.look(now)
 	}
 	if len(j.run.result.Violations) > 0 {
 		panic(stopRun{})
@@ -75,6 +95,20 @@ func (j *judge) crashed(node int32, power bool) {
 func (j *judge) restarted(node int32) {
 	if j.state != nil {
 		j.state.Restarted(node, j.run.world.Now())
+	}
+}
+
+// wiped says that a node that is down lost its whole disk.
+func (j *judge) wiped(node int32) {
+	if j.state != nil {
+		j.state.Wiped(node, j.run.world.Now())
+	}
+}
+
+// damaged says that a record on the disk of a node that is down was spoiled: of that log nothing need be left from offset on.
+func (j *judge) damaged(node int32, p event.Partition, offset int64) {
+	if j.state != nil {
+		j.state.Damaged(node, p, offset, j.run.world.Now())
 	}
 }
 
@@ -125,6 +159,20 @@ func (r *run) gaveUp(p *producer, b *batch) {
 	r.result.Stats.Unknown += int64(b.count)
 	if h := r.judge.history; h != nil {
 		h.GaveUp(p.index, b.lane.ordinal, b.first, b.count, r.world.Now())
+	}
+}
+
+// reset is told where the log starts, from which the consumer reads.
+func (r *run) reset(c *consumer, p *position, offset int64) {
+	if h := r.judge.history; h != nil {
+		h.Reset(c.index, p.ordinal, offset, r.world.Now())
+	}
+}
+
+// polled begins what one answer has for a partition.
+func (r *run) polled(c *consumer, p *position) {
+	if h := r.judge.history; h != nil {
+		h.Polled(c.index, p.ordinal)
 	}
 }
 
@@ -181,6 +229,9 @@ func (c *Cluster) Replica(id int32, p event.Partition) check.Replica {
 	}
 	return nil
 }
+
+// UnixMilli implements check.Inspector.
+func (c *Cluster) UnixMilli(id int32) int64 { return c.byID(id).loop.UnixMilli() }
 
 // Durable implements check.Inspector.
 func (c *Cluster) Durable(id int32, name string) []byte { return c.byID(id).disk.PeekDurable(name) }

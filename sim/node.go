@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,8 +39,17 @@ type Node struct {
 	logDirLost  bool   // the log directory failed in this incarnation
 	written     uint64 // log end offsets moved so far, in all incarnations
 	stopping    bool   // a controlled shutdown is under way or over
-	powerLost   bool   // lost power and has not been seen in every ISR since
+	lost        loss   // what its machine lost without having been seen in every ISR since
 }
+
+// loss is what a machine's death took.
+type loss int8
+
+const (
+	lostNothing loss = iota
+	lostPower        // what was not synced
+	lostDisk         // what was synced, too
+)
 
 // Up reports whether the process runs.
 func (n *Node) Up() bool { return n.broker != nil }
@@ -85,13 +95,8 @@ func (n *Node) onStarted(broker *core.Broker, err error) {
 
 func (n *Node) env() env.Env {
 	seed, prefix := n.cluster.run.schedule.Seed, n.name+"/"+strconv.Itoa(n.incarnation)+"/"
-	return env.Env{
-		Loop:  n.loop,
-		Disk:  n.disk,
-		Net:   n.host,
-		Rand:  func(purpose string) *rand.Rand { return virtual.Rand(seed, prefix+purpose) },
-		Event: n,
-	}
+	stream := func(purpose string) *rand.Rand { return n.cluster.run.world.Stream(seed, prefix+purpose) }
+	return env.Env{Loop: n.loop, Disk: n.disk, Net: n.host, Rand: stream, Event: n, Buggify: n.cluster.run.sites(stream)}
 }
 
 // Emit implements event.Sink.
@@ -122,13 +127,29 @@ func (n *Node) crashWorst() {
 	n.disk.WorstPowerLoss()
 }
 
+// crashDirectories is a loss of power that takes what was not synced of directories only.
+func (n *Node) crashDirectories() {
+	n.end(true)
+	n.disk.MovesLoss()
+}
+
+// crashAndWipe is a loss of power and of the disk: the node comes back as a new machine of the same name.
+func (n *Node) crashAndWipe() {
+	n.end(true)
+	n.disk.Wipe()
+	n.lost = lostDisk
+	n.cluster.run.judge.wiped(n.id)
+}
+
 // end ends the process; the disk is to follow.
 func (n *Node) end(power bool) {
 	n.cluster.run.crashed(n.id, power)
 	n.loop.Kill()
 	n.host.Crash(power)
 	n.broker, n.ready, n.stopping = nil, false, false
-	n.powerLost = n.powerLost || power
+	if power {
+		n.lost = max(n.lost, lostPower)
+	}
 }
 
 // shutDown is a controlled shutdown; done runs in the node's turn when it is over. The process is
@@ -163,6 +184,9 @@ func (n *Node) properties(o *ClusterOptions) (props []config.Property) {
 	number("replica.fetch.wait.max.ms", o.FetchWait.Milliseconds())
 	number("metadata.log.max.record.bytes.between.snapshots", o.SnapshotBytes)
 	number("leader.imbalance.check.interval.seconds", int64(o.AutoRebalance.Seconds()))
+	if o.RetentionCheck > 0 {
+		number("log.retention.check.interval.ms", o.RetentionCheck.Milliseconds())
+	}
 	return props
 }
 
@@ -185,6 +209,10 @@ func (n *Node) roles(o *ClusterOptions) (roles, listeners []string) {
 		listeners = append(listeners, fmt.Sprintf("CONTROLLER://%s:%d", n.name, controllerPort))
 	}
 	return roles, listeners
+}
+
+func (n *Node) isVoter() bool {
+	return slices.Contains(voterIDs(&n.cluster.run.schedule.Options.Cluster), n.id)
 }
 
 func (n *Node) isBroker() bool { return n.id < firstVoter }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/scheduler/virtual"
 )
 
@@ -16,9 +17,10 @@ type Options struct {
 	Topics    []TopicOptions
 	Producers []ProducerOptions
 	Consumers []ConsumerOptions
-	For       time.Duration // how long clients produce and faults strike, after the cluster has formed
-	Unbounded bool          // power losses strike whatever the promise survives
-	Settle    time.Duration // how long after the heal everything must be well again (P9)
+	For       time.Duration   // how long clients produce and faults strike, after the cluster has formed
+	Unbounded bool            // power losses strike whatever the promise survives
+	Buggify   []buggify.Armed // rare paths of the core that are taken more often while faults strike
+	Settle    time.Duration   // how long after the heal everything must be well again (P9)
 }
 
 // ClusterOptions is the shape of the cluster and the brokers' configuration.
@@ -35,6 +37,7 @@ type ClusterOptions struct {
 	MaxLinkDelay   time.Duration // of every link at first
 	DiskSync       time.Duration // the longest sync at first
 	AutoRebalance  time.Duration // leader.imbalance.check.interval.seconds
+	RetentionCheck time.Duration // log.retention.check.interval.ms; 0: the default
 	DialTimeout    time.Duration
 	RequestTimeout time.Duration // of clients
 	MetadataAge    time.Duration // of clients, after which they ask again; 0: 10 s
@@ -43,14 +46,16 @@ type ClusterOptions struct {
 
 // TopicOptions is a topic and its configuration.
 type TopicOptions struct {
-	Name          string
-	Partitions    int
-	RF            int
-	MinISR        int
-	Unclean       bool
-	FlushMessages int64 // 0: never
-	SegmentBytes  int64
-	Replicas      string // of each partition, the preferred leader first: "1,2,3/2,3,1"; empty: the controller's choice
+	Name           string
+	Partitions     int
+	RF             int
+	MinISR         int
+	Unclean        bool
+	FlushMessages  int64 // 0: never
+	SegmentBytes   int64
+	Retention      time.Duration // retention.ms; 0: the default
+	RetentionBytes int64         // retention.bytes; 0: the default
+	Replicas       string        // of each partition, the preferred leader first: "1,2,3/2,3,1"; empty: the controller's choice
 }
 
 // ProducerOptions is a producer. It writes to every partition of every topic.
@@ -61,6 +66,7 @@ type ProducerOptions struct {
 	Records    int           // most records in a batch
 	Size       int           // bytes of a record's value
 	Version    int           // of Produce
+	Keep       string        // which of its produces happen: "3,7-9", by number from 1; empty: all
 }
 
 // ConsumerOptions is a consumer. It reads every partition of every topic from its start.
@@ -99,8 +105,15 @@ func Canonical() Options {
 
 // DrawOptions draws a run's shape from its seed. Each part has a stream of its own.
 func DrawOptions(seed uint64) Options {
-	o := Options{For: 30 * time.Second, Settle: 90 * time.Second}
+	o := Options{Settle: 90 * time.Second}
 	o.Cluster = drawCluster(virtual.Rand(seed, "options/cluster"))
+	shape := virtual.Rand(seed, "options/shape")
+	o.For = pick(shape, 8*time.Second, 8*time.Second, 15*time.Second, 30*time.Second)
+	if o.Cluster.Session > 6*time.Second {
+		o.For = max(o.For, 15*time.Second) // else nobody would ever be fenced
+	}
+	o.Unbounded = shape.IntN(12) == 0
+	o.Buggify = drawBuggify(seed)
 	topics := virtual.Rand(seed, "options/topics")
 	for i := range 1 + topics.IntN(3) {
 		o.Topics = append(o.Topics, drawTopic(virtual.Rand(seed, "options/topic/"+strconv.Itoa(i)), i, o.Cluster.Brokers))
@@ -154,16 +167,24 @@ func drawCluster(r *rand.Rand) ClusterOptions {
 	c.MaxLinkDelay = pick(r, 200*time.Microsecond, 500*time.Microsecond, 500*time.Microsecond, 5*time.Millisecond)
 	c.DiskSync = pickMillis(r, 1, 4, 4, 20)
 	c.RequestTimeout = pickMillis(r, 2000, 5000, 10_000)
+	c.RetentionCheck = pickMillis(r, 0, 500, 2000)
+	c.Retransmit = pickMillis(r, 0, 0, 1000, 15_000)
 	return c
 }
 
 func drawTopic(r *rand.Rand, i, brokers int) TopicOptions {
-	t := TopicOptions{Name: fmt.Sprintf("t%d", i), Partitions: 1 + r.IntN(4)}
-	t.RF = min(pick(r, 1, 2, 3, 3, 3, 3), brokers)
+	t := TopicOptions{Name: fmt.Sprintf("t%d", i), Partitions: pick(r, 1, 1, 2, 3)}
+	t.RF = min(pick(r, 1, 2, 3, 3, 3, 3, 3, 4), brokers)
 	t.MinISR = min(pick(r, 1, 2, 2, 2, 2, 3), t.RF)
 	t.Unclean = r.IntN(6) == 0
 	t.FlushMessages = pick[int64](r, 0, 0, 0, 1)
 	t.SegmentBytes = pick[int64](r, 1<<20, 16<<10, 4<<10)
+	switch r.IntN(6) { // now and then records go while they are written and read
+	case 0:
+		t.Retention = pickMillis(r, 1000, 5000)
+	case 1:
+		t.RetentionBytes = pick[int64](r, 8<<10, 64<<10)
+	}
 	return t
 }
 

@@ -26,6 +26,9 @@ type producer struct {
 	asking  bool // for a producer id
 	id      int64
 	next    scheduler.Timer
+	tick    int // of next, so far
+	keep    operations
+	made    []int // the ticks that made a batch
 	builder record.Builder
 	value   []byte
 }
@@ -75,6 +78,7 @@ func newProducer(r *run, index int) *producer {
 		p.value = append(p.value, byte('a'+i%26))
 	}
 	p.onMetadata = p.pumpAll
+	p.keep, _ = parseOperations(p.o.Keep) // the schedule was checked
 	return p
 }
 
@@ -105,6 +109,7 @@ func (p *producer) interval() time.Duration {
 	return time.Duration(1 + p.rand.Int64N(2*int64(p.o.Interval)))
 }
 
+// produce is one tick. One that is left out draws as if it were not, so that the others stay as they are.
 func (p *producer) produce() {
 	if !p.active {
 		return
@@ -115,7 +120,9 @@ func (p *producer) produce() {
 	if p.o.Records > 1 {
 		count += p.rand.IntN(p.o.Records)
 	}
-	if len(l.batches) < maxBacklog {
+	p.tick++
+	if p.keep.pass(p.tick) && len(l.batches) < maxBacklog {
+		p.made = append(p.made, p.tick)
 		l.add(count)
 		l.pump()
 	}

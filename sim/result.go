@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lockstep/lockstep/core/event"
@@ -36,17 +37,21 @@ type Result struct {
 	Stack       string
 	Interrupted bool
 	Digest      uint64
+	Made        [][]int // by producer, its ticks that made a batch: the run's operations
 	Lost        []int64 // acknowledged records that are gone in the end, by producer; 0 where the run did not come that far
 	Stats       Stats
 }
 
 // Stats are a run's numbers, or the sum of several runs'.
 type Stats struct {
-	Simulated, Wall time.Duration
+	Simulated       time.Duration
+	Wall            time.Duration `json:"-"`
 	Events          uint64
-	Drawn           [numKinds]int // faults by kind
-	Effective       [numKinds]int // of those, the ones that changed something
-	Elections       int           // of partition leaders
+	Drawn           KindCounts // faults by kind
+	Effective       KindCounts // of those, the ones that changed something
+	Features        FeatureCounts
+	Buggify         SiteCounts // rare paths taken, by site
+	Elections       int        // of partition leaders
 	QuorumElections int
 	ISRChanges      int
 	Truncations     int
@@ -83,6 +88,10 @@ func (s *Stats) Add(o *Stats) {
 	for k := range s.Drawn {
 		s.Drawn[k] += o.Drawn[k]
 		s.Effective[k] += o.Effective[k]
+	}
+	s.Buggify.add(&o.Buggify)
+	for f := range s.Features {
+		s.Features[f] += o.Features[f]
 	}
 	s.Elections += o.Elections
 	s.QuorumElections += o.QuorumElections
@@ -135,20 +144,34 @@ func (r *Result) isVacuous() bool {
 func (r *Result) Reason() string {
 	switch r.Verdict() {
 	case Violated:
-		return r.Violations[0].Text
+		return r.Violations[0].Error()
 	case Broken:
 		return r.Bug
 	case Inconclusive:
-		return "no fault had an effect, or nothing was acknowledged"
+		return r.vacuity()
 	}
 	return ""
+}
+
+// vacuity says why the run proves nothing, and which faults it had.
+func (r *Result) vacuity() string {
+	if len(r.Schedule.Options.Producers) > 0 && r.Stats.Acked == 0 {
+		return "nothing was acknowledged"
+	}
+	var kinds []string
+	for k, n := range r.Stats.Drawn {
+		if n > 0 {
+			kinds = append(kinds, fmt.Sprintf("%d× %s", n, Kind(k)))
+		}
+	}
+	return "no fault changed anything: " + strings.Join(kinds, ", ")
 }
 
 // Repro is the command that runs the schedule again.
 func (r *Result) Repro() string {
 	repro := fmt.Sprintf("lockstep replay --seed %d", r.Schedule.Seed)
 	if d := r.Schedule.Options.For; d != DrawOptions(r.Schedule.Seed).For {
-		repro += " --for " + d.String()
+		repro += " --length " + d.String()
 	}
 	return repro
 }

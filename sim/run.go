@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/invariant"
 	"github.com/lockstep/lockstep/scheduler"
@@ -22,9 +23,14 @@ import (
 type RunOptions struct {
 	World       *virtual.World // used again if not nil
 	Trace       Tracer         // gets everything that happens; may be nil
+	Messages    bool           // trace the frames between hosts too
 	Unchecked   bool           // run without checkers, to see what they cost
 	Watch       Watcher        // is told what clients see; may be nil
 	Interrupted func() bool    // asked now and then; may be nil
+
+	lie    func(r *run)                       // of a canary; nil otherwise
+	reseed *reseeding                         // nil: draws are the schedule's to the end
+	turn   func(w *virtual.World, node int32) // sees each turn; may be nil
 }
 
 // slice is how long the world runs between two looks from outside.
@@ -46,11 +52,13 @@ type run struct {
 	world     *virtual.World
 	cluster   *Cluster
 	chaos     *chaos
+	buggify   *buggify.Plan // nil: nothing armed
 	admin     *admin
 	producers []*producer
 	consumers []*consumer
 	judge     judge
 	result    *Result
+	sightings sightings
 }
 
 // Run plays a schedule to its end, or to its first violation.
@@ -120,6 +128,9 @@ func (r *run) build() bool {
 	}
 	r.admin = newAdmin(r)
 	r.chaos = newChaos(r)
+	if turn := r.options.turn; turn != nil {
+		r.world.OnTurn(func(node int32) { turn(r.world, node) })
+	}
 	r.world.OnTurn(r.afterTurn)
 	return true
 }
@@ -143,25 +154,34 @@ func (r *run) form() bool {
 // struggle is the main part: clients at work, faults striking.
 func (r *run) struggle() bool {
 	r.watcher().Began(r.world.Now())
+	r.switchBuggify(true)
 	for _, p := range r.producers {
 		p.loop.After(0, p.start)
 	}
 	for _, c := range r.consumers {
 		c.loop.After(0, c.start)
 	}
+	if r.options.lie != nil {
+		r.options.lie(r)
+	}
 	r.chaos.schedule(r.schedule.Faults)
+	r.reseedLater()
 	return r.until(r.world.Now().Add(r.schedule.Options.For), func() bool { return false }) == outOfTime
 }
 
 // settle ends all faults and gives the cluster time to become well (P9).
 func (r *run) settle() bool {
 	r.phase("heal")
+	r.switchBuggify(false)
 	r.chaos.heal()
 	for _, p := range r.producers {
 		p.stop()
 	}
 	return r.mustBecome(r.schedule.Options.Settle, "after the heal", r.unsettled)
 }
+
+// seconds is an instant for people.
+func seconds(t scheduler.Instant) string { return fmt.Sprintf("%.3f s", time.Duration(t).Seconds()) }
 
 // unsettled says what keeps P9 from holding; empty if nothing does.
 func (r *run) unsettled() string {
@@ -183,13 +203,15 @@ func (r *run) unsettled() string {
 
 // mustBecome runs until nothing ails, at most d; then P9 is broken.
 func (r *run) mustBecome(d time.Duration, what string, ailment func() string) bool {
-	last := ""
+	last, since := "", r.world.Now()
 	outcome := r.until(r.world.Now().Add(d), func() bool {
-		last = ailment()
+		if now := ailment(); now != last {
+			last, since = now, r.world.Now()
+		}
 		return last == ""
 	})
 	if outcome == outOfTime {
-		r.violate("P9", "liveness", fmt.Sprintf("P9 broken: %s, %s passed and %s", what, d, last), "")
+		r.violate("P9", "LV", fmt.Sprintf("P9 broken: %s, %s passed and %s", what, d, last), fmt.Sprintf("%s, first at %s", last, seconds(since)))
 	}
 	return outcome == reached
 }
@@ -223,8 +245,14 @@ func (r *run) finish(wall time.Duration) {
 	if r.chaos != nil {
 		s.Drawn, s.Effective = r.chaos.drawn, r.chaos.effects
 	}
+	s.Features = r.sightings.used(&r.schedule.Options)
+	for _, p := range r.producers {
+		r.result.Made = append(r.result.Made, p.made)
+	}
+	s.Buggify = r.buggifyHits()
 	r.judge.finish(s)
 	r.result.Digest = r.world.Digest()
+	r.cluster.release()
 }
 
 // observe gets every event of every node.
@@ -232,10 +260,14 @@ func (r *run) observe(node int32, e *event.Event) {
 	r.world.Mix(uint64(e.Kind)<<56 ^ uint64(uint32(node))<<40 ^ uint64(uint32(e.Partition.Index))<<20 ^ uint64(uint32(e.Epoch)))
 	r.world.Mix(uint64(e.Offset) ^ uint64(e.Len)<<32 ^ uint64(uint32(e.Peer))<<16)
 	r.result.Stats.count(e)
+	r.sightings.see(e)
 	if r.options.Trace != nil {
 		r.trace(entryOf(node, e))
 	}
 	r.judge.observe(node, e)
+	if len(r.chaos.armed[e.Kind]) > 0 {
+		r.chaos.observe(node, e)
+	}
 }
 
 // afterTurn lets the state checkers look at what a turn has changed.

@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// Build names the program in the schedules that it writes.
-const Build = "lockstep-1"
-
 // Schedule is all that decides a run. As text it outlives changes of whatever drew it.
 type Schedule struct {
 	Build    string
@@ -24,7 +21,7 @@ type Schedule struct {
 // Draw is the schedule of a seed.
 func Draw(seed uint64) *Schedule {
 	o := DrawOptions(seed)
-	return &Schedule{Build: Build, Scenario: "fuzz", Seed: seed, Options: o, Faults: DrawFaults(seed, o)}
+	return &Schedule{Build: Build(), Scenario: "fuzz", Seed: seed, Options: o, Faults: DrawFaults(seed, o)}
 }
 
 // DrawFor returns the seed's schedule for another duration of its main phase; 0 keeps the drawn one.
@@ -34,7 +31,7 @@ func DrawFor(seed uint64, d time.Duration) *Schedule {
 	}
 	o := DrawOptions(seed)
 	o.For = d
-	return &Schedule{Build: Build, Scenario: "fuzz", Seed: seed, Options: o, Faults: DrawFaults(seed, o)}
+	return &Schedule{Build: Build(), Scenario: "fuzz", Seed: seed, Options: o, Faults: DrawFaults(seed, o)}
 }
 
 // String is the schedule as text, which ParseSchedule reads.
@@ -44,6 +41,9 @@ func (s *Schedule) String() string {
 	o := &s.Options
 	fmt.Fprintf(&b, "for %s\nsettle %s\nunbounded %t\n", o.For, o.Settle, o.Unbounded)
 	fmt.Fprintf(&b, "cluster %s\n", formatFields(o.Cluster.fields()))
+	if len(o.Buggify) > 0 {
+		fmt.Fprintf(&b, "buggify %s\n", formatBuggify(o.Buggify))
+	}
 	for i := range o.Topics {
 		fmt.Fprintf(&b, "topic %s\n", formatFields(o.Topics[i].fields()))
 	}
@@ -54,7 +54,7 @@ func (s *Schedule) String() string {
 		fmt.Fprintf(&b, "consumer %s\n", formatFields(o.Consumers[i].fields()))
 	}
 	for i := range s.Faults {
-		fmt.Fprintf(&b, "fault %s\n", formatFields(s.Faults[i].fields()))
+		fmt.Fprintf(&b, "fault %s\n", formatFields(given(s.Faults[i].fields())))
 	}
 	return b.String()
 }
@@ -75,11 +75,14 @@ func ParseSchedule(text string) (*Schedule, error) {
 	return s, s.check()
 }
 
-func (s *Schedule) parseLine(verb string, words []string) error {
+func (s *Schedule) parseLine(verb string, words []string) (err error) {
 	o := &s.Options
 	switch verb {
 	case "cluster":
 		return parseFields(words, o.Cluster.fields())
+	case "buggify":
+		o.Buggify, err = parseBuggify(words)
+		return err
 	case "topic":
 		o.Topics = append(o.Topics, TopicOptions{})
 		return parseFields(words, o.Topics[len(o.Topics)-1].fields())
@@ -133,6 +136,11 @@ func (s *Schedule) check() error {
 	for _, t := range s.Options.Topics {
 		if t.RF < 1 || t.RF > c.Brokers || t.Partitions < 1 || t.Name == "" {
 			return fmt.Errorf("schedule: topic %q cannot be placed", t.Name)
+		}
+	}
+	for i, p := range s.Options.Producers {
+		if _, err := parseOperations(p.Keep); err != nil {
+			return fmt.Errorf("schedule: keep of producer %d: %w", i, err)
 		}
 	}
 	for i := range s.Faults {

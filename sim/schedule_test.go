@@ -3,9 +3,12 @@ package sim
 import (
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/lockstep/lockstep/scheduler/virtual"
 	"pgregory.net/rapid"
 )
 
@@ -38,26 +41,45 @@ func TestScheduleNamesTheLineThatIsWrong(t *testing.T) {
 	}
 }
 
-// A fault is drawn from its label: what other kinds draw, or whether they are there, is nothing to it.
-func TestFaultKeepsItsDrawWhenOthersAreRemoved(t *testing.T) {
+// Whatever is in a schedule's line for a fault is settled: no other line is needed to play it.
+func TestFaultsAreDrawnOneByOne(t *testing.T) {
 	for seed := range uint64(50) {
-		s := Draw(seed)
-		for _, f := range s.Faults {
-			for _, span := range spansOfDraw {
-				if i := slices.IndexFunc(drawKind(seed, f.Kind, 9, span, &s.Options), func(g Fault) bool { return g == f }); i >= 0 {
-					goto found
-				}
+		o := DrawOptions(seed)
+		p := drawPlan(virtual.Rand(seed, "faults/plan"), &o)
+		var before []Fault
+		for i := range p.count {
+			f := p.draw(virtual.Rand(seed, "fault/"+strconv.Itoa(i)), i, before)
+			if !slices.Contains(DrawFaults(seed, o), f) {
+				t.Fatalf("seed %d: %+v is not among the faults", seed, f)
 			}
-			t.Fatalf("seed %d: %+v is not drawn from its label", seed, f)
-		found:
+			before = append(before, f)
 		}
+	}
+}
+
+func TestMostFaultsFollowAnotherOrAnEvent(t *testing.T) {
+	all, on, soon := 0, 0, 0
+	for seed := range uint64(200) {
+		faults := Draw(seed).Faults
+		for i, f := range faults {
+			all++
+			if f.On != "" {
+				on++
+			}
+			if i > 0 && f.At-faults[i-1].At < 200*time.Millisecond {
+				soon++
+			}
+		}
+	}
+	if all < 2000 || on < all/8 || soon < all/4 {
+		t.Errorf("of %d faults %d follow an event and %d come within 200 ms of another", all, on, soon)
 	}
 }
 
 func TestScheduleOrdersFaultsByTime(t *testing.T) {
 	for seed := range uint64(50) {
 		faults := Draw(seed).Faults
-		if len(faults) == 0 || !slices.IsSortedFunc(faults, func(a, b Fault) int { return int(a.At - b.At) }) {
+		if !slices.IsSortedFunc(faults, func(a, b Fault) int { return int(a.At - b.At) }) {
 			t.Fatalf("seed %d: %v", seed, faults)
 		}
 	}

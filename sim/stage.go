@@ -94,7 +94,7 @@ func (s *Stage) Begin(f Fault) (bool, error) {
 	held := false
 	_, err := s.do(0, func() {
 		f.For = 24 * time.Hour
-		held = len(s.r.chaos.begin(&f).claims) > 0
+		held = len(s.r.chaos.begin(&f, s.r.chaos.resolve(parsePlace(f.Target))).claims) > 0
 	}, never)
 	return held, err
 }

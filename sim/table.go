@@ -23,6 +23,8 @@ type Summary struct {
 	SimulatedHours  float64           `json:"simulatedHours"`
 	Events          uint64            `json:"events"`
 	Faults          []FaultCount      `json:"faults"`
+	RarePaths       SiteCounts        `json:"buggify"`      // by site, how often it fired
+	RarePathsUnused []string          `json:"buggifyNever"` // sites that did not fire
 	Elections       int               `json:"elections"`
 	QuorumElections int               `json:"quorumElections"`
 	ISRChanges      int               `json:"isrChanges"`
@@ -31,7 +33,8 @@ type Summary struct {
 	RecordsRead     int64             `json:"recordsRead"`
 	ExpectedLosses  []Loss            `json:"expectedLosses"`
 	Violations      map[string]uint64 `json:"violationsByPromise"`
-	Failures        []Failure         `json:"failures"`
+	Coverage        *CoverageJSON     `json:"coverage"`
+	Failures        []Record          `json:"failures"`
 	WallSeconds     float64           `json:"wallSeconds"`
 	EventsPerSecond float64           `json:"eventsPerSecond"`
 	SimPerSecond    float64           `json:"simulatedSecondsPerSecond"`
@@ -52,8 +55,9 @@ func (f *Fuzz) Summary() *Summary {
 	return &Summary{
 		Seeds: f.Runs, Passed: f.Verdicts[Passed], Inconclusive: f.Verdicts[Inconclusive], Violated: f.Verdicts[Violated], Broken: f.Verdicts[Broken],
 		SimulatedHours: s.Simulated.Hours(), Events: s.Events, Faults: faultCounts(s),
+		RarePaths: s.Buggify, RarePathsUnused: s.Buggify.Never(),
 		Elections: s.Elections, QuorumElections: s.QuorumElections, ISRChanges: s.ISRChanges, Truncations: s.Truncations,
-		RecordsAcked: s.Acked, RecordsRead: s.Read, ExpectedLosses: s.Losses, Violations: f.Broken, Failures: f.Failures,
+		RecordsAcked: s.Acked, RecordsRead: s.Read, ExpectedLosses: s.Losses, Violations: f.Broken, Failures: f.Failures, Coverage: f.Coverage.JSON(),
 		WallSeconds: wall, EventsPerSecond: float64(s.Events) / wall, SimPerSecond: s.Simulated.Seconds() / wall,
 		Digest: fmt.Sprintf("%016x", f.Digest), Verdict: f.Verdict().String(),
 	}
@@ -95,6 +99,7 @@ func (s *Summary) rows() (rows [][2]string) {
 			add("fault "+f.Kind, "%d, %d with an effect", f.Drawn, f.Effective)
 		}
 	}
+	add("rare paths", "%s taken; %d of %d sites never fired", thousands(s.RarePaths.sum()), len(s.RarePathsUnused), len(s.RarePaths))
 	add("elections", "%s of partition leaders, %s of controllers", thousands(uint64(s.Elections)), thousands(uint64(s.QuorumElections)))
 	add("ISR changes", "%s", thousands(uint64(s.ISRChanges)))
 	add("truncations", "%s", thousands(uint64(s.Truncations)))
@@ -104,7 +109,9 @@ func (s *Summary) rows() (rows [][2]string) {
 	}
 	add("violations", "%s", s.violations())
 	add("digest", "%s", s.Digest)
-	add("speed", "%s events/s, %.0f simulated seconds per second, %s in all", thousands(uint64(s.EventsPerSecond)), s.SimPerSecond, (time.Duration(s.WallSeconds*1e3) * time.Millisecond).String())
+	if s.WallSeconds > 1e-3 {
+		add("speed", "%s events/s, %.0f simulated seconds per second, %s in all", thousands(uint64(s.EventsPerSecond)), s.SimPerSecond, (time.Duration(s.WallSeconds*1e3) * time.Millisecond).String())
+	}
 	return rows
 }
 

@@ -22,6 +22,16 @@ func formatFields(fields []field) string {
 	return strings.Join(parts, " ")
 }
 
+// given leaves out what a line without it means: empty words and zeros.
+func given(fields []field) (rest []field) {
+	for _, f := range fields {
+		if s := formatValue(f.at); s != "" && s != "0" && s != "0s" {
+			rest = append(rest, f)
+		}
+	}
+	return rest
+}
+
 func formatValue(at any) string {
 	switch v := at.(type) {
 	case *int:
@@ -94,21 +104,21 @@ func (c *ClusterOptions) fields() []field {
 		{"session", &c.Session}, {"heartbeat", &c.Heartbeat}, {"lag", &c.ReplicaLag}, {"fetch.wait", &c.FetchWait},
 		{"snapshot.bytes", &c.SnapshotBytes}, {"link.delay", &c.MaxLinkDelay}, {"disk.sync", &c.DiskSync},
 		{"rebalance", &c.AutoRebalance}, {"dial.timeout", &c.DialTimeout}, {"request.timeout", &c.RequestTimeout},
-		{"metadata.age", &c.MetadataAge}, {"retransmit", &c.Retransmit},
+		{"metadata.age", &c.MetadataAge}, {"retransmit", &c.Retransmit}, {"retention.check", &c.RetentionCheck},
 	}
 }
 
 func (t *TopicOptions) fields() []field {
 	return []field{
 		{"name", &t.Name}, {"partitions", &t.Partitions}, {"rf", &t.RF}, {"min.isr", &t.MinISR}, {"unclean", &t.Unclean},
-		{"flush.messages", &t.FlushMessages}, {"segment.bytes", &t.SegmentBytes}, {"replicas", &t.Replicas},
+		{"flush.messages", &t.FlushMessages}, {"segment.bytes", &t.SegmentBytes}, {"retention", &t.Retention}, {"retention.bytes", &t.RetentionBytes}, {"replicas", &t.Replicas},
 	}
 }
 
 func (p *ProducerOptions) fields() []field {
 	return []field{
 		{"acks", &p.Acks}, {"idempotent", &p.Idempotent}, {"interval", &p.Interval}, {"records", &p.Records},
-		{"size", &p.Size}, {"version", &p.Version},
+		{"size", &p.Size}, {"version", &p.Version}, {"keep", &p.Keep},
 	}
 }
 
@@ -118,7 +128,7 @@ func (c *ConsumerOptions) fields() []field {
 
 func (f *Fault) fields() []field {
 	return []field{
-		{"label", &f.Label}, {"kind", &f.Kind}, {"at", &f.At}, {"for", &f.For}, {"target", &f.Target}, {"peer", &f.Peer},
-		{"size", &f.Size},
+		{"label", &f.Label}, {"kind", &f.Kind}, {"at", &f.At}, {"on", &f.On}, {"delay", &f.Delay}, {"for", &f.For}, {"target", &f.Target},
+		{"peer", &f.Peer}, {"size", &f.Size},
 	}
 }

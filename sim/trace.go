@@ -142,7 +142,7 @@ func formatTime(t scheduler.Instant) string {
 // IsNews reports whether an entry is more than one of the many that say that records flow.
 func IsNews(e *Entry) bool {
 	switch e.Kind {
-	case "appended", "written", "high-watermark", "raft-high-watermark", "metadata-applied", "connection-lost":
+	case "appended", "written", "high-watermark", "raft-high-watermark", "metadata-applied", "connection-lost", kindSent, kindMessage:
 		return false
 	}
 	return true

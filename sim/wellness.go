@@ -52,7 +52,11 @@ func (c *Cluster) partitionAilment() (ailment string) {
 			}
 		}
 	}
-	return ""
+	img.Partitions(func(p *metadata.Partition) bool { // operators may have made more
+		ailment = c.ailmentOf(p.Key(), p)
+		return ailment == ""
+	})
+	return ailment
 }
 
 func (c *Cluster) ailmentOf(p event.Partition, reg *metadata.Partition) string {

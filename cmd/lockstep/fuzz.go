@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -36,15 +37,34 @@ func parse(f *pflag.FlagSet, args []string) (code int, ended bool) {
 	}
 }
 
+// fuzzFlags are fuzz's flags that are not a sim.FuzzOptions' own.
+type fuzzFlags struct {
+	seeds  seedRange
+	shard  string
+	shards uint64
+	out    string
+	json   bool
+	blind  bool // --no-canary
+}
+
 func (p *program) fuzz(args []string) int {
 	var o sim.FuzzOptions
-	f := p.flags("fuzz", "fuzz [--seeds N] [--seed-from N]")
-	f.Uint64Var(&o.Seeds, "seeds", 1000, "how many seeds to run")
-	f.Uint64Var(&o.From, "seed-from", 1, "the first of them")
+	flags := fuzzFlags{seeds: seedRange{from: 1, count: 1000}}
+	f := p.flags("fuzz", "fuzz [--seeds N|A..B] [--for 10m] [--out FILE]")
+	f.Var(&flags.seeds, "seeds", "how many seeds to run, or from which to which")
+	f.Uint64Var(&flags.seeds.from, "seed-from", 1, "the first of them")
+	f.DurationVar(&o.Limit, "for", 0, "begin no seed after this much time")
 	f.IntVar(&o.Workers, "workers", runtime.NumCPU(), "how many to run at once")
-	f.DurationVar(&o.For, "for", 0, "how long clients and faults are at work in each, in simulated time; as drawn if not given")
+	f.DurationVar(&o.Length, "length", 0, "how long clients and faults are at work in each, in simulated time; as drawn if not given")
 	f.BoolVar(&o.Twice, "twice", false, "run each seed a second time and compare the digests")
-	asJSON := f.Bool("json", false, "print the summary as JSON")
+	f.BoolVar(&o.FailFast, "fail-fast", false, "end at the first seed that fails")
+	f.StringVar(&flags.shard, "shard", "", "run the i-th of n equal parts, as i/n with i from 0; a job's scheduler may say it in the environment")
+	f.Uint64Var(&flags.shards, "shards", 0, "how many parts there are, where the environment says only which this is")
+	f.StringVar(&flags.out, "out", "", "write a line of JSON for each seed; what is in the file already is not run again")
+	f.BoolVar(&p.showBuggify, "buggify", false, "print how often each rare path of the core was taken")
+	f.BoolVar(&p.showCoverage, "coverage", false, "print which features met which faults, and which never did")
+	f.BoolVar(&flags.blind, "no-canary", false, "do not first prove that the checkers see")
+	f.BoolVar(&flags.json, "json", false, "print the summary as JSON")
 	if code, ended := parse(f, args); ended {
 		return code
 	}
@@ -52,12 +72,54 @@ func (p *program) fuzz(args []string) int {
 		fmt.Fprintln(p.err, "lockstep: fuzz takes flags only; see lockstep fuzz --help")
 		return exitUsage
 	}
-	o.Interrupted = p.interrupted.Load
-	return p.runFuzz(o, *asJSON)
+	var err error
+	if o.Shard, err = flags.theShard(); err != nil {
+		fmt.Fprintf(p.err, "lockstep: %v\n", err)
+		return exitUsage
+	}
+	o.From, o.Seeds, o.Interrupted = flags.seeds.from, flags.seeds.count, p.interrupted.Load
+	if !flags.blind && !p.seesCanaries(flags.json) {
+		return sim.Broken.ExitCode()
+	}
+	return p.fuzzInto(flags.out, o, flags.json)
+}
+
+// theShard is what --shard says, else the environment.
+func (f *fuzzFlags) theShard() (sim.Shard, error) {
+	if f.shard != "" {
+		return sim.ParseShard(f.shard)
+	}
+	return sim.ShardFromEnvironment(os.Getenv, f.shards)
+}
+
+// fuzzInto fuzzes and keeps the records in a file, if one is named.
+func (p *program) fuzzInto(name string, o sim.FuzzOptions, asJSON bool) (code int) {
+	if name == "" {
+		return p.runFuzz(o, asJSON)
+	}
+	file, err := sim.OpenResults(name)
+	if err != nil {
+		return p.failed(err)
+	}
+	o.Known, o.Record = file.Find, file.Append
+	code = p.runFuzz(o, asJSON)
+	if err := file.Close(); err != nil {
+		return p.failed(err)
+	}
+	return code
+}
+
+// failed tells an error and returns its exit code: seeds with two digests are a verdict.
+func (p *program) failed(err error) int {
+	fmt.Fprintf(p.err, "lockstep: %v\n", err)
+	if errors.Is(err, sim.ErrTwoDigests) {
+		return sim.Broken.ExitCode()
+	}
+	return exitUsage
 }
 
 func (p *program) runFuzz(o sim.FuzzOptions, asJSON bool) int {
-	progress := sim.NewProgress(p.err, o.Seeds)
+	progress := sim.NewProgress(p.err, o.Shard.Share(o.Seeds))
 	o.Progress = func(f *sim.Fuzz, r *sim.Result) {
 		if v := r.Verdict(); v == sim.Violated || v == sim.Broken {
 			progress.Clear()
@@ -74,13 +136,19 @@ func (p *program) runFuzz(o sim.FuzzOptions, asJSON bool) int {
 	f := sim.RunFuzz(o)
 	progress.Clear()
 	p.printFuzz(f, repro, asJSON)
+	if f.Err != nil {
+		return p.failed(f.Err)
+	}
 	return f.Verdict().ExitCode()
 }
 
 func reproOf(o *sim.FuzzOptions) string {
-	s := fmt.Sprintf("lockstep fuzz --seed-from %d --seeds %d", o.From, o.Seeds)
-	if o.For > 0 {
-		s += " --for " + o.For.String()
+	s := fmt.Sprintf("lockstep fuzz --seeds %d..%d", o.From, o.From+o.Seeds-1)
+	if o.Length > 0 {
+		s += " --length " + o.Length.String()
+	}
+	if o.Shard.Of > 0 {
+		s += " --shard " + o.Shard.String()
 	}
 	return s
 }
@@ -99,6 +167,12 @@ func (p *program) printFuzz(f *sim.Fuzz, repro string, asJSON bool) {
 		return
 	}
 	s.Print(p.out)
+	if p.showBuggify {
+		s.PrintBuggify(p.out)
+	}
+	if p.showCoverage {
+		f.Coverage.Print(p.out)
+	}
 	for i, failure := range s.Failures {
 		if i == maxFailures {
 			fmt.Fprintf(p.out, "and %d more\n", len(s.Failures)-maxFailures)

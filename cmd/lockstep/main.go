@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // The exit codes that are no verdict.
@@ -23,10 +24,15 @@ const (
 // simulator twice as fast.
 const memoryLimit = 1 << 30
 
+// launched is when the process began.
+var launched = time.Now()
+
 // program is one call of lockstep.
 type program struct {
-	out, err    io.Writer
-	interrupted atomic.Bool
+	out, err     io.Writer
+	interrupted  atomic.Bool
+	showBuggify  bool // fuzz prints a table of the sites
+	showCoverage bool // fuzz prints a table of features and faults
 }
 
 // verb is a command.
@@ -39,6 +45,13 @@ func verbs() []verb {
 	return []verb{
 		{"fuzz", "--seeds N", "run many seeds and sum up", (*program).fuzz},
 		{"replay", "--seed N | FILE", "run one schedule and print its trace", (*program).replay},
+		{"campaign", "--topic T", "fuzz on many machines through a Kafka cluster", (*program).campaign},
+		{"shrink", "--seed N | FILE", "find the smallest schedule that fails in the same way", (*program).shrink},
+		{"convert", "FILE", "turn a fail file of rapid into a schedule, or back", (*program).convert},
+		{"explain", "--seed N | FILE", "tell how a violation came about", (*program).explain},
+		{"diff", "A B", "find where two runs part", (*program).diff},
+		{"merge", "FILE...", "put results of fuzz --out together", (*program).merge},
+		{"mutants", "[ID...]", "build real bugs into the core and see that they are found", (*program).mutants},
 		{"experiment", "NAME", "answer one question with one table", (*program).experiment},
 		{"version", "", "print the version", (*program).version},
 		{"help", "", "print this", (*program).help},

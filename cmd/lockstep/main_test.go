@@ -33,8 +33,8 @@ func TestHelpAndVersionExitWithZero(t *testing.T) {
 }
 
 func TestReproCommandIsFirstAndLast(t *testing.T) {
-	const repro = "lockstep replay --seed 5 --for 2s"
-	code, out, _ := call("replay", "--seed", "5", "--for", "2s", "--twice")
+	const repro = "lockstep replay --seed 5 --length 2s"
+	code, out, _ := call("replay", "--seed", "5", "--length", "2s", "--twice")
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	if code != exitOK || lines[0] != repro || lines[len(lines)-1] != repro {
 		t.Errorf("exit code %d, first %q, last %q", code, lines[0], lines[len(lines)-1])
@@ -42,12 +42,12 @@ func TestReproCommandIsFirstAndLast(t *testing.T) {
 }
 
 func TestScheduleFileReplaysAsItsSeed(t *testing.T) {
-	_, text, _ := call("replay", "--seed", "5", "--for", "2s", "--schedule")
+	_, text, _ := call("replay", "--seed", "5", "--length", "2s", "--schedule")
 	file := filepath.Join(t.TempDir(), "schedule.txt")
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	a, b := lastObject(t, "replay", "--seed", "5", "--for", "2s", "--json"), lastObject(t, "replay", file, "--json")
+	a, b := lastObject(t, "replay", "--seed", "5", "--length", "2s", "--json"), lastObject(t, "replay", file, "--json")
 	if a["digest"] == nil || a["digest"] != b["digest"] {
 		t.Errorf("digests %v and %v", a["digest"], b["digest"])
 	}
@@ -64,7 +64,7 @@ func lastObject(t *testing.T, args ...string) (o map[string]any) {
 }
 
 func TestFuzzPrintsOneJSONObject(t *testing.T) {
-	code, out, _ := call("fuzz", "--seeds", "2", "--seed-from", "5", "--for", "2s", "--json")
+	code, out, _ := call("fuzz", "--seeds", "2", "--seed-from", "5", "--length", "2s", "--json")
 	var summary map[string]any
 	if err := json.Unmarshal([]byte(out), &summary); err != nil || code != exitOK || summary["seeds"] != 2.0 {
 		t.Errorf("exit code %d, %v: %s", code, err, out)

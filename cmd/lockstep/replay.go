@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -22,18 +21,20 @@ type replayOptions struct {
 	quiet    bool
 	schedule bool
 	nodes    []int
+	export   string
 }
 
 func (p *program) replay(args []string) int {
 	var o replayOptions
 	f := p.flags("replay", "replay --seed N | FILE")
 	f.Uint64Var(&o.seed, "seed", 0, "the seed to run")
-	f.DurationVar(&o.duration, "for", 0, "how long clients and faults are at work, in simulated time; as drawn if not given")
+	f.DurationVar(&o.duration, "length", 0, "how long clients and faults are at work, in simulated time; as drawn if not given")
 	f.BoolVar(&o.twice, "twice", false, "run it again and compare the digests")
 	f.BoolVar(&o.json, "json", false, "print the trace as JSON, an object a line, and the verdict as the last")
 	f.BoolVar(&o.all, "all", false, "trace every append and high watermark too")
 	f.BoolVar(&o.quiet, "quiet", false, "print the verdict only")
 	f.BoolVar(&o.schedule, "schedule", false, "print the schedule as text and do not run it")
+	f.StringVar(&o.export, "export", "", "write the trace with all messages to FILE.jsonl, FILE.json (Chrome's format, for Perfetto), FILE.shiviz or FILE.mmd (Mermaid); or jsonl, chrome, shiviz or mermaid, to print it instead")
 	f.IntSliceVar(&o.nodes, "node", nil, "trace these nodes only")
 	if code, ended := parse(f, args); ended {
 		return code
@@ -47,7 +48,10 @@ func (p *program) replay(args []string) int {
 		fmt.Fprint(p.out, s)
 		return exitOK
 	}
-	return p.play(s, repro, &o)
+	if o.export != "" {
+		return p.exportRun(s, repro, &o)
+	}
+	return p.play(s, repro, &o, nil)
 }
 
 // load finds the schedule: of a seed, or in a file.
@@ -56,18 +60,14 @@ func (o *replayOptions) load(hasSeed bool, args []string) (s *sim.Schedule, repr
 	case hasSeed && len(args) == 0:
 		repro = fmt.Sprintf("lockstep replay --seed %d", o.seed)
 		if o.duration > 0 {
-			repro += " --for " + o.duration.String()
+			repro += " --length " + o.duration.String()
 		}
 		return sim.DrawFor(o.seed, o.duration), repro, nil
 	case !hasSeed && len(args) == 1:
-		text, err := os.ReadFile(args[0])
-		if err != nil {
-			return nil, "", err
-		}
-		s, err := sim.ParseSchedule(string(text))
+		s, err := readSchedule(args[0])
 		return s, "lockstep replay " + args[0], err
 	}
-	return nil, "", errors.New("replay takes --seed N or one file; see lockstep replay --help")
+	return nil, "", errors.New("this takes --seed N or one file; see lockstep help")
 }
 
 // outcome is a replay's last line in JSON.
@@ -83,13 +83,14 @@ type outcome struct {
 	Violations []sim.Violation `json:"violations,omitempty"`
 }
 
-func (p *program) play(s *sim.Schedule, repro string, o *replayOptions) int {
+// play runs a schedule and prints its trace; an exporter, if there is one, gets all of it too.
+func (p *program) play(s *sim.Schedule, repro string, o *replayOptions, export sim.Exporter) int {
 	out := bufio.NewWriterSize(p.out, 64<<10)
 	defer out.Flush()
 	if !o.json {
 		fmt.Fprintf(out, "%s\n\n", repro)
 	}
-	r := sim.Run(s, sim.RunOptions{Trace: o.tracer(out, s), Interrupted: p.interrupted.Load})
+	r := sim.Run(s, sim.RunOptions{Trace: tee(o.tracer(out, s), export), Messages: export != nil, Interrupted: p.interrupted.Load})
 	if o.twice && r.Verdict() != sim.Interrupted {
 		again := sim.Run(s, sim.RunOptions{Interrupted: p.interrupted.Load})
 		if again.Digest != r.Digest && again.Verdict() != sim.Interrupted {
@@ -145,9 +146,6 @@ func (o *outcome) print(out *bufio.Writer, r *sim.Result) {
 	fmt.Fprintf(out, "\n%s", o.Verdict)
 	if o.Reason != "" {
 		fmt.Fprintf(out, ": %s", o.Reason)
-	}
-	if o.FirstCause != "" {
-		fmt.Fprintf(out, "\nfirst cause: %s", o.FirstCause)
 	}
 	if r.Stack != "" {
 		fmt.Fprintf(out, "\n%s", r.Stack)

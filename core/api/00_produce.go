@@ -73,10 +73,10 @@ func (p *produceCall) refusal() error {
 
 // admit makes entries of what can be appended and fills in the results of the rest.
 func (p *produceCall) admit() {
-	refused, image := p.refusal(), p.server.Image()
+	refused := p.refusal()
 	for i := range p.req.Produce.Topics {
 		topic := &p.req.Produce.Topics[i]
-		t, err := p.resolve(image, topic)
+		t, err := p.resolve(topic)
 		if refused != nil {
 			err = refused
 		}
@@ -105,14 +105,14 @@ func (p *produceCall) admitPartition(t *metadata.Topic, part *wire.ProducePartit
 }
 
 // resolve finds a topic by the name or, from version 13, the id of the request.
-func (p *produceCall) resolve(image *metadata.Image, topic *wire.ProduceTopic) (*metadata.Topic, error) {
+func (p *produceCall) resolve(topic *wire.ProduceTopic) (*metadata.Topic, error) {
 	if p.req.Version >= 13 {
-		if t := image.TopicByID(topic.TopicID); t != nil {
+		if t := p.server.topicByID(topic.TopicID); t != nil {
 			return t, nil
 		}
 		return nil, kerr.UnknownTopicID
 	}
-	if t := image.Topic(topic.Topic); t != nil {
+	if t := p.server.topicByName(topic.Topic); t != nil {
 		return t, nil
 	}
 	return nil, kerr.UnknownTopicOrPartition

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/replica"
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -90,6 +91,9 @@ func (f *fetchCall) open() *kerr.Error {
 		}
 		return nil
 	}
+	if s.Env.Buggify.Fires(buggify.SessionEvicted) {
+		s.sessions.remove(req.SessionID)
+	}
 	x, err := s.sessions.find(req)
 	if err != nil {
 		return err
@@ -118,6 +122,9 @@ func (f *fetchCall) coverRequest() {
 
 // startSession makes a session of what the request names, if there is room for one.
 func (f *fetchCall) startSession() {
+	if f.server.Env.Buggify.Fires(buggify.SessionRefused) {
+		return
+	}
 	x := f.server.sessions.create(f.conn, f.fetch)
 	if x == nil {
 		return
@@ -151,7 +158,7 @@ func (s *Server) topicName(req *kmsg.FetchRequest, t *kmsg.FetchRequestTopic) st
 
 // topicNameByID is empty for an unknown id; the replica manager answers UNKNOWN_TOPIC_ID for those.
 func (s *Server) topicNameByID(id [16]byte) string {
-	if t := s.Image().TopicByID(id); t != nil {
+	if t := s.topicByID(id); t != nil {
 		return t.Name
 	}
 	return ""

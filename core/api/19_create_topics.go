@@ -20,17 +20,17 @@ func (s *Server) addConfigs(req *kmsg.CreateTopicsRequest, resp *kmsg.CreateTopi
 	}
 	for i := range resp.Topics {
 		if t := &resp.Topics[i]; t.ErrorCode == 0 {
-			t.Configs = createdConfigs(s.Config, asked[t.Topic])
+			t.Configs = s.createdConfigs(asked[t.Topic])
 		}
 	}
 }
 
-func createdConfigs(c *config.Config, asked []kmsg.CreateTopicsRequestTopicConfig) []kmsg.CreateTopicsResponseTopicConfig {
+func (s *Server) createdConfigs(asked []kmsg.CreateTopicsRequestTopicConfig) []kmsg.CreateTopicsResponseTopicConfig {
 	overrides := make(map[string]string, len(asked))
 	for i := range asked {
 		overrides[asked[i].Name] = *asked[i].Value // the controller refuses null
 	}
-	effective := c.TopicConfig(overrides)
+	effective := s.Config.TopicConfig(overrides, clusterDefaults(s.Image()))
 	told := make([]kmsg.CreateTopicsResponseTopicConfig, 0, len(config.TopicKeys))
 	for i := range config.TopicKeys {
 		name := config.TopicKeys[i].Name

@@ -13,8 +13,8 @@ import (
 )
 
 // DescribeConfigs (key 32), versions 1 to 4: every key of a topic or of this broker with its source, default and, on
-// request, synonyms and documentation. Another broker's settings are in its own file, so that is refused. The default of all brokers
-// (a broker without a name) is empty: brokers have no dynamic configs.
+// request, synonyms and documentation. Another broker's settings are in its own file, so that is refused. A broker without a name stands
+// for what is set for all of them while they run.
 func (k *call) describeConfigs() {
 	req := k.req.Body.(*kmsg.DescribeConfigsRequest)
 	resp := kmsg.NewPtrDescribeConfigsResponse()
@@ -67,6 +67,7 @@ func (d *describer) describe(s *Server) error {
 		return nil
 	case kmsg.ConfigResourceTypeBroker:
 		if name == "" {
+			d.allBrokers(s)
 			return nil
 		}
 		if s.Replicas == nil || name != strconv.Itoa(int(s.Config.NodeID)) {
@@ -86,17 +87,33 @@ func (d *describer) topic(s *Server) {
 	}
 }
 
+// allBrokers lists what is set, and no more.
+func (d *describer) allBrokers(s *Server) {
+	for _, kv := range s.Image().Config(int8(kmsg.ConfigResourceTypeBroker), "") {
+		if key := config.FindBroker(kv.Key); key != nil {
+			d.add(key, kv.Value, []config.Entry{{Name: kv.Key, Value: kv.Value, Source: config.SourceDynamicDefault}}, false)
+		}
+	}
+}
+
 func (d *describer) broker(s *Server) {
+	cluster := clusterDefaults(s.Image())
 	for i := range config.BrokerKeys {
 		key := &config.BrokerKeys[i]
 		value, ok := s.Config.Value(key.Name)
 		var chain []config.Entry
+		if v, ok := cluster[key.Name]; ok {
+			chain = append(chain, config.Entry{Name: key.Name, Value: v, Source: config.SourceDynamicDefault})
+		}
 		if s.Config.IsSet(key.Name) {
 			chain = append(chain, config.Entry{Name: key.Name, Value: value, Source: config.SourceStaticBroker})
 		}
 		chain = append(chain, config.Entry{Name: key.Name, Value: key.Default, Null: key.Null, Source: config.SourceDefault})
+		if chain[0].Source == config.SourceDynamicDefault {
+			value, ok = chain[0].Value, true
+		}
 		chain[0].Null = !ok
-		d.add(key, value, chain, true)
+		d.add(key, value, chain, config.FindDefault(key.Name) == nil)
 	}
 }
 

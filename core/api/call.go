@@ -1,6 +1,9 @@
 package api
 
 import (
+	"time"
+
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/invariant"
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/lockstep/lockstep/network"
@@ -35,11 +38,11 @@ type call struct {
 	own            func(kmsg.Response) // of a request without a connection: where the answer goes
 }
 
-// newCall is a call for a request of a connection. A fetch gets one that was used before: its answer holds memory until it
-// was sent, when we are told so. Other answers are sent and forgotten, so their calls do not come back.
+// newCall is a call for a request of a connection: for a fetch or a produce one that was used before. Others are rare, and
+// some are referred to after their answer.
 func (s *Server) newCall(req *wire.Request) *call {
 	n := len(s.calls) - 1
-	if n < 0 || req.Key != int16(kmsg.Fetch) {
+	if n < 0 || !comesBack(req) {
 		return &call{server: s, req: req}
 	}
 	k := s.calls[n]
@@ -48,19 +51,29 @@ func (s *Server) newCall(req *wire.Request) *call {
 	return k
 }
 
+func comesBack(req *wire.Request) bool {
+	return req.Key == int16(kmsg.Produce) || req.Key == int16(kmsg.Fetch)
+}
+
 // maxKeptHead is the largest memory for the head of a fetch's answer that is used again.
 const maxKeptHead = 64 << 10
 
-// sent ends a call whose answer held memory until now. Nothing refers to it any more.
+// sent ends a call whose answer held memory until now.
 func (k *call) sent(error) {
 	k.finish()
+	k.comeBack()
+}
+
+// comeBack makes the call another request's: nothing refers to it any more, nor to the request.
+func (k *call) comeBack() {
 	k.req.Recycle()
 	clear(k.sending)
-	next := call{server: k.server, onSent: k.onSent, head: k.head[:0], sending: k.sending[:0]}
-	if cap(next.head) > maxKeptHead {
-		next.head = nil
+	k.sending, k.head = k.sending[:0], k.head[:0]
+	if cap(k.head) > maxKeptHead {
+		k.head = nil
 	}
-	*k = next
+	k.conn, k.req, k.frame, k.chunks, k.one[0].Bytes, k.release = nil, nil, nil, nil, nil, nil
+	k.state, k.hangUp = open, false // bytes, listener and side are set with the next request
 	k.server.calls = append(k.server.calls, k)
 }
 
@@ -107,6 +120,10 @@ func (k *call) answer() {
 	}
 	if k.conn.closed {
 		k.finish()
+		return
+	}
+	if x := k.server.Env.Buggify; x.Fires(buggify.AnswerLate) {
+		k.server.Env.Loop.AfterFunc(x.Delay(buggify.AnswerLate, 100*time.Millisecond), k.conn.flush)
 		return
 	}
 	k.conn.flush()

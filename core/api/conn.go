@@ -2,7 +2,9 @@ package api
 
 import (
 	"errors"
+	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/lockstep/lockstep/network"
 	"github.com/lockstep/lockstep/scheduler"
@@ -17,6 +19,7 @@ type conn struct {
 	controllerSide bool
 	waiting        []*call // in request order; the first may be unanswered
 	stalled        bool    // the broker has too many bytes in flight
+	muted          bool    // as if a quota were used up
 	paused         bool    // what SetReading was told
 	closed         bool    // by either side
 	lastUsed       scheduler.Instant
@@ -35,6 +38,9 @@ func (c *conn) Receive(_ network.Conn, msg any, f *network.Frame) {
 	k.conn, k.frame, k.bytes, k.listener, k.controllerSide = c, f, len(f.Bytes), c.listener, c.controllerSide
 	c.waiting = append(c.waiting, k)
 	c.server.admit(k)
+	if x := c.server.Env.Buggify; x.Fires(buggify.Mute) {
+		c.mute(x.Delay(buggify.Mute, 200*time.Millisecond))
+	}
 	if len(c.waiting) >= maxCallsPerConn {
 		c.updateReading()
 	}
@@ -68,8 +74,28 @@ func explain(err error) string {
 	return err.Error()
 }
 
+// mute does not read for a time.
+func (c *conn) mute(d time.Duration) {
+	c.muted = true
+	c.updateReading()
+	c.server.Env.Loop.AfterFunc(d, func() {
+		c.muted = false
+		c.updateReading()
+	})
+}
+
+// closeIfIdle closes the connection d from now if nothing is asked meanwhile.
+func (c *conn) closeIfIdle(d time.Duration) {
+	used := c.lastUsed
+	c.server.Env.Loop.AfterFunc(d, func() {
+		if len(c.waiting) == 0 && c.lastUsed == used {
+			c.close()
+		}
+	})
+}
+
 func (c *conn) updateReading() {
-	pause := c.stalled || len(c.waiting) >= maxCallsPerConn
+	pause := c.stalled || c.muted || len(c.waiting) >= maxCallsPerConn
 	if pause != c.paused && !c.closed {
 		c.paused = pause
 		c.net.SetReading(!pause)
@@ -91,6 +117,9 @@ func (c *conn) flush() {
 	clear(c.waiting[n:])
 	c.waiting = c.waiting[:n]
 	c.updateReading()
+	if x := c.server.Env.Buggify; n == 0 && x.Fires(buggify.IdleClose) {
+		c.closeIfIdle(x.Delay(buggify.IdleClose, 100*time.Millisecond))
+	}
 }
 
 func (c *conn) send(k *call) {
@@ -105,6 +134,9 @@ func (c *conn) send(k *call) {
 	case k.release == nil:
 		c.net.Send(k.chunks, nil)
 		k.finish()
+		if k.req.Produce != nil { // its answer is not in the call's memory
+			k.comeBack()
+		}
 	default:
 		if k.onSent == nil {
 			k.onSent = k.sent

@@ -25,6 +25,16 @@ func (k *call) answerAsController() {
 		c.CreatePartitions(req, replyTo[*kmsg.CreatePartitionsResponse](k))
 	case *kmsg.IncrementalAlterConfigsRequest:
 		c.IncrementalAlterConfigs(req, replyTo[*kmsg.IncrementalAlterConfigsResponse](k))
+	case *kmsg.ElectLeadersRequest:
+		c.ElectLeaders(req, replyTo[*kmsg.ElectLeadersResponse](k))
+	case *kmsg.AlterPartitionAssignmentsRequest:
+		c.AlterPartitionReassignments(req, replyTo[*kmsg.AlterPartitionAssignmentsResponse](k))
+	case *kmsg.ListPartitionReassignmentsRequest:
+		c.ListPartitionReassignments(req, replyTo[*kmsg.ListPartitionReassignmentsResponse](k))
+	case *kmsg.UpdateFeaturesRequest:
+		c.UpdateFeatures(req, replyTo[*kmsg.UpdateFeaturesResponse](k))
+	case *kmsg.UnregisterBrokerRequest:
+		c.UnregisterBroker(req, replyTo[*kmsg.UnregisterBrokerResponse](k))
 	case *kmsg.AlterPartitionRequest:
 		c.AlterPartition(req, replyTo[*kmsg.AlterPartitionResponse](k))
 	case *kmsg.BrokerRegistrationRequest:
@@ -72,6 +82,16 @@ func errorResponse(req kmsg.Request, err error) kmsg.Response {
 			item.ResourceType, item.ResourceName, item.ErrorCode, item.ErrorMessage = t.ResourceType, t.ResourceName, code, message
 			r.Resources = append(r.Resources, item)
 		}
+	case *kmsg.ElectLeadersResponse:
+		r.ErrorCode, r.Topics = code, failedElections(req.(*kmsg.ElectLeadersRequest), code, message)
+	case *kmsg.AlterPartitionAssignmentsResponse:
+		r.ErrorCode, r.ErrorMessage = code, message
+	case *kmsg.ListPartitionReassignmentsResponse:
+		r.ErrorCode, r.ErrorMessage = code, message
+	case *kmsg.UpdateFeaturesResponse:
+		r.ErrorCode, r.ErrorMessage = code, message
+	case *kmsg.UnregisterBrokerResponse:
+		r.ErrorCode, r.ErrorMessage = code, message
 	case *kmsg.AlterPartitionResponse:
 		r.ErrorCode = code
 	case *kmsg.BrokerRegistrationResponse:
@@ -86,6 +106,21 @@ func errorResponse(req kmsg.Request, err error) kmsg.Response {
 		panic("api: no error answer for " + kmsg.NameForKey(req.Key()))
 	}
 	return resp
+}
+
+// failedElections tells each partition too: version 0 of the answer has no other place.
+func failedElections(req *kmsg.ElectLeadersRequest, code int16, message *string) (items []kmsg.ElectLeadersResponseTopic) {
+	for _, t := range req.Topics {
+		item := kmsg.NewElectLeadersResponseTopic()
+		item.Topic = t.Topic
+		for _, index := range t.Partitions {
+			p := kmsg.NewElectLeadersResponseTopicPartition()
+			p.Partition, p.ErrorCode, p.ErrorMessage = index, code, message
+			item.Partitions = append(item.Partitions, p)
+		}
+		items = append(items, item)
+	}
+	return items
 }
 
 func failedDeletes(req *kmsg.DeleteTopicsRequest, code int16, message *string) (items []kmsg.DeleteTopicsResponseTopic) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/lockstep/lockstep/scheduler"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -64,7 +65,7 @@ func (f *forwarding) try() {
 		return
 	}
 	addr, ok := s.controllerAddr()
-	if !ok {
+	if !ok || s.Env.Buggify.Fires(buggify.ForwardLate) {
 		f.again()
 		return
 	}
@@ -89,7 +90,7 @@ func (f *forwarding) onAnswer(data []byte, err error) {
 	if err == nil {
 		resp, err = unwrap(data, f.req)
 	}
-	if err == kerr.NotController {
+	if err == kerr.NotController || err == nil && f.server.Env.Buggify.Fires(buggify.ForwardTwice) {
 		f.again()
 		return
 	}
@@ -132,7 +133,8 @@ func (s *Server) serveEnveloped(frame []byte, done func(data []byte, err error))
 // forwardable lists what a broker may wrap: everything else in an Envelope is refused, an Envelope above all.
 func forwardable(key int16) bool {
 	switch kmsg.Key(key) {
-	case kmsg.CreateTopics, kmsg.DeleteTopics, kmsg.CreatePartitions, kmsg.IncrementalAlterConfigs, kmsg.DescribeQuorum:
+	case kmsg.CreateTopics, kmsg.DeleteTopics, kmsg.CreatePartitions, kmsg.IncrementalAlterConfigs, kmsg.DescribeQuorum,
+		kmsg.ElectLeaders, kmsg.AlterPartitionAssignments, kmsg.ListPartitionReassignments, kmsg.UpdateFeatures, kmsg.UnregisterBroker:
 		return true
 	}
 	return false
@@ -150,6 +152,16 @@ func isDeposed(resp kmsg.Response) bool {
 		return slices.ContainsFunc(r.Topics, func(t kmsg.CreatePartitionsResponseTopic) bool { return t.ErrorCode == code })
 	case *kmsg.IncrementalAlterConfigsResponse:
 		return slices.ContainsFunc(r.Resources, func(t kmsg.IncrementalAlterConfigsResponseResource) bool { return t.ErrorCode == code })
+	case *kmsg.ElectLeadersResponse:
+		return r.ErrorCode == code
+	case *kmsg.AlterPartitionAssignmentsResponse:
+		return r.ErrorCode == code
+	case *kmsg.ListPartitionReassignmentsResponse:
+		return r.ErrorCode == code
+	case *kmsg.UpdateFeaturesResponse:
+		return r.ErrorCode == code
+	case *kmsg.UnregisterBrokerResponse:
+		return r.ErrorCode == code
 	}
 	return false
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/controller"
 	"github.com/lockstep/lockstep/core/env"
@@ -63,6 +64,7 @@ type Server struct {
 	calls         []*call        // free
 	produces      []*produceCall // free
 	fetches       []*fetchCall   // free
+	topic         topicMemo
 	// maxMessageDefault is max.message.bytes of a topic that does not say.
 	maxMessageDefault int
 }
@@ -70,7 +72,7 @@ type Server struct {
 // NewServer makes the server of a node. It accepts nothing until Listen.
 func NewServer(n Node) *Server {
 	s := &Server{Node: n, handlers: handlerTable(), creating: map[string]bool{}}
-	s.maxMessageDefault = int(n.Config.TopicConfig(nil).Long("max.message.bytes"))
+	s.maxMessageDefault = int(n.Config.TopicConfig(nil, nil).Long("max.message.bytes"))
 	s.sessions.init(n.Config.FetchSessionSlots, n.Env.Loop, n.Env.Rand("api"))
 	s.sweepIdle()
 	return s
@@ -127,7 +129,8 @@ func (s *Server) remove(c *conn) {
 // is in flight may be waiting for its followers to fetch.
 func (s *Server) admit(k *call) {
 	s.bytesInFlight += k.bytes
-	if c := k.conn; s.bytesInFlight > maxBytesInFlight && !c.stalled && k.req.Key != int16(kmsg.Fetch) {
+	full := s.bytesInFlight > maxBytesInFlight || s.Env.Buggify.Fires(buggify.StallEarly)
+	if c := k.conn; full && !c.stalled && k.req.Key != int16(kmsg.Fetch) {
 		c.stalled = true
 		s.stalled = append(s.stalled, c)
 		c.updateReading()
@@ -152,9 +155,23 @@ func (s *Server) badRequest(note string) {
 	s.Env.Event.Emit(event.Event{Kind: event.BadRequest, Peer: -1, Epoch: -1, Offset: -1, Note: note})
 }
 
-// maxMessageBytes is the largest batch that a topic takes. It runs for each topic of each Produce.
+// maxMessageBytes is the largest batch that a topic takes. It runs for each topic of each Produce, once the topic was found.
 func (s *Server) maxMessageBytes(topic string) int {
-	value, ok := s.Image().ConfigValue(int8(kmsg.ConfigResourceTypeTopic), topic, "max.message.bytes")
+	m := s.remembered()
+	if m.topic == nil || m.topic.Name != topic {
+		return s.configuredMaxBytes(m.image, topic)
+	}
+	if m.maxBytes == 0 {
+		m.maxBytes = s.configuredMaxBytes(m.image, topic)
+	}
+	return m.maxBytes
+}
+
+func (s *Server) configuredMaxBytes(image *metadata.Image, topic string) int {
+	value, ok := image.ConfigValue(int8(kmsg.ConfigResourceTypeTopic), topic, "max.message.bytes")
+	if !ok {
+		value, ok = image.ConfigValue(int8(kmsg.ConfigResourceTypeBroker), "", "message.max.bytes")
+	}
 	if !ok {
 		return s.maxMessageDefault
 	}

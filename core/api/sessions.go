@@ -190,7 +190,7 @@ func (x *session) key(topic string, id [16]byte, index int32) sessionKey {
 
 func (x *session) put(entry replica.FetchEntry) {
 	key := x.key(entry.Partition.Topic, entry.TopicID, entry.Partition.Index)
-	if part := x.index[key]; part != nil {
+	if part := x.find(key); part != nil {
 		part.entry = entry
 		return
 	}
@@ -198,6 +198,22 @@ func (x *session) put(entry replica.FetchEntry) {
 	x.index[key] = part
 	x.parts = append(x.parts, part)
 	x.cache.held++
+}
+
+// fewParts is how many partitions are sooner compared than hashed.
+const fewParts = 8
+
+func (x *session) find(key sessionKey) *sessionPart {
+	if len(x.parts) > fewParts {
+		return x.index[key]
+	}
+	for _, part := range x.parts {
+		e := &part.entry
+		if e.Partition.Index == key.index && e.TopicID == key.id && (x.byID || e.Partition.Topic == key.topic) && !part.forgotten {
+			return part
+		}
+	}
+	return nil
 }
 
 func (x *session) forget(key sessionKey) {

@@ -13,9 +13,18 @@ func (s *Server) TopicConfig(topic string) config.TopicConfig {
 
 // TopicConfig combines the overrides in an image with a node's defaults.
 func TopicConfig(c *config.Config, image *metadata.Image, topic string) config.TopicConfig {
-	overrides := map[string]string{}
-	for _, kv := range image.Config(int8(kmsg.ConfigResourceTypeTopic), topic) {
-		overrides[kv.Key] = kv.Value
+	return c.TopicConfig(configsOf(image, kmsg.ConfigResourceTypeTopic, topic), clusterDefaults(image))
+}
+
+// clusterDefaults are the configs of the broker resource without a name: what is set for all brokers.
+func clusterDefaults(image *metadata.Image) map[string]string {
+	return configsOf(image, kmsg.ConfigResourceTypeBroker, "")
+}
+
+func configsOf(image *metadata.Image, kind kmsg.ConfigResourceType, name string) map[string]string {
+	configs := map[string]string{}
+	for _, kv := range image.Config(int8(kind), name) {
+		configs[kv.Key] = kv.Value
 	}
-	return c.TopicConfig(overrides)
+	return configs
 }

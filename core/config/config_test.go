@@ -107,13 +107,23 @@ func TestTopicValuesComeFromTheNearestSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := c.TopicConfig(nil)
+	plain := c.TopicConfig(nil, nil)
 	if plain.Long("retention.ms") != 7_200_000 || plain.Long("min.insync.replicas") != 2 || plain.Long("segment.ms") != 604_800_000 {
 		t.Error("static values and defaults")
 	}
-	override := c.TopicConfig(map[string]string{"retention.ms": "5"})
+	override := c.TopicConfig(map[string]string{"retention.ms": "5"}, nil)
 	if override.Long("retention.ms") != 5 || len(override.Chain("retention.ms")) != 3 {
 		t.Errorf("override: %v", override.Chain("retention.ms"))
+	}
+	cluster := c.TopicConfig(nil, map[string]string{"log.retention.minutes": "3", "min.insync.replicas": "1"})
+	if cluster.Long("retention.ms") != 180_000 || cluster.Long("min.insync.replicas") != 1 {
+		t.Errorf("what is set for all brokers: %v", cluster.Chain("retention.ms"))
+	}
+}
+
+func TestOnlyDefaultsOfTopicsCanBeSetWhileBrokersRun(t *testing.T) {
+	if FindDefault("log.retention.ms") == nil || FindDefault("min.insync.replicas") == nil || FindDefault("node.id") != nil || FindDefault("retention.ms") != nil {
+		t.Error("not the broker keys that are synonyms of topic keys")
 	}
 }
 

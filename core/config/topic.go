@@ -9,10 +9,10 @@ type Source int8
 
 // The sources.
 const (
-	SourceTopic         Source = 1
-	SourceDynamicBroker Source = 2
-	SourceStaticBroker  Source = 4
-	SourceDefault       Source = 5
+	SourceTopic          Source = 1
+	SourceDynamicDefault Source = 3 // set for all brokers, in the metadata
+	SourceStaticBroker   Source = 4
+	SourceDefault        Source = 5
 )
 
 // Entry is one value that a key has from one source.
@@ -22,24 +22,44 @@ type Entry struct {
 	Source      Source
 }
 
-// TopicConfig is a topic's configuration: its overrides over the broker's defaults.
+// TopicConfig is a topic's configuration: its overrides over the cluster's and the broker's defaults.
 type TopicConfig struct {
 	config    *Config
 	overrides map[string]string
+	cluster   map[string]string
 }
 
-// TopicConfig combines a topic's overrides, which were checked before, with this node's defaults.
-func (c *Config) TopicConfig(overrides map[string]string) TopicConfig {
-	return TopicConfig{c, overrides}
+// TopicConfig combines a topic's overrides and what is set for all brokers by broker keys, both checked before, with this
+// node's defaults.
+func (c *Config) TopicConfig(overrides, cluster map[string]string) TopicConfig {
+	return TopicConfig{c, overrides, cluster}
 }
 
-// Chain lists all values that key has, the effective one first: the override, the broker's static
-// settings, the default.
+// FindDefault returns the broker key of that name if it is the default of a topic key, or nil. Those may be set for all
+// brokers while they run.
+func FindDefault(name string) *Key {
+	for i := range TopicKeys {
+		for _, s := range TopicKeys[i].Synonyms {
+			if s.Name == name {
+				return FindBroker(name)
+			}
+		}
+	}
+	return nil
+}
+
+// Chain lists all values that key has, the effective one first: the override, what is set for all brokers, the broker's
+// static settings, the default.
 func (t TopicConfig) Chain(key string) []Entry {
 	k := FindTopic(key)
 	var chain []Entry
 	if v, ok := t.overrides[key]; ok {
 		chain = append(chain, Entry{key, v, false, SourceTopic})
+	}
+	for _, s := range k.Synonyms {
+		if v, ok := t.cluster[s.Name]; ok {
+			chain = append(chain, Entry{s.Name, v, false, SourceDynamicDefault})
+		}
 	}
 	for _, s := range k.Synonyms {
 		if v, ok := t.config.values[s.Name]; ok {
@@ -56,7 +76,7 @@ func (t TopicConfig) Chain(key string) []Entry {
 // Value is the effective value of key in the key's own unit.
 func (t TopicConfig) Value(key string) string {
 	entry := t.Chain(key)[0]
-	if entry.Source != SourceStaticBroker {
+	if entry.Source != SourceStaticBroker && entry.Source != SourceDynamicDefault {
 		return entry.Value
 	}
 	for _, s := range FindTopic(key).Synonyms {

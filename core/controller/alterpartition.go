@@ -66,7 +66,7 @@ func (c *Controller) alterPartition(req *kmsg.AlterPartitionRequest, topic *meta
 	if r == nil {
 		return alterPartitionDone(p), nil
 	}
-	if r.Leader >= 0 && r.Leader != req.BrokerID {
+	if r.Leader != metadata.NoLeaderChange && r.Leader != req.BrokerID { // a reassignment ended, and the sender's part in it
 		return alterPartitionRefused(want, kerr.NewLeaderElected), r
 	}
 	return alterPartitionDone(after(p, r)), r

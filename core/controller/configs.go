@@ -201,7 +201,7 @@ func (c *Controller) changeConfig(key metadata.ResourceKey, o configOp) (metadat
 		if len(*value) > maxConfigValue {
 			return nil, refuse(kerr.InvalidConfig, "the value of "+o.key+" is too long")
 		}
-		if err := c.validate(key.Type, o.key, *value); err != nil {
+		if err := c.validate(key, o.key, *value); err != nil {
 			return nil, refuse(kerr.InvalidConfig, err.Error())
 		}
 	}
@@ -213,11 +213,11 @@ func (c *Controller) changeConfig(key metadata.ResourceKey, o configOp) (metadat
 	return &metadata.ConfigRecord{ResourceType: key.Type, ResourceName: key.Name, Name: o.key, Value: value}, nil
 }
 
-func (c *Controller) validate(resourceType int8, key, value string) error {
+func (c *Controller) validate(resource metadata.ResourceKey, key, value string) error {
 	if c.cfg.ValidateConfig == nil {
 		return nil
 	}
-	return c.cfg.ValidateConfig(resourceType, key, value)
+	return c.cfg.ValidateConfig(resource, key, value)
 }
 
 // checkMinISRChange: while ELR is on, who is eligible rests on a min.insync.replicas that is the same

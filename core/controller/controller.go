@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/lockstep/lockstep/core/env"
@@ -40,8 +41,10 @@ type Config struct {
 	UncleanLeaderElection    bool          // unclean.leader.election.enable where neither topic nor cluster sets it
 	// Features are finalized when the metadata log is empty, metadata.version first. nil: DefaultFeatures.
 	Features []metadata.Feature
+	// Supported is what this controller can run; no feature can be set to another level. nil: nothing can be set.
+	Supported []metadata.SupportedFeature
 	// ValidateConfig answers whether a value may be set, or why not. nil: anything goes.
-	ValidateConfig func(resourceType int8, key, value string) error
+	ValidateConfig func(resource metadata.ResourceKey, key, value string) error
 	// IsList answers whether APPEND and SUBTRACT apply to a key. nil: to none.
 	IsList func(resourceType int8, key string) bool
 	// ConfigDefault is the value of a key that is not set; APPEND and SUBTRACT start from it. nil: empty.
@@ -156,6 +159,10 @@ func (c *Controller) resign() {
 
 // OnCommit releases the responses of records below next. Call it after the committed image moved.
 func (c *Controller) OnCommit(next int64) {
+	if x := c.env.Buggify; x.Fires(buggify.CommitLate) {
+		c.env.Loop.AfterFunc(x.Delay(buggify.CommitLate, 200*time.Millisecond), func() { c.OnCommit(next) })
+		return
+	}
 	c.committed = max(c.committed, next)
 	for len(c.waiting) > 0 && c.waiting[0].offset <= c.committed {
 		w := c.waiting[0]

@@ -21,7 +21,7 @@ func TestAnEmptyLogIsBootstrapped(t *testing.T) {
 		t.Error("the log does not begin with metadata.version")
 	}
 	w.failOver(5)
-	if w.committed.Offset() != int64(len(DefaultFeatures)) {
+	if w.committed.Offset() != int64(len(DefaultFeatures))+1 {
 		t.Error("a log that is not empty was bootstrapped again")
 	}
 }
@@ -518,4 +518,45 @@ func TestAnOfflineDirectoryIsABrokerLossForItsPartitions(t *testing.T) {
 	w.topic("a", 1, 2)
 	w.heartbeat(1, func(r *kmsg.BrokerHeartbeatRequest) { r.OfflineLogDirs = req.LogDirs })
 	w.expect("a", 2, []int32{2}, []int32{1})
+}
+
+// A broker that was stopped cleanly, and whose disk was replaced then: it may neither be in the ISR nor eligible for what it
+// had, but it may lead again once it has caught up, from its new directory.
+func TestABrokerWithANewDiskIsInNoISRAndNoELR(t *testing.T) {
+	w := newWorld(t, nil)
+	w.up(1, 2, 3)
+	w.topic("a", 2, 1)
+	w.topic("b", 2, 3)
+	for range 2 {
+		w.heartbeat(1)
+		w.heartbeat(3)
+		w.heartbeat(2, wantShutdown)
+	}
+	w.expect("a", 1, []int32{1}, []int32{2})
+	wiped := registration(2, 1)
+	wiped.LogDirs = [][16]byte{{2, 22}}
+	w.register(wiped)
+	w.heartbeat(2)
+	if p := w.expect("a", 1, []int32{1}, nil); p.Dir(2) != [16]byte{2, 22} || p.Dir(1) != [16]byte{2, 1} {
+		t.Errorf("directories %v", p.Dirs)
+	}
+	w.mustAlter("a", 1, 2)
+	w.expire(1)
+	w.expect("a", 2, []int32{2}, []int32{1})
+}
+
+func TestAReplacedDiskAndAReassignmentAreOneChange(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Features = DefaultFeatures[:1] })
+	w.up(1, 2, 3)
+	w.topic("a", 1, 2)
+	w.mustReassign("a", 3, 2)
+	w.expire(2)
+	wiped := registration(2, 1)
+	wiped.LogDirs = [][16]byte{{2, 22}, {2, 23}}
+	wiped.Features = wiped.Features[:1]
+	w.register(wiped)
+	p := w.expectReplicas("a", []int32{3, 2, 1}, []int32{3}, []int32{1})
+	if p.Dir(2) != metadata.DirUnassigned || p.Dir(1) != [16]byte{2, 1} || p.Dir(3) != [16]byte{2, 3} {
+		t.Errorf("directories %v", p.Dirs)
+	}
 }

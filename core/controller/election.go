@@ -22,12 +22,16 @@ type partitionChange struct {
 	targetISR  []int32 // Invariant: holds the leader, if the leader is acceptable
 	recovering bool    // the recovery state to have, elections apart
 	election   electionType
-	minISR     int
+	minISR     int // as configured: of fewer replicas all must be in sync
 	elrEnabled bool
 	// uncleanShutdown is a broker that may have lost its unsynced tail, so that it may stay neither in
 	// the ISR nor in the ELR; NoLeader if there is none.
 	uncleanShutdown int32
 	acceptable      func(id int32) bool // registered, unfenced, not shutting down, directory online
+
+	target     assignment              // who shall have the replicas; a reassignment that can end, ends
+	dirs       [][16]byte              // of the replicas so far
+	defaultDir func(id int32) [16]byte // of a new replica; not asked without one
 
 	targetELR []int32
 }
@@ -39,8 +43,12 @@ type partitionChange struct {
 func (b *partitionChange) build() *metadata.PartitionChangeRecord {
 	p := b.partition
 	r := metadata.NewPartitionChange(p.TopicID, p.Index)
+	if done, isr, ok := b.target.completed(b.targetISR); ok {
+		b.target, b.targetISR = done, isr
+	}
 	b.targetELR = b.nextELR()
 	unclean := b.elect(r)
+	b.endEpochOfRemoved(r)
 	if unclean || !b.elrEnabled {
 		b.targetELR = nil
 	}
@@ -53,6 +61,7 @@ func (b *partitionChange) build() *metadata.PartitionChangeRecord {
 		r.Isr = orEmpty(b.targetISR)
 	}
 	b.noteLastKnownLeader(r)
+	b.reassign(r)
 	if b.recovering != p.Recovering {
 		r.LeaderRecoveryState = recoveryState(b.recovering)
 	}
@@ -77,26 +86,70 @@ func orEmpty(ids []int32) []int32 {
 	return ids
 }
 
+// endEpochOfRemoved begins a new leader epoch, be it with the same leader, when a replica leaves the assignment: a fetch
+// that the removed one has under way must not count any more.
+func (b *partitionChange) endEpochOfRemoved(r *metadata.PartitionChangeRecord) {
+	if r.Leader == metadata.NoLeaderChange && !includes(b.target.replicas, b.partition.Replicas) {
+		r.Leader = b.partition.Leader
+	}
+}
+
+// reassign sets what changes of the assignment, with the directories of the replicas (KIP-858).
+func (b *partitionChange) reassign(r *metadata.PartitionChangeRecord) {
+	p, t := b.partition, &b.target
+	if !slices.Equal(t.replicas, p.Replicas) {
+		r.Replicas = t.replicas
+	}
+	if dirs := b.directories(); !slices.Equal(dirs, p.Dirs) {
+		r.Directories = dirs
+	}
+	if !slices.Equal(t.adding, p.Adding) {
+		r.AddingReplicas = orEmpty(t.adding)
+	}
+	if !slices.Equal(t.removing, p.Removing) {
+		r.RemovingReplicas = orEmpty(t.removing)
+	}
+}
+
+func (b *partitionChange) directories() [][16]byte {
+	if slices.Equal(b.target.replicas, b.partition.Replicas) {
+		return b.dirs
+	}
+	dirs := make([][16]byte, len(b.target.replicas))
+	for n, id := range b.target.replicas {
+		if at := slices.Index(b.partition.Replicas, id); at >= 0 {
+			dirs[n] = b.dirs[at]
+		} else {
+			dirs[n] = b.defaultDir(id)
+		}
+	}
+	return dirs
+}
+
 // nextELR is the ELR that goes with the target ISR (KIP-966): none when the ISR is at least min ISR,
 // else those who left the ISR since it fell below, since nothing can have been committed without
-// them. Sorted.
+// them. Sorted. Who has no replica any more is no leader to wait for.
 func (b *partitionChange) nextELR() []int32 {
 	if !b.elrEnabled {
 		return b.partition.ELR
 	}
-	if len(b.targetISR) >= b.minISR {
+	if len(b.targetISR) >= min(b.minISR, len(b.target.replicas)) {
 		return nil
 	}
 	var elr []int32
 	for _, ids := range [][]int32{b.partition.ELR, b.partition.ISR} {
 		for _, id := range ids {
-			if !slices.Contains(b.targetISR, id) && id != b.uncleanShutdown && !slices.Contains(elr, id) {
+			if b.mayStayEligible(id) && !slices.Contains(elr, id) {
 				elr = append(elr, id)
 			}
 		}
 	}
 	slices.Sort(elr)
 	return elr
+}
+
+func (b *partitionChange) mayStayEligible(id int32) bool {
+	return !slices.Contains(b.targetISR, id) && id != b.uncleanShutdown && slices.Contains(b.target.replicas, id)
 }
 
 // elect sets the record's leader if it has to change, and reports whether the election was unclean:
@@ -121,22 +174,22 @@ func (b *partitionChange) elect(r *metadata.PartitionChangeRecord) (unclean bool
 }
 
 func (b *partitionChange) chooseLeader() (leader int32, unclean bool) {
-	p := b.partition
-	if b.election == electPreferred && b.eligible(p.Replicas[0]) {
-		return p.Replicas[0], false
+	p, replicas := b.partition, b.target.replicas
+	if b.election == electPreferred && b.eligible(replicas[0]) {
+		return replicas[0], false
 	}
 	if b.eligible(p.Leader) {
 		return p.Leader, false
 	}
-	if n := slices.IndexFunc(p.Replicas, b.eligible); n >= 0 {
-		return p.Replicas[n], false
+	if n := slices.IndexFunc(replicas, b.eligible); n >= 0 {
+		return replicas[n], false
 	}
 	if b.mayElectLastKnown() {
 		return p.LastKnownELR[0], true
 	}
 	if b.election == electUnclean {
-		if n := slices.IndexFunc(p.Replicas, b.acceptable); n >= 0 {
-			return p.Replicas[n], true
+		if n := slices.IndexFunc(replicas, b.acceptable); n >= 0 {
+			return replicas[n], true
 		}
 	}
 	return metadata.NoLeader, false
@@ -153,7 +206,8 @@ func (b *partitionChange) eligible(id int32) bool {
 // uncleanly, the last leader is the best there is, and waiting brings nothing better.
 func (b *partitionChange) mayElectLastKnown() bool {
 	last := b.partition.LastKnownELR
-	return b.elrEnabled && len(b.targetISR) == 0 && len(b.targetELR) == 0 && len(last) == 1 && b.acceptable(last[0])
+	return b.elrEnabled && len(b.targetISR) == 0 && len(b.targetELR) == 0 && len(last) == 1 && b.acceptable(last[0]) &&
+		slices.Contains(b.target.replicas, last[0])
 }
 
 // noteLastKnownLeader remembers the leader when the partition loses it, and forgets it when there is
@@ -165,7 +219,7 @@ func (b *partitionChange) noteLastKnownLeader(r *metadata.PartitionChangeRecord)
 		if known {
 			r.LastKnownElr = []int32{}
 		}
-	case r.Leader == metadata.NoLeader && !known:
+	case r.Leader == metadata.NoLeader && !known && b.partition.Leader != metadata.NoLeader:
 		r.LastKnownElr = []int32{b.partition.Leader}
 	case r.Leader >= 0 && known:
 		r.LastKnownElr = []int32{}

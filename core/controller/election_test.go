@@ -33,6 +33,7 @@ func (e electionCase) change() *partitionChange {
 		minISR:     e.minISR,
 		elrEnabled: !e.noELR, uncleanShutdown: none,
 		acceptable: func(id int32) bool { return slices.Contains(e.alive, id) },
+		target:     assignment{replicas: e.replicas},
 	}
 	if e.unclean != 0 {
 		b.uncleanShutdown = e.unclean

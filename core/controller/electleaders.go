@@ -1,6 +1,9 @@
 package controller
 
 import (
+	"time"
+
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -109,12 +112,16 @@ const maxElectionsPerRebalance = 1000
 // scheduleRebalance arms the return of leaders to their preferred replicas
 // (auto.leader.rebalance.enable).
 func (c *Controller) scheduleRebalance() {
+	interval := c.cfg.LeaderRebalanceInterval
+	if x := c.env.Buggify; interval > 0 && x.Fires(buggify.RebalanceNow) {
+		interval = x.Delay(buggify.RebalanceNow, min(interval, time.Second))
+	}
 	switch {
-	case c.cfg.LeaderRebalanceInterval <= 0:
+	case interval <= 0:
 	case c.rebalance == nil:
-		c.rebalance = c.env.Loop.AfterFunc(c.cfg.LeaderRebalanceInterval, c.onRebalance)
+		c.rebalance = c.env.Loop.AfterFunc(interval, c.onRebalance)
 	default:
-		c.rebalance.Reset(c.cfg.LeaderRebalanceInterval)
+		c.rebalance.Reset(interval)
 	}
 }
 

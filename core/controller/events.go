@@ -32,7 +32,8 @@ func (c *Controller) emitFencing(r *metadata.BrokerRegistrationChangeRecord) {
 
 func (c *Controller) emitPartitionChange(old *metadata.Partition, r *metadata.PartitionChangeRecord) {
 	p := c.img.TopicByID(r.TopicID).Partition(r.PartitionID)
-	if r.Leader >= 0 && !slices.Contains(old.ISR, r.Leader) && !slices.Contains(old.ELR, r.Leader) {
+	// A leader that is not recovering joined the ISR with this very change, which ended a reassignment.
+	if r.Leader >= 0 && p.Recovering && !slices.Contains(old.ISR, r.Leader) && !slices.Contains(old.ELR, r.Leader) {
 		note := ""
 		if slices.Equal(old.LastKnownELR, []int32{r.Leader}) && !c.uncleanElection(p.Topic) {
 			note = "last known leader"

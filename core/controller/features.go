@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"strconv"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -13,7 +15,27 @@ func (c *Controller) bootstrapRecords() []metadata.Record {
 	records := make([]metadata.Record, len(c.cfg.Features))
 	for n, f := range c.cfg.Features {
 		records[n] = &metadata.FeatureLevelRecord{Name: f.Name, FeatureLevel: f.Level}
+		if f.Name == FeatureELR && f.Level > 0 {
+			records = append(records, c.elrSafetyRecords()...)
+		}
 	}
+	return records
+}
+
+// elrSafetyRecords make min.insync.replicas the same for all brokers, whatever their files say: who is eligible rests
+// on it (KIP-966).
+func (c *Controller) elrSafetyRecords() (records []metadata.Record) {
+	if _, ok := c.img.ConfigValue(metadata.ResourceBroker, "", keyMinInsyncReplicas); !ok {
+		value := strconv.Itoa(c.cfg.MinInsyncReplicas)
+		records = append(records, &metadata.ConfigRecord{ResourceType: metadata.ResourceBroker, Name: keyMinInsyncReplicas, Value: &value})
+	}
+	c.img.Brokers(func(b *metadata.Broker) bool {
+		name := strconv.Itoa(int(b.ID))
+		if _, ok := c.img.ConfigValue(metadata.ResourceBroker, name, keyMinInsyncReplicas); ok {
+			records = append(records, &metadata.ConfigRecord{ResourceType: metadata.ResourceBroker, ResourceName: name, Name: keyMinInsyncReplicas})
+		}
+		return true
+	})
 	return records
 }
 

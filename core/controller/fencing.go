@@ -16,11 +16,36 @@ type leaderUpdate struct {
 	remove          int32 // leaves all ISRs and leaderships
 	add             int32 // may lead from now on, though the image still has it fenced
 	uncleanShutdown int32 // leaves all ISRs, ELRs and leaderships
+	home            *home // where its replicas are from now on; nil: where they were
+}
+
+// home is the directories that a broker has registered.
+type home struct {
+	broker int32
+	dirs   [][16]byte
+}
+
+// lacks reports whether a partition is said to be in a directory that the broker has no more: its disk was replaced.
+func (h *home) lacks(p *metadata.Partition) bool {
+	if h == nil || !p.HasReplica(h.broker) {
+		return false
+	}
+	dir := p.Dir(h.broker)
+	return !isReservedID(dir) && !slices.Contains(h.dirs, dir)
+}
+
+// dir is where a replica is made anew: in the only directory, or where the broker chooses.
+func (h *home) dir() [16]byte {
+	if len(h.dirs) == 1 {
+		return h.dirs[0]
+	}
+	return metadata.DirUnassigned
 }
 
 // concerns reports whether a partition has to be looked at.
 func (u leaderUpdate) concerns(p *metadata.Partition) bool {
-	return u.remove != none && slices.Contains(p.ISR, u.remove) ||
+	return u.home.lacks(p) ||
+		u.remove != none && slices.Contains(p.ISR, u.remove) ||
 		u.add != none && p.Leader == metadata.NoLeader ||
 		u.uncleanShutdown != none && (slices.Contains(p.ISR, u.uncleanShutdown) || slices.Contains(p.ELR, u.uncleanShutdown))
 }
@@ -42,6 +67,9 @@ func (c *Controller) leaderUpdatesOf(records []metadata.Record, u leaderUpdate, 
 		b.acceptable = func(id int32) bool {
 			return id != u.remove && id != u.uncleanShutdown && c.mayLead(p, id, id == u.add)
 		}
+		if u.home.lacks(p) {
+			b.dirs = p.DirsWith(u.home.broker, u.home.dir())
+		}
 		if r := b.build(); r != nil {
 			records = append(records, r)
 		}
@@ -53,8 +81,8 @@ func (c *Controller) leaderUpdatesOf(records []metadata.Record, u leaderUpdate, 
 // changeOf starts a change of a partition that changes nothing but a leader that cannot lead.
 func (c *Controller) changeOf(p *metadata.Partition) *partitionChange {
 	b := &partitionChange{
-		partition: p, targetISR: p.ISR, recovering: p.Recovering,
-		minISR: c.effectiveMinISR(p), elrEnabled: c.elrEnabled(), uncleanShutdown: none,
+		partition: p, targetISR: p.ISR, recovering: p.Recovering, target: assignmentOf(p), dirs: p.Dirs, defaultDir: c.defaultDir,
+		minISR: c.minISR(p.Topic), elrEnabled: c.elrEnabled(), uncleanShutdown: none,
 		acceptable: func(id int32) bool { return c.mayLead(p, id, false) },
 	}
 	if c.uncleanElection(p.Topic) {
@@ -108,15 +136,14 @@ func (c *Controller) topicConfig(topic, key string) (string, bool) {
 	return c.img.ConfigValue(metadata.ResourceBroker, "", key)
 }
 
-// effectiveMinISR is min.insync.replicas, but no more than there are replicas.
-func (c *Controller) effectiveMinISR(p *metadata.Partition) int {
-	minISR := c.cfg.MinInsyncReplicas
-	if v, ok := c.topicConfig(p.Topic, keyMinInsyncReplicas); ok {
+// minISR is a topic's min.insync.replicas.
+func (c *Controller) minISR(topic string) int {
+	if v, ok := c.topicConfig(topic, keyMinInsyncReplicas); ok {
 		if n, err := strconv.Atoi(v); err == nil {
-			minISR = n
+			return n
 		}
 	}
-	return min(minISR, len(p.Replicas))
+	return c.cfg.MinInsyncReplicas
 }
 
 // uncleanElection reports whether a topic prefers any leader to none (KIP-106).

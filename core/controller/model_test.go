@@ -32,6 +32,10 @@ func (w *world) checkPromises(elr bool, before *metadata.Image) {
 			w.t.Fatalf("%v: ISR %v and ELR %v overlap", p.Key(), p.ISR, p.ELR)
 		case len(p.ISR) >= min(2, len(p.Replicas)) && len(p.ELR) > 0:
 			w.t.Fatalf("%v: ELR %v beside the full ISR %v", p.Key(), p.ELR, p.ISR)
+		case slices.ContainsFunc(slices.Concat(p.ISR, p.ELR, p.Adding, p.Removing), func(id int32) bool { return !p.HasReplica(id) }):
+			w.t.Fatalf("%v: %+v names one that has no replica", p.Key(), p)
+		case len(assignmentOf(p).aim()) == 0 || len(p.Replicas) != len(slices.Compact(slices.Sorted(slices.Values(p.Replicas)))):
+			w.t.Fatalf("%v: replicas %v removing %v", p.Key(), p.Replicas, p.Removing)
 		case p.Leader < 0 && slices.ContainsFunc(p.ELR, func(id int32) bool { b := w.committed.Broker(id); return b != nil && b.Active() && len(p.ISR) == 0 }):
 			w.t.Fatalf("%v: no leader, and one of the ELR %v is active", p.Key(), p.ELR)
 		case old != nil && old.Partition(p.Index) != nil:
@@ -67,7 +71,7 @@ func TestWhateverHappensTheControllerKeepsItsPromises(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			before := w.committed.Clone()
 			id := rapid.Int32Range(1, 3).Draw(t, "id")
-			switch rapid.IntRange(0, 7).Draw(t, "what") {
+			switch rapid.IntRange(0, 8).Draw(t, "what") {
 			case 0, 1:
 				w.heartbeat(id)
 			case 2:
@@ -95,6 +99,12 @@ func TestWhateverHappensTheControllerKeepsItsPromises(t *testing.T) {
 			case 7:
 				topic := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "topic")
 				w.setConfig(kmsg.ConfigResourceTypeTopic, topic, keyUncleanElection, kmsg.IncrementalAlterConfigOpSet, rapid.SampledFrom([]string{"true", "false"}).Draw(t, "unclean"))
+			case 8:
+				target := rapid.Permutation([]int32{1, 2, 3}).Draw(t, "target")[:rapid.IntRange(0, 3).Draw(t, "factor")]
+				if len(target) == 0 {
+					target = nil
+				}
+				w.reassign("a", target)
 			}
 			w.checkPromises(elr, before)
 		}

@@ -50,16 +50,21 @@ func registrationError(err *kerr.Error) *kmsg.BrokerRegistrationResponse {
 }
 
 // endIncarnation cleans up after an incarnation that is gone. old is nil if there was none.
+//
+// One whose disk was wiped or replaced has no mark of a clean shutdown to show, even if there was one: it names no previous
+// epoch, and so it leaves the ELRs too. Its replicas are said to be in its new directory at once, where Kafka's brokers
+// tell that themselves (AssignReplicasToDirs, KIP-858); they could not lead else.
 func (c *Controller) endIncarnation(old *metadata.Broker, req *kmsg.BrokerRegistrationRequest) []metadata.Record {
 	oldEpoch := noEpoch
 	if old != nil {
 		oldEpoch = old.Epoch
 	}
 	clean := req.Version >= 3 && req.PreviousBrokerEpoch == oldEpoch
-	if clean || !c.elrEnabled() {
-		return c.leaderUpdates(nil, leaderUpdate{remove: req.BrokerID, add: none, uncleanShutdown: none})
+	u := leaderUpdate{remove: req.BrokerID, add: none, uncleanShutdown: none, home: &home{req.BrokerID, req.LogDirs}}
+	if !clean && c.elrEnabled() {
+		u.remove, u.uncleanShutdown = none, req.BrokerID
 	}
-	return c.leaderUpdates(nil, leaderUpdate{remove: none, add: none, uncleanShutdown: req.BrokerID})
+	return c.leaderUpdates(nil, u)
 }
 
 // checkRegistration returns the record of a registration, without its epoch, or why it is refused.

@@ -244,17 +244,20 @@ func (c *Controller) newPartitions(topicID [16]byte, first int32, replicas [][]i
 	return out, nil
 }
 
-// defaultDirs are the directories of new replicas: the only one a broker has, or its own choice
-// (KIP-858).
 func (c *Controller) defaultDirs(ids []int32) [][16]byte {
 	dirs := make([][16]byte, len(ids))
 	for n, id := range ids {
-		dirs[n] = metadata.DirUnassigned
-		if b := c.img.Broker(id); len(b.Dirs) == 1 {
-			dirs[n] = b.Dirs[0]
-		}
+		dirs[n] = c.defaultDir(id)
 	}
 	return dirs
+}
+
+// defaultDir is the directory of a new replica: the only one the broker has, or its own choice (KIP-858).
+func (c *Controller) defaultDir(id int32) [16]byte {
+	if b := c.img.Broker(id); b != nil && len(b.Dirs) == 1 {
+		return b.Dirs[0]
+	}
+	return metadata.DirUnassigned
 }
 
 // base64Dash is the six bits that url-safe base64 writes as a dash.

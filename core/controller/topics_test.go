@@ -44,7 +44,7 @@ func TestATopicGetsDefaultsAndItsOnlyDirectory(t *testing.T) {
 
 func TestEachTopicIsJudgedOnItsOwn(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
-		c.ValidateConfig = func(_ int8, key, value string) error {
+		c.ValidateConfig = func(_ metadata.ResourceKey, key, value string) error {
 			if value == "bad" {
 				return errDisk
 			}

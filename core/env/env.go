@@ -5,6 +5,7 @@ package env
 import (
 	"math/rand/v2"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/disk"
 	"github.com/lockstep/lockstep/network"
@@ -21,4 +22,6 @@ type Env struct {
 	// at a new incarnation of the broker only; keep what it returns.
 	Rand  func(purpose string) *rand.Rand
 	Event event.Sink
+	// Buggify has rare paths taken more often. Only the simulator sets it; nil takes none.
+	Buggify *buggify.Sites
 }

@@ -4,6 +4,7 @@ package event
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -52,7 +53,7 @@ const (
 	Written       // the log end offset moved. Offset: new log end offset
 	Truncated     // Offset: new log end offset
 	Recovered     // a log was opened. Offset: log end offset, Len: bytes cut from its tail, Epoch: latest
-	LogStartMoved // Offset: new log start offset
+	LogStartMoved // Offset: new log start offset. Note: "emptied" if the log was truncated whole, to go on there
 	SegmentRolled // Offset: base of the new segment
 
 	HighWatermark  // Offset: new high watermark, Epoch: leader epoch under which it was set
@@ -98,6 +99,15 @@ var kindNames = [numKinds]string{
 }
 
 func (k Kind) String() string { return kindNames[k] }
+
+// NumKinds is one more than the highest kind.
+const NumKinds = int(numKinds)
+
+// ParseKind finds a kind by its name.
+func ParseKind(name string) (Kind, bool) {
+	i := slices.Index(kindNames[1:], name)
+	return Kind(i + 1), i >= 0
+}
 
 // Event is one thing that happened on one node. The world that receives it adds when, where and why.
 type Event struct {

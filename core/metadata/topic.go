@@ -65,6 +65,13 @@ func (p *Partition) Dir(id int32) [16]byte {
 	return DirUnassigned
 }
 
+// DirsWith is Dirs with one replica in another directory, as a new slice.
+func (p *Partition) DirsWith(id int32, dir [16]byte) [][16]byte {
+	dirs := slices.Clone(p.Dirs)
+	dirs[slices.Index(p.Replicas, id)] = dir
+	return dirs
+}
+
 func newPartition(topic string, r *PartitionRecord) *Partition {
 	return &Partition{
 		Topic: topic, TopicID: r.TopicID, Index: r.PartitionID,

@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/core/storage"
 	"github.com/lockstep/lockstep/disk"
@@ -67,7 +68,11 @@ func (f *feed) deliver() {
 	for !f.reading && !f.n.gone && f.next < f.n.hw {
 		offset := f.next
 		f.reading = true
-		slice, err := f.n.log.Read(storage.ReadRequest{Offset: offset, MaxBytes: deliverMaxBytes, UpTo: f.n.hw, MinOneBatch: true},
+		most := deliverMaxBytes
+		if f.n.env.Buggify.Fires(buggify.DeliverOne) {
+			most = 0
+		}
+		slice, err := f.n.log.Read(storage.ReadRequest{Offset: offset, MaxBytes: most, UpTo: f.n.hw, MinOneBatch: true},
 			func(slice storage.Slice, err error) { f.n.step(func() { f.onRead(offset, slice, err) }) })
 		if err == storage.ErrPending {
 			return

@@ -3,6 +3,7 @@ package raft
 import (
 	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/storage"
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/lockstep/lockstep/scheduler"
@@ -104,7 +105,7 @@ func (f *fetch) try(mayWait bool) {
 	switch {
 	case f.offset < n.log.LogEndOffset():
 		f.read()
-	case mayWait && s.hw <= f.hw:
+	case mayWait && s.hw <= f.hw && !n.env.Buggify.Fires(buggify.RaftEmptyEarly):
 		s.purgatory.add(f)
 	default:
 		f.answerRecords(storage.Slice{})
@@ -125,6 +126,9 @@ func (n *Node) validate(offset int64, epoch int32) (validity, SnapshotID) {
 // read answers with records, those above the high watermark too.
 func (f *fetch) read() {
 	end := f.n.log.LogEndOffset()
+	if f.n.env.Buggify.Fires(buggify.RaftOneBatch) {
+		f.maxBytes = 0
+	}
 	slice, err := f.n.log.Read(storage.ReadRequest{Offset: f.offset, MaxBytes: f.maxBytes, UpTo: end, MinOneBatch: true},
 		func(slice storage.Slice, err error) { f.n.step(func() { f.onRead(slice, err) }) })
 	if err != storage.ErrPending {

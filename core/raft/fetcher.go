@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/invariant"
 	"github.com/lockstep/lockstep/core/record"
@@ -145,7 +146,7 @@ func (f *fetcher) onAnswer(generation int, r reply, err error) {
 	}
 	switch {
 	case generation != f.generation && !ok: // the answer sent us elsewhere; become has seen to the rest
-	case ok:
+	case ok && !f.n.env.Buggify.Fires(buggify.RaftBackoff):
 		f.astray = false
 		f.n.say(f.proceedFunc) // the answer may have named the leader: first let that be durable
 	default:
@@ -199,6 +200,10 @@ func (f *fetcher) onFetched(resp *kmsg.FetchResponse, frame *network.Frame) bool
 func (f *fetcher) append(batches []byte, hw int64, frame *network.Frame) bool {
 	n := f.n
 	whole := wholeBatches(batches, n.election.epoch)
+	if len(whole) > 0 && n.env.Buggify.Fires(buggify.RaftTakeOne) {
+		first, _, _ := record.Parse(whole)
+		whole = whole[:len(first)]
+	}
 	if len(whole) > 0 {
 		if _, err := n.log.AppendAsFollower(whole, frame, n.onAppended); err != nil {
 			return false

@@ -3,6 +3,7 @@ package raft
 import (
 	"fmt"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/invariant"
 	"github.com/lockstep/lockstep/disk"
@@ -54,6 +55,9 @@ func (n *Node) checkSnapshotRequest(req *kmsg.FetchSnapshotRequest, p *kmsg.Fetc
 func (n *Node) readSnapshot(req *kmsg.FetchSnapshotRequest, p *kmsg.FetchSnapshotRequestTopicPartition, done func(*kmsg.FetchSnapshotResponse)) {
 	id, size, position, epoch, version := n.snapshots.latest, n.snapshots.size, p.Position, p.CurrentLeaderEpoch, req.Version
 	part := make([]byte, min(int64(req.MaxBytes), snapshotMaxBytes, size-position))
+	if x := n.env.Buggify; x.Fires(buggify.SnapshotChunk) {
+		part = part[:x.Pick(buggify.SnapshotChunk, min(len(part), 1000))]
+	}
 	n.readFile(metadataDir+"/"+id.fileName(), part, position, func(err error) {
 		n.step(func() {
 			code := n.checkLeaderRequest(epoch)

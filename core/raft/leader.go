@@ -3,6 +3,7 @@ package raft
 import (
 	"slices"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/scheduler"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -86,7 +87,7 @@ func (s *leader) onTimeout() {
 	n := s.n
 	limit := n.cfg.FetchTimeout * checkQuorumNum / checkQuorumDen
 	silent := n.env.Loop.Now().Sub(s.majorityHeard())
-	if silent >= limit {
+	if silent >= limit || n.env.Buggify.Fires(buggify.ResignEarly) {
 		n.becomeResigned()
 		return
 	}

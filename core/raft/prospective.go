@@ -1,5 +1,7 @@
 package raft
 
+import "github.com/lockstep/lockstep/core/buggify"
+
 // prospective asks the voters whether they would vote for it, before it disturbs the epoch
 // (pre-vote, KIP-996). It may still vote for others.
 type prospective struct {
@@ -23,6 +25,8 @@ func (s *prospective) canGrantVote(c voterKey, upToDate, preVote bool) bool {
 
 func (s *prospective) decide() {
 	switch {
+	case s.ballot.won() && s.n.env.Buggify.Fires(buggify.PreVoteAgain):
+		s.n.becomeProspective()
 	case s.ballot.won():
 		s.n.becomeCandidate()
 	case s.ballot.lost():

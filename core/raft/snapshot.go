@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/invariant"
 	"github.com/lockstep/lockstep/core/record"
@@ -105,6 +106,7 @@ func controlType(key []byte) int16 {
 type snapshots struct {
 	latest  SnapshotID // zero if none
 	size    int64      // of the latest's file
+	kept    int64      // bytes of the log that were there when it was written: whole segments stay
 	writing bool
 }
 
@@ -118,7 +120,10 @@ func (n *Node) SnapshotIDAt(offset int64) SnapshotID {
 
 // SnapshotDue reports whether the log has grown enough since the latest snapshot for another one.
 func (n *Node) SnapshotDue() bool {
-	return !n.snapshots.writing && n.log.Size() >= n.cfg.SnapshotEveryBytes && n.feed.next > n.snapshots.latest.EndOffset
+	size := n.log.Size()
+	n.snapshots.kept = min(n.snapshots.kept, size)
+	return !n.snapshots.writing && n.feed.next > n.snapshots.latest.EndOffset &&
+		(size-n.snapshots.kept >= n.cfg.SnapshotEveryBytes || n.env.Buggify.Fires(buggify.SnapshotNow))
 }
 
 // Snapshot writes the listener's state at id, which must have been delivered, and then drops the
@@ -166,6 +171,7 @@ func (n *Node) cleanLog() {
 			}
 		})
 	}
+	n.snapshots.kept = n.log.Size()
 }
 
 // writeSnapshot writes a file under its own name only when all of it is synced.

@@ -3,6 +3,7 @@ package raft
 import (
 	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 )
 
@@ -99,6 +100,9 @@ func (n *Node) onTimer() {
 
 // randomElectionTimeout is between one and two election timeouts, so that one voter comes first.
 func (n *Node) randomElectionTimeout() time.Duration {
+	if n.env.Buggify.Fires(buggify.ElectionEarly) {
+		return n.cfg.ElectionTimeout
+	}
 	return n.cfg.ElectionTimeout + time.Duration(n.rand.Int64N(int64(n.cfg.ElectionTimeout)))
 }
 

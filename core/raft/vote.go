@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -13,7 +14,13 @@ const metadataTopic = "__cluster_metadata"
 func (n *Node) HandleVote(req *kmsg.VoteRequest, done func(*kmsg.VoteResponse)) {
 	n.step(func() {
 		resp := n.onVote(req)
-		n.say(func() { done(resp) })
+		n.say(func() {
+			if x := n.env.Buggify; x.Fires(buggify.VoteLate) {
+				n.env.Loop.AfterFunc(x.Delay(buggify.VoteLate, n.cfg.ElectionTimeout), func() { done(resp) })
+				return
+			}
+			done(resp)
+		})
 	})
 }
 

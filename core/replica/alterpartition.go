@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/scheduler"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -77,7 +78,16 @@ func (q *alterQueue) flush() {
 		return
 	}
 	q.inFlight = true
-	q.send(q.request(sent), func(resp *kmsg.AlterPartitionResponse, err error) { q.onResponse(sent, resp, err) })
+	q.send(q.request(sent), func(resp *kmsg.AlterPartitionResponse, err error) {
+		switch x := q.m.env.Buggify; {
+		case x.Fires(buggify.AlterLost):
+			q.onResponse(sent, nil, kerr.RequestTimedOut)
+		case x.Fires(buggify.AlterLate):
+			q.m.loop.AfterFunc(x.Delay(buggify.AlterLate, time.Second), func() { q.onResponse(sent, resp, err) })
+		default:
+			q.onResponse(sent, resp, err)
+		}
+	})
 }
 
 func (q *alterQueue) request(items []alterItem) *kmsg.AlterPartitionRequest {

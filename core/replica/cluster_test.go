@@ -183,6 +183,7 @@ func (n *testNode) start() {
 		Rand: func(purpose string) *rand.Rand { return virtual.Rand(7, fmt.Sprint(n.id, n.epoch, purpose)) },
 	}
 	cfg := DefaultConfig(n.id)
+	cfg.RetentionCheckInterval = 0 // records are of 1970 here
 	cfg.DefaultMinISR = min(2, len(n.c.nodes)-1)
 	cfg.FetchBackoff = 100 * time.Millisecond
 	if n.c.cfg != nil {

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/invariant"
 	"github.com/lockstep/lockstep/core/storage"
 	"github.com/lockstep/lockstep/core/wire"
@@ -45,7 +46,9 @@ func (m *Manager) newFetch(params FetchParams, done func([]wire.FetchPartition, 
 type fetchWait struct {
 	op         *delayedFetch
 	list       *fetchList
+	p          *Partition
 	offset     int64
+	moved      bool // there is something to read
 	prev, next *fetchWait
 }
 
@@ -74,13 +77,14 @@ func (w *fetchWait) remove() {
 	} else {
 		w.next.prev = w.prev
 	}
-	*w = fetchWait{}
+	w.list, w.prev, w.next = nil, nil, nil
 }
 
 // wake has the fetches looked at that can now read something: end is the new end of what they may read.
 func (l *fetchList) wake(end int64) {
 	for w := l.first; w != nil; w = w.next {
 		if w.offset < end {
+			w.moved = true
 			w.op.wake(false)
 		}
 	}
@@ -135,14 +139,18 @@ func (op *delayedFetch) park() {
 	for i := range op.params.Entries {
 		e := &op.params.Entries[i]
 		p := op.m.byID.get(e.Partition)
-		op.waits[i].op, op.waits[i].offset = op, e.Offset
+		op.waits[i] = fetchWait{op: op, p: p, offset: e.Offset}
 		if op.params.isFollower() {
 			p.followerFetches.add(&op.waits[i])
 		} else {
 			p.consumerFetches.add(&op.waits[i])
 		}
 	}
-	op.m.purgatory.add(&op.expiry, op.params.MaxWait)
+	wait := op.params.MaxWait
+	if x := op.m.env.Buggify; x.Fires(buggify.EarlyEmpty) {
+		wait = x.Delay(buggify.EarlyEmpty, wait)
+	}
+	op.m.purgatory.add(&op.expiry, wait)
 }
 
 func (op *delayedFetch) unpark() {
@@ -166,6 +174,11 @@ func (op *delayedFetch) retry() {
 		return
 	}
 	op.unpark()
+	if !op.urgent {
+		op.readMoved()
+		op.maybeAnswer()
+		return
+	}
 	op.answer()
 }
 

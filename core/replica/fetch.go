@@ -3,6 +3,7 @@ package replica
 import (
 	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/storage"
 	"github.com/lockstep/lockstep/core/wire"
@@ -71,6 +72,23 @@ func (op *delayedFetch) read(first bool) {
 	op.reading++ // ours: whatever ends meanwhile, the answer waits for all entries
 	for i := range op.params.Entries {
 		if err := op.readPartition(i, first); err != nil {
+			op.fail(i, err)
+		}
+	}
+	op.reading--
+}
+
+// readMoved is read for a fetch that was parked and not found urgent meanwhile: nothing but an append or the high watermark
+// has moved, and there is only something to read where the fetch was told so.
+func (op *delayedFetch) readMoved() {
+	op.bytes, op.stale = 0, op.isStale()
+	op.reading++
+	for i := range op.waits {
+		w := &op.waits[i]
+		if !w.moved && !op.stale && w.p.lead != nil && w.p.isOnline() {
+			op.parts[i] = wire.NewFetchPartition(w.p.id.Index)
+			w.p.describe(&op.parts[i])
+		} else if err := op.readPartition(i, false); err != nil {
 			op.fail(i, err)
 		}
 	}
@@ -158,6 +176,12 @@ func (op *delayedFetch) readLog(i int, p *Partition, upTo int64) error {
 	room := min(e.MaxBytes, op.params.MaxBytes-op.bytes)
 	if e.Offset >= upTo || room <= 0 && op.bytes > 0 {
 		return nil
+	}
+	switch x := op.m.env.Buggify; {
+	case op.bytes > 0 && x.Fires(buggify.OnePartition):
+		return nil
+	case x.Fires(buggify.OneBatch):
+		room = min(room, 1)
 	}
 	read := storage.ReadRequest{Offset: e.Offset, MaxBytes: max(room, 0), UpTo: upTo, MinOneBatch: op.bytes == 0}
 	slice := op.nextSlice()

@@ -3,6 +3,7 @@ package replica
 import (
 	"slices"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/lockstep/lockstep/network"
@@ -154,6 +155,9 @@ func (f *fetcher) send() {
 
 // build makes f.req: everything, or what changed since the last request of the session.
 func (f *fetcher) build() {
+	if f.m.env.Buggify.Fires(buggify.SessionReset) {
+		f.session.restart()
+	}
 	if f.session.isFull() {
 		f.startOver()
 	}
@@ -262,6 +266,9 @@ func (f *fetcher) onResponse(r *wire.Response, err error) {
 	body := r.Body.(*kmsg.FetchResponse)
 	if f.session.onResponse(body.ErrorCode, body.SessionID) {
 		f.deliver(body, r.Frame())
+		if f.m.env.Buggify.Fires(buggify.FollowerBackoff) {
+			f.onFailure()
+		}
 		f.schedule()
 	} else if isSessionError(body.ErrorCode) {
 		f.schedule()
@@ -275,12 +282,27 @@ func (f *fetcher) deliver(body *kmsg.FetchResponse, frame *network.Frame) {
 	for t := range body.Topics {
 		topic := &body.Topics[t]
 		for i := range topic.Partitions {
-			w := f.byTopicID[partitionKey{topic.TopicID, topic.Partitions[i].Partition}]
+			w := f.find(topic.TopicID, topic.Partitions[i].Partition)
 			if w != nil && w.inSession {
 				w.onAnswer(&topic.Partitions[i], frame)
 			}
 		}
 	}
+}
+
+// fewActive is how many partitions are sooner compared than hashed.
+const fewActive = 8
+
+func (f *fetcher) find(topicID [16]byte, index int32) *following {
+	if len(f.active) > fewActive {
+		return f.byTopicID[partitionKey{topicID, index}]
+	}
+	for _, w := range f.active {
+		if w.p.id.Index == index && w.p.topicID == topicID {
+			return w
+		}
+	}
+	return nil
 }
 
 // isSessionError reports whether the request was refused for its session alone.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/record"
@@ -80,10 +81,12 @@ func (f *following) isReady() bool {
 // be lost by an empty one, and the divergence that shows later would go unseen (KAFKA-15510).
 func (f *following) position() fetchPosition {
 	log := f.p.log
-	end := log.LogEndOffset()
-	return fetchPosition{
-		offset: end, logStartOffset: log.LogStartOffset(), leaderEpoch: f.p.leaderEpoch, lastFetchedEpoch: log.EpochAt(end - 1),
+	end, start := log.LogEndOffset(), log.LogStartOffset()
+	last := log.EpochAt(end - 1)
+	if end == start && end > 0 {
+		last = log.LatestEpoch() // of records that retention took; without it a leader that never had them would take us for caught up
 	}
+	return fetchPosition{offset: end, logStartOffset: start, leaderEpoch: f.p.leaderEpoch, lastFetchedEpoch: last}
 }
 
 // changed has the fetcher look at the partition before its next request.
@@ -137,9 +140,13 @@ func (f *following) onAnswer(a *kmsg.FetchResponseTopicPartition, frame *network
 	case a.ErrorCode != 0:
 		f.onError(a.ErrorCode)
 	case a.DivergingEpoch.EndOffset >= 0 && a.DivergingEpoch.Epoch >= 0:
-		f.truncate(wire.EpochEnd{Epoch: a.DivergingEpoch.Epoch, EndOffset: a.DivergingEpoch.EndOffset})
+		f.truncate(wire.EpochEnd{Epoch: a.DivergingEpoch.Epoch, EndOffset: a.DivergingEpoch.EndOffset}, a.LogStartOffset)
 	default:
-		f.leaderHW = a.HighWatermark
+		if p.m.env.Buggify.Fires(buggify.FollowerHWLate) {
+			f.fetcher.session.restart() // whose answer tells it again
+		} else {
+			f.leaderHW = a.HighWatermark
+		}
 		if len(a.RecordBatches) > 0 {
 			f.append(upToEpoch(a.RecordBatches, p.leaderEpoch), frame)
 		}
@@ -193,9 +200,16 @@ func (f *following) onProgress(leaderLogStart int64) {
 }
 
 // truncate cuts off what the leader does not have, as far as one answer tells; the next fetch finds out the rest (KIP-279).
-func (f *following) truncate(leader wire.EpochEnd) {
+//
+// A leader that has forgotten the epoch says that it ended where its log starts. Where it really ended nobody knows: of ours, what
+// comes before the log start may be other records, and other producers' sequences, than the leader's were. So all goes.
+func (f *following) truncate(leader wire.EpochEnd, leaderLogStart int64) {
 	p := f.p
 	p.emit(event.Diverged, p.leaderID, leader.EndOffset, "")
+	if leaderLogStart > 0 && leader.EndOffset <= leaderLogStart {
+		f.startAt(leaderLogStart)
+		return
+	}
 	own, ownEnd := p.log.EndOffsetForEpoch(leader.Epoch)
 	f.truncateTo(truncationOffset(leader, wire.EpochEnd{Epoch: own, EndOffset: ownEnd}, p.log.LogEndOffset()))
 }

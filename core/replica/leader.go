@@ -2,7 +2,9 @@ package replica
 
 import (
 	"strconv"
+	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
 )
@@ -159,6 +161,10 @@ func (p *Partition) maybeAdvanceHighWatermark() {
 	}
 	hw := committedUpTo(p.log.LogEndOffset(), l.followers, p.m.loop.Now(), p.m.cfg.ReplicaLagTimeMax)
 	if hw <= p.log.HighWatermark() {
+		return
+	}
+	if x := p.m.env.Buggify; x.Fires(buggify.HWLate) {
+		p.m.loop.AfterFunc(x.Delay(buggify.HWLate, 100*time.Millisecond), p.maybeAdvanceHighWatermark)
 		return
 	}
 	p.log.SetHighWatermark(hw)

@@ -9,6 +9,7 @@ package replica
 import (
 	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/env"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
@@ -107,7 +108,11 @@ func NewManager(e *env.Env, cfg Config, logs *storage.Manager, peers *wire.Peers
 	m.alter = alterQueue{m: m, send: alter}
 	m.onWoken = m.flushWoken
 	m.every(0, cfg.ReplicaLagTimeMax/2, m.checkISRs)
-	m.every(1, cfg.CheckpointInterval, func() { m.logs.Checkpoint(m.onCheckpoint) })
+	m.every(1, cfg.CheckpointInterval, func() {
+		if !m.env.Buggify.Fires(buggify.CheckpointSkip) {
+			m.logs.Checkpoint(m.onCheckpoint)
+		}
+	})
 	m.every(2, cfg.RetentionCheckInterval, m.deleteOldSegments)
 	return m
 }
@@ -173,6 +178,12 @@ func (m *Manager) Image() *metadata.Image { return m.image }
 // checkISRs is Kafka's isr-expiration task, every half lag: it also looks at the high watermarks,
 // because a replica outside the ISR stops holding one back merely by falling behind for too long.
 func (m *Manager) checkISRs() {
+	if x := m.env.Buggify; x.Fires(buggify.ISRCheckEarly) {
+		m.ticks[0].Reset(x.Delay(buggify.ISRCheckEarly, m.cfg.ReplicaLagTimeMax/4))
+	}
+	if m.env.Buggify.Fires(buggify.RetentionNow) {
+		m.deleteOldSegments()
+	}
 	for _, p := range m.partitions {
 		if p.lead != nil {
 			p.maybeShrinkISR()

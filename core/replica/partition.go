@@ -115,6 +115,9 @@ func (p *Partition) IsUnderMinISR() bool {
 func (p *Partition) isOnline() bool { return p.log != nil && !p.offline && !p.removed }
 
 func (p *Partition) currentLeader() wire.Leader {
+	if p.removed {
+		return p.m.leaderOf(p.id)
+	}
 	return wire.Leader{ID: p.leaderID, Epoch: p.leaderEpoch}
 }
 
@@ -204,7 +207,7 @@ func (p *Partition) refusal() error {
 	case p.offline:
 		return kerr.KafkaStorageError
 	case p.removed:
-		return kerr.UnknownTopicOrPartition
+		return p.m.notHosted(p.id) // deleted, or moved to other brokers
 	}
 	return kerr.NotLeaderForPartition
 }

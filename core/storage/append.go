@@ -1,6 +1,9 @@
 package storage
 
 import (
+	"math"
+
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/invariant"
 	"github.com/lockstep/lockstep/core/record"
@@ -153,7 +156,7 @@ func (l *Log) add(b record.Batch, frame *network.Frame) {
 		seg.hasFirst, seg.firstTimestamp = true, maxTimestamp
 	}
 	l.recent.push(b, seg, int32(seg.size), true, frame)
-	seg.add(next-1, maxTimestamp, int64(len(b)), l.config.IndexIntervalBytes)
+	seg.add(next-1, maxTimestamp, int64(len(b)), l.indexInterval())
 	l.next = next
 	l.env.Event.Emit(event.Event{Kind: event.Appended, Partition: l.partition, Peer: -1, Epoch: epoch, Offset: base, Len: next - base, Batch: b})
 }
@@ -186,8 +189,20 @@ func producerPart(b record.Batch) []byte {
 	return append([]byte(nil), b...)
 }
 
+// indexInterval is index.interval.bytes for the next batch.
+func (l *Log) indexInterval() int32 {
+	switch x := l.env.Buggify; {
+	case x.Fires(buggify.IndexDense):
+		return 0
+	case x.Fires(buggify.IndexSparse):
+		return math.MaxInt32
+	}
+	return l.config.IndexIntervalBytes
+}
+
 func (l *Log) mustRoll(b record.Batch) bool {
-	return l.active.shouldRoll(b.LastOffset(), b.MaxTimestamp(), int64(len(b)), l.env.Loop.UnixMilli(), &l.config)
+	return l.active.limit > 0 && l.active.size >= l.active.limit ||
+		l.active.shouldRoll(b.LastOffset(), b.MaxTimestamp(), int64(len(b)), l.env.Loop.UnixMilli(), &l.config)
 }
 
 func (l *Log) queueBytes(b []byte, count int64, frame *network.Frame) {

@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/disk"
 	"github.com/lockstep/lockstep/network"
@@ -187,6 +188,9 @@ func (c *coldRead) fill() {
 		c.window = make([]byte, 0, readWindow)
 	}
 	size := min(readWindow, c.size-c.pos)
+	if c.log.env.Buggify.Fires(buggify.ColdWindow) {
+		size = min(size, record.HeaderSize)
+	}
 	c.windowPos = c.pos
 	c.file.ReadAt(c.window[:size], c.pos, func(n int, err error) {
 		if c.ended(err) {

@@ -3,7 +3,9 @@ package storage
 import (
 	"slices"
 	"sort"
+	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/network"
 )
@@ -87,6 +89,10 @@ func (p *pipeline) queueTask(what string, run func(done func(error)), done func(
 func (p *pipeline) wake() {
 	if !p.deferred && !p.busy {
 		p.deferred = true
+		if x := p.log.env.Buggify; x.Fires(buggify.DelayedWrite) {
+			p.log.env.Loop.AfterFunc(x.Delay(buggify.DelayedWrite, 20*time.Millisecond), p.pumpFunc)
+			return
+		}
 		p.log.env.Loop.Defer(p.pumpFunc)
 	}
 }
@@ -151,6 +157,9 @@ func (p *pipeline) startWrite() {
 // nextWrite is how many of the waiting appends go in one write.
 func (p *pipeline) nextWrite() int {
 	size, n := 0, 0
+	if p.log.env.Buggify.Fires(buggify.WriteAlone) {
+		return 1
+	}
 	for ; n < len(p.writes) && n < maxWriteBuffers && (n == 0 || size < maxWriteBytes); n++ {
 		w := &p.writes[n]
 		if w.seg != p.writes[0].seg || len(p.tasks) > 0 && w.number > p.tasks[0].after {
@@ -173,7 +182,7 @@ func (p *pipeline) onWritten(err error) {
 	for i := range p.inflight {
 		l.unflushed += p.inflight[i].count
 	}
-	if l.unflushed >= l.config.FlushMessages {
+	if l.unflushed >= l.config.FlushMessages || l.env.Buggify.Fires(buggify.EarlyFlush) {
 		p.inflight[0].seg.file.Sync(p.onSync)
 		return
 	}
@@ -203,7 +212,11 @@ func (p *pipeline) finishWrite() {
 	p.busy = false
 	if end > l.written {
 		l.written = end
-		l.recent.forget(recentBatches, l.written)
+		keep := recentBatches
+		if l.env.Buggify.Fires(buggify.ForgetRecent) {
+			keep = l.env.Buggify.Pick(buggify.ForgetRecent, 4) - 1
+		}
+		l.recent.forget(keep, l.written)
 		l.emit(event.Written, end)
 		p.runWaiters()
 	}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/disk"
 	"github.com/lockstep/lockstep/network"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -65,6 +66,9 @@ func (l *Log) ReadInto(s *Slice, r ReadRequest) error {
 		s.FirstOffset, s.NextOffset = r.Offset, r.Offset
 		return nil
 	}
+	if l.env.Buggify.Fires(buggify.ShortRead) {
+		r.MaxBytes = min(r.MaxBytes, l.env.Buggify.Pick(buggify.ShortRead, 1000))
+	}
 	if !l.readRecent(s, &r) {
 		return ErrPending
 	}
@@ -86,7 +90,7 @@ func (l *Log) checkRead(r *ReadRequest) error {
 // readRecent answers from memory; false, and the slice is empty, if it cannot.
 func (l *Log) readRecent(s *Slice, r *ReadRequest) bool {
 	first := l.recent.find(r.Offset)
-	if first < 0 {
+	if first < 0 || l.env.Buggify.Fires(buggify.RecentMiss) {
 		return false
 	}
 	s.FirstOffset, s.NextOffset = l.recent.at(first).base, r.Offset

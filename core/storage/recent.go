@@ -6,7 +6,8 @@ import (
 )
 
 const (
-	recentBatches = 512 // written batches whose position a log remembers
+	// Written batches whose position a log remembers: with those that are being written they fit a ring of 512.
+	recentBatches = 448
 
 	// Bytes of batches that logs keep in memory: each may keep ownBytes, and mostBytes as long as all of
 	// a broker's keep no more than allBytes. A replica that lags by more is served by reads of the disk, and copies.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/env"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/record"
@@ -30,7 +31,8 @@ type opener struct {
 	expect int64 // the offset that the next batch must not be below
 	damage bool  // what follows is not to be kept
 	gone   []*segment
-	stale  bool // the epoch checkpoint on disk differs from the cache
+	stale  bool         // the epoch checkpoint on disk differs from the cache
+	known  []EpochEntry // the epoch checkpoint as it was
 }
 
 // Open opens the log in a directory, or creates it. What is in the log when done runs is durable. An error is
@@ -38,9 +40,12 @@ type opener struct {
 func Open(e *env.Env, o OpenOptions, done func(*Log, error)) {
 	l := newLog(e, &o)
 	p := &opener{log: l, o: o}
+	if e.Buggify.Fires(buggify.DistrustClean) {
+		p.o.Clean = false
+	}
 	steps(func(err error) { p.finish(err, done) },
 		func(next func(error)) { e.Disk.Mkdir(o.Dir, next) },
-		p.list, p.sweep, p.readTopicID, p.readEpochs, p.openSegments, p.load, p.removeRest,
+		p.list, p.sweep, p.readTopicID, p.readEpochs, p.openSegments, p.checkEpochs, p.load, p.removeRest,
 		p.begin, p.bound, p.settle, p.loadProducers)
 }
 
@@ -65,7 +70,10 @@ func (p *opener) list(next func(error)) {
 	})
 }
 
-func (p *opener) has(name string) bool { return slices.Contains(p.names, name) }
+func (p *opener) has(name string) bool {
+	_, found := slices.BinarySearch(p.names, name) // List sorts
+	return found
+}
 
 // sweep removes what a crash left half done.
 func (p *opener) sweep(next func(error)) {
@@ -134,7 +142,7 @@ func (p *opener) writeTopicID(next func(error)) {
 
 // readEpochs takes the epoch checkpoint. Without a good one the whole log is walked for its epochs.
 func (p *opener) readEpochs(next func(error)) {
-	if !p.has(epochFile) {
+	if !p.has(epochFile) || p.log.env.Buggify.Fires(buggify.DistrustEpochs) {
 		p.distrust()
 		next(nil)
 		return
@@ -142,6 +150,7 @@ func (p *opener) readEpochs(next func(error)) {
 	readExisting(p.log.env.Disk, p.log.path(epochFile), func(b []byte, err error) {
 		if err == nil {
 			p.log.epochs.entries, err = parseEpochs(b)
+			p.known = slices.Clone(p.log.epochs.entries)
 		}
 		if errors.Is(err, ErrCorrupt) {
 			p.distrust()
@@ -176,6 +185,18 @@ func (p *opener) openSegments(next func(error)) {
 	}, next)
 }
 
+// checkEpochs distrusts a checkpoint that begins after the log.
+//
+// Counter-example: the log start moves to 100, which drops the epochs before it from the checkpoint. The power goes before the
+// log start is in a checkpoint too, and before the segments are gone. The log starts at 0 again, with batches of no known epoch.
+func (p *opener) checkEpochs(next func(error)) {
+	epochs := p.log.epochs.entries
+	if len(epochs) > 0 && len(p.all) > 0 && epochs[0].Start > max(p.o.LogStartOffset, p.all[0].base) {
+		p.distrust()
+	}
+	next(nil)
+}
+
 // load brings the segments in, in order.
 func (p *opener) load(next func(error)) {
 	from := p.recoverFrom()
@@ -201,6 +222,9 @@ func (p *opener) recoverFrom() int {
 	last := len(p.all) - 1
 	if p.o.Clean {
 		return last
+	}
+	if p.log.env.Buggify.Fires(buggify.RecoverAll) {
+		return 0
 	}
 	for i := last; i > 0; i-- {
 		if p.all[i].base <= p.o.RecoveryPoint {
@@ -356,13 +380,26 @@ func (p *opener) bound(next func(error)) {
 	l := p.log
 	l.logStart = max(p.o.LogStartOffset, l.segments.first().base)
 	l.written, l.highWatermark, l.recoveryPoint = l.next, l.logStart, l.next
-	end := l.epochs.truncateFromEnd(l.next)
 	start := l.epochs.truncateFromStart(l.logStart)
+	end := p.endEpochs() // last, so that another restart finds the same
 	if !end && !start && !p.stale {
 		next(nil)
 		return
 	}
 	l.writeEpochs(next)
+}
+
+// endEpochs forgets the epochs that start at the log's end. A log that retention has emptied keeps that of the records it had:
+// only so does a follower find out that its leader never had them.
+func (p *opener) endEpochs() (changed bool) {
+	l := p.log
+	if l.logStart < l.next || l.next == 0 {
+		return l.epochs.truncateFromEnd(l.next)
+	}
+	if n := slices.IndexFunc(p.known, func(e EpochEntry) bool { return e.Start == l.next }); n >= 0 && len(l.epochs.entries) == 0 {
+		l.epochs.entries = append(l.epochs.entries, p.known[n]) // the walk had dropped it, to find it anew
+	}
+	return false
 }
 
 // settle makes what was recovered durable: replication counts it from here on.

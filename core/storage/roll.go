@@ -1,6 +1,9 @@
 package storage
 
 import (
+	"time"
+
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/disk"
 )
@@ -46,12 +49,18 @@ func (l *Log) finishSegment(old, seg *segment, snapshot []byte, done func(error)
 func (l *Log) activate(seg *segment) {
 	l.segments.tree.ReplaceOrInsert(seg)
 	l.active = seg
+	if l.env.Buggify.Fires(buggify.TinySegment) {
+		seg.limit = int64(l.env.Buggify.Pick(buggify.TinySegment, 4096))
+	}
 	l.dropOldIndexes()
 }
 
 // dropOldIndexes keeps memory bounded; a cold read loads an index again.
 func (l *Log) dropOldIndexes() {
 	kept := 0
+	if l.env.Buggify.Fires(buggify.IndexEvicted) {
+		kept = indexesKept
+	}
 	l.segments.tree.Descend(func(g *segment) bool {
 		if g != l.active && g.indexed && g.stored {
 			if kept++; kept > indexesKept {
@@ -158,8 +167,20 @@ func (l *Log) queueFlush(done func(error)) {
 			next(nil)
 			return
 		}
-		l.syncSegment(l.lastWritten(), l.written, next)
+		if x := l.env.Buggify; x.Fires(buggify.DelayedSync) {
+			l.env.Loop.AfterFunc(x.Delay(buggify.DelayedSync, 50*time.Millisecond), func() { l.syncWritten(next) })
+			return
+		}
+		l.syncWritten(next)
 	}, done)
+}
+
+func (l *Log) syncWritten(done func(error)) {
+	if l.failure != nil { // its files may be closed
+		done(l.failure)
+		return
+	}
+	l.syncSegment(l.lastWritten(), l.written, done)
 }
 
 // lastWritten is the segment that the last write went to: a roll may wait behind a flush.

@@ -1,6 +1,9 @@
 package storage
 
 import (
+	"time"
+
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/env"
 	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/disk"
@@ -24,7 +27,11 @@ type scan struct {
 
 func (s *scan) start() {
 	s.file.Retain()
-	s.buf = make([]byte, min(scanChunk, max(s.end-s.pos, 0)))
+	chunk := int64(scanChunk)
+	if x := s.env.Buggify; x.Fires(buggify.ScanChunk) {
+		chunk = int64(record.HeaderSize + x.Pick(buggify.ScanChunk, 200))
+	}
+	s.buf = make([]byte, min(chunk, max(s.end-s.pos, 0)))
 	s.read()
 }
 
@@ -67,7 +74,13 @@ func (s *scan) check(chunk []byte) {
 		s.take(chunk, good, short)
 		return
 	}
-	s.env.Loop.Offload(work, func() { s.take(chunk, good, short) })
+	s.env.Loop.Offload(work, func() {
+		if x := s.env.Buggify; x.Fires(buggify.ScanLate) {
+			s.env.Loop.AfterFunc(x.Delay(buggify.ScanLate, 20*time.Millisecond), func() { s.take(chunk, good, short) })
+			return
+		}
+		s.take(chunk, good, short)
+	})
 }
 
 // take visits the good batches of a chunk; short says that what follows them may be a batch cut by the chunk's end.

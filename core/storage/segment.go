@@ -30,6 +30,7 @@ type segment struct {
 	removed bool  // by retention or a truncation
 	cutting bool  // a truncation is yet to find its end: it may hold batches beyond it
 	since   int64 // bytes since the last index entry
+	limit   int64 // see buggify.TinySegment; 0: none
 
 	maxTimestamp       int64 // of all batches; -1: none
 	maxTimestampOffset int64 // last offset of the batch that has it

@@ -44,8 +44,9 @@ type produceRequest struct {
 // decodeProduce walks the body, and once more if it holds more than one partition: the first walk
 // counted them, so that memory is taken for what is there and not for what is claimed.
 func decodeProduce(r *reader, head Request) (any, error) {
-	p := &produceRequest{Request: head}
-	p.Request.Produce = &p.produce
+	p := produceRequests.Get().(*produceRequest)
+	p.Request, p.produce = head, Produce{}
+	p.Request.Produce, p.Request.pooled = &p.produce, p
 	w := produceWalk{reader: *r, version: head.Version, topics: p.topics[:0], partitions: p.partitions[:0]}
 	w.walk(&p.produce)
 	if w.bad {
@@ -108,9 +109,13 @@ func (w *produceWalk) topic(flexible bool) {
 	if len(w.topics) == cap(w.topics) {
 		return
 	}
-	t := ProduceTopic{Topic: string(name), Partitions: w.partitions[start:len(w.partitions):len(w.partitions)]}
+	w.topics = w.topics[:len(w.topics)+1]
+	t := &w.topics[len(w.topics)-1] // what was there before: mostly the same topic
+	if t.Topic != string(name) {
+		t.Topic = string(name)
+	}
+	t.TopicID, t.Partitions = [16]byte{}, w.partitions[start:len(w.partitions):len(w.partitions)]
 	copy(t.TopicID[:], id)
-	w.topics = append(w.topics, t)
 }
 
 // partition keeps the records as they are; they are validated when the whole body is known to be sound.

@@ -88,15 +88,17 @@ func decodeProduced(b []byte, head Response) *Response {
 		return nil
 	}
 	f := producedResponses.Get().(*producedResponse)
-	f.Response, f.topics, f.partitions = head, [1]kmsg.ProduceResponseTopic{}, [1]kmsg.ProduceResponseTopicPartition{}
+	f.Response, f.partitions = head, [1]kmsg.ProduceResponseTopicPartition{}
 	f.Response.Body, f.Response.pooled = &f.body, f
-	t := &f.topics[0]
+	t := &f.topics[0] // what was there before: mostly the same topic
+	t.TopicID = [16]byte{}
 	if head.Version >= produceTopicID {
+		t.Topic = ""
 		copy(t.TopicID[:], r.span(16))
-	} else if name := r.stringBytes(flexible); name != nil {
-		t.Topic = string(name)
-	} else {
+	} else if name := r.stringBytes(flexible); name == nil {
 		r.fail() // not nullable
+	} else if t.Topic != string(name) {
+		t.Topic = string(name)
 	}
 	if r.arrayLen(flexible) != 1 {
 		return nil

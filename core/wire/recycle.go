@@ -5,6 +5,7 @@ import "sync"
 // The messages that every produce and fetch costs are decoded into memory used again. Decoding runs on many
 // goroutines, so the pools are shared.
 var (
+	produceRequests   = sync.Pool{New: func() any { return new(produceRequest) }}
 	fetchRequests     = sync.Pool{New: func() any { return new(fetchRequest) }}
 	fetchedResponses  = sync.Pool{New: func() any { return new(fetchedResponse) }}
 	producedResponses = sync.Pool{New: func() any { return new(producedResponse) }}
@@ -15,6 +16,11 @@ const maxPooled = 64
 
 // pooled is a message in the memory of a pool.
 type pooled interface{ free() }
+
+func (p *produceRequest) free() {
+	p.partitions[0] = ProducePartition{} // the batch aliases a frame; the topic's name is worth keeping
+	produceRequests.Put(p)
+}
 
 func (f *fetchRequest) free() {
 	if cap(f.partitions) <= maxPooled {
@@ -34,7 +40,7 @@ func (f *producedResponse) free() { producedResponses.Put(f) }
 // be called, and at most once.
 func (r *Request) Recycle() {
 	if p := r.pooled; p != nil {
-		r.pooled, r.Body, r.ClientID = nil, nil, nil
+		r.pooled, r.Body, r.Produce, r.ClientID = nil, nil, nil, nil
 		p.free()
 	}
 }

@@ -46,6 +46,11 @@ func CorrelationID(key, version int16, seq uint32) int32 {
 	return int32(key)<<keyShift | int32(version)<<seqBits | int32(seq&(1<<seqBits-1))
 }
 
+// SplitCorrelationID returns what CorrelationID was given, and the bits of seq that count.
+func SplitCorrelationID(id int32) (key, version int16, seq uint32) {
+	return int16(id >> keyShift), int16(id >> seqBits & (1<<versionBits - 1)), uint32(id) & (1<<seqBits - 1)
+}
+
 // DecodeResponse is the network.Decoder of clients: it returns a *Response without its frame. An
 // error means that the connection cannot go on.
 //

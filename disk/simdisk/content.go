@@ -19,9 +19,12 @@ const mergeFor = time.Second
 // content is a file's bytes: what reads see, and how to take back what is not durable yet.
 type content struct {
 	data    []byte
+	lends   bool     // nobody else has data: its memory comes from other disks, and goes there
 	changes []change // not durable, in order of completion
 	clock   uint64   // stamp of the latest change
 	sealed  uint64   // a Sync was called at this stamp: nothing merges into what it covers
+
+	forgotten []span // by Syncs that failed, see Disk.ForgetFailedSyncs
 }
 
 // change is a write or a truncation.
@@ -42,6 +45,7 @@ func (c *content) write(bufs [][]byte, pos, n int64, now scheduler.Instant) {
 		return
 	}
 	c.recordWrite(pos, n, now)
+	c.remember(pos, n)
 	c.extend(pos, pos+n)
 	to := c.data[pos : pos+n]
 	for _, b := range bufs {
@@ -76,9 +80,7 @@ func (c *content) extend(pos, end int64) {
 		return
 	}
 	if end > int64(cap(c.data)) {
-		grown := make([]byte, size, max(end, 2*int64(cap(c.data))))
-		copy(grown, c.data)
-		c.data = grown
+		c.grow(end)
 	}
 	c.data = c.data[:end]
 	if pos > size {
@@ -136,10 +138,11 @@ func (c *content) read(p []byte, pos int64) int {
 
 // durable returns what is left if all that may be lost is lost.
 func (c *content) durable() []byte {
-	d := content{data: append([]byte{}, c.data...)}
+	d := content{data: append([]byte{}, c.data...), forgotten: c.forgotten}
 	for i := len(c.changes) - 1; i >= 0; i-- {
 		d.undo(&c.changes[i])
 	}
+	d.dropForgotten()
 	return d.data
 }
 
@@ -175,6 +178,7 @@ func (c *content) losePower(random *rand.Rand, now scheduler.Instant, writeback 
 		}
 	}
 	c.changes = nil
+	c.dropForgotten()
 }
 
 // loseAll takes back every change that is not durable.
@@ -186,6 +190,7 @@ func (c *content) loseAll(loss *Loss) {
 		loss.Bytes += w.n
 	}
 	c.changes = nil
+	c.dropForgotten()
 }
 
 func (c *content) redoTruncation(w *change, kept bool, loss *Loss) {

@@ -58,6 +58,7 @@ type Disk struct {
 	inFlight []*op // each at its own slot
 	held     []*op // due, but the disk is frozen
 	unused   *op
+	names    int // how many Names returned last
 
 	delays *rand.Rand
 	slow   int64
@@ -77,7 +78,7 @@ func New(node *virtual.Node, seed uint64, o Options) *Disk {
 }
 
 func (d *Disk) stream(purpose string) *rand.Rand {
-	return virtual.Rand(d.seed, fmt.Sprintf("simdisk/%d/%s", d.node.ID(), purpose))
+	return d.node.World().Stream(d.seed, fmt.Sprintf("simdisk/%d/%s", d.node.ID(), purpose))
 }
 
 // Open implements disk.Disk.
@@ -122,7 +123,7 @@ func (d *Disk) SyncDir(dir string, done func(err error)) {
 func (d *Disk) schedule(o *op, r Range) {
 	world := d.node.World()
 	seq := world.Seq()
-	d.node.AfterEvent(d.delay(r), o, 0)
+	d.node.AfterEvent(d.delay(r), o, o.ticket)
 	if world.Seq() == seq {
 		return
 	}

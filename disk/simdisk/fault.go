@@ -1,6 +1,7 @@
 package simdisk
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"strconv"
 )
@@ -38,6 +39,9 @@ type faults struct {
 	once   [numOps]error
 	always [numOps]error
 	random *rand.Rand
+
+	forgetful bool
+	lying     bool // a Sync does nothing
 }
 
 // next returns the error that an operation is to fail with, or nil.
@@ -55,6 +59,9 @@ func (d *Disk) FailWrites(err error) { d.fail(err, OpWrite, OpTruncate) }
 
 // FailSyncs makes every Sync and SyncDir fail with err until called with nil.
 func (d *Disk) FailSyncs(err error) { d.fail(err, OpSync, OpSyncDir) }
+
+// LieAboutSyncs makes every Sync succeed without making anything durable, until called with false. No disk may do so.
+func (d *Disk) LieAboutSyncs(on bool) { d.faults.lying = on }
 
 // FailReads makes every read fail with err until called with nil.
 func (d *Disk) FailReads(err error) { d.fail(err, OpRead) }
@@ -74,8 +81,18 @@ func (d *Disk) SetCapacity(bytes int64) { d.options.Capacity = bytes }
 // Used is how many bytes the files hold.
 func (d *Disk) Used() int64 { return d.used }
 
-// SetSlow multiplies the delay of every operation from now on; 1 is normal.
-func (d *Disk) SetSlow(factor int64) { d.slow = max(factor, 1) }
+// SetSlow multiplies the delay of every operation from now on; 1 is normal. When it gets faster what is under way completes
+// soon.
+func (d *Disk) SetSlow(factor int64) {
+	faster := factor <= d.slow && !d.frozen
+	d.slow = max(factor, 1)
+	if !faster {
+		return
+	}
+	for _, o := range d.inFlight {
+		d.node.AfterEvent(d.delay(d.options.WriteDelay), o, o.ticket)
+	}
+}
 
 // Freeze lets no operation complete until Thaw.
 func (d *Disk) Freeze() { d.frozen = true }
@@ -84,7 +101,7 @@ func (d *Disk) Freeze() { d.frozen = true }
 func (d *Disk) Thaw() {
 	d.frozen = false
 	for _, o := range d.held {
-		d.node.AfterEvent(d.delay(d.options.WriteDelay), o, 0)
+		d.node.AfterEvent(d.delay(d.options.WriteDelay), o, o.ticket)
 	}
 	d.held = d.held[:0]
 }
@@ -134,6 +151,57 @@ func (d *Disk) WorstPowerLoss() Loss {
 	d.recount()
 	d.book(loss)
 	return loss
+}
+
+// MovesLoss is the power loss that takes only what was done in directories since their last sync: the bytes of a file are
+// all there, if there is still a name for it.
+func (d *Disk) MovesLoss() Loss {
+	loss := Loss{Moves: len(d.journal.moves)}
+	d.forgetInFlight()
+	d.journal.moves = nil
+	d.root.restore()
+	d.root.files("", func(_ string, f *inode) { f.changes = nil })
+	d.recount()
+	d.book(loss)
+	return loss
+}
+
+// Wipe is the loss of the whole disk, of which the process is dead.
+func (d *Disk) Wipe() Loss {
+	var loss Loss
+	d.root.files("", func(_ string, f *inode) {
+		loss.Writes++
+		loss.Bytes += f.size()
+	})
+	d.forgetInFlight()
+	d.journal.moves = nil
+	d.root = newDir()
+	d.recount()
+	d.book(loss)
+	return loss
+}
+
+// Misdirect puts the sector of a file that holds a position in the place of another, on the device and in the page cache, as a
+// device does that writes to the wrong place. It reports whether that changed anything.
+func (d *Disk) Misdirect(from string, fromPos int64, to string, toPos int64) bool {
+	f, t := d.file(from), d.file(to)
+	if f == nil || t == nil || fromPos >= f.size() || toPos >= t.size() {
+		return false
+	}
+	wrote := bytes.Clone(sectorAt(f.data, fromPos))
+	place := sectorAt(t.data, toPos)
+	n := min(len(wrote), len(place))
+	if bytes.Equal(wrote[:n], place[:n]) {
+		return false
+	}
+	copy(place, wrote[:n])
+	return true
+}
+
+// sectorAt is the sector that holds a position, as far as the bytes go.
+func sectorAt(b []byte, pos int64) []byte {
+	pos -= pos % sector
+	return b[pos:min(pos+sector, int64(len(b)))]
 }
 
 func (d *Disk) book(loss Loss) {

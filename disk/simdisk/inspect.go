@@ -33,8 +33,23 @@ func (d *Disk) PeekDurable(name string) []byte {
 
 // Names returns the names of all files, sorted by directory and name.
 func (d *Disk) Names() (names []string) {
+	names = make([]string, 0, d.names)
 	d.root.files("", func(name string, _ *inode) { names = append(names, name) })
+	d.names = len(names)
 	return names
+}
+
+// NamesIn returns the names of the files in a directory, whose own ends in a slash, sorted: with it, as Names does. They
+// are to be read only.
+func (d *Disk) NamesIn(dir string) []string {
+	c, err := clean(dir)
+	if err != nil {
+		return nil
+	}
+	if n := d.find(c); n != nil && n.isDir() {
+		return n.listing(dir).paths
+	}
+	return nil
 }
 
 // file returns the file of a name, or nil.

@@ -33,11 +33,12 @@ func (o Op) String() string { return opNames[o] }
 
 // op is an operation in flight. Records are reused.
 type op struct {
-	disk *Disk
-	kind Op
-	slot int // in disk.inFlight
-	file *File
-	err  error // set from the start if the call fails anyway
+	disk   *Disk
+	kind   Op
+	slot   int   // in disk.inFlight
+	ticket int64 // of the event that completes it; others are late
+	file   *File
+	err    error // set from the start if the call fails anyway
 
 	name, to string
 	p        []byte
@@ -67,14 +68,23 @@ func (d *Disk) begin(kind Op) *op {
 	return o
 }
 
+// reuse takes back a record that is over. The caller's bytes and functions are not held on to.
 func (d *Disk) reuse(o *op) {
-	*o = op{disk: d, next: d.unused}
+	if o.kind < OpRead {
+		*o = op{disk: d, ticket: o.ticket}
+	}
+	o.file, o.err, o.p, o.bufs, o.done, o.readDone, o.next = nil, nil, nil, nil, nil, nil, d.unused
+	o.pos, o.n, o.sum = 0, 0, 0
 	d.unused = o
 }
 
 // Run completes the operation: it implements virtual.Runner.
-func (o *op) Run(int64) {
+func (o *op) Run(ticket int64) {
 	d := o.disk
+	if ticket != o.ticket {
+		return // it completed before
+	}
+	o.ticket++
 	if d.frozen {
 		d.held = append(d.held, o)
 		return
@@ -86,12 +96,11 @@ func (o *op) Run(int64) {
 		o.apply(o.err)
 	}
 	o.mix()
-	result := *o
-	d.reuse(o)
-	result.call()
-	if f := result.file; f != nil && !f.isDead() {
+	o.call()
+	if f := o.file; f != nil && !f.isDead() {
 		f.Close()
 	}
+	d.reuse(o)
 }
 
 // land takes the operation out of those in flight.
@@ -197,20 +206,21 @@ func (o *op) sync(fault error) error {
 	case node.poisoned:
 		return disk.ErrPoisoned
 	case fault != nil:
-		node.poisoned = true
+		if node.poisoned = !o.disk.faults.forgetful; !node.poisoned {
+			node.forget(o.upTo)
+		}
 		return fmt.Errorf("simdisk: sync of %s: %w", o.file.name, fault)
+	case o.disk.faults.lying:
+		return nil
 	}
 	node.sync(o.upTo)
 	return nil
 }
 
-// mix folds what happened into the world's digest.
+// mix folds what happened into the world's digest. What a read found was written before, and is there already.
 func (o *op) mix() {
 	sum := o.sum
-	switch {
-	case o.kind == OpRead && o.err == nil:
-		sum = crc32.Checksum(o.p[:o.n], castagnoli)
-	case o.file == nil:
+	if o.file == nil {
 		sum = crc32.Checksum([]byte(o.name), castagnoli)
 	}
 	w := o.disk.node.World()

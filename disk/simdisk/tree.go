@@ -20,6 +20,7 @@ type inode struct {
 
 	entries map[string]*inode // nil for a file
 	durable map[string]*inode // what entries a power loss cannot take away
+	listed  *listing          // of entries; nil: they have changed
 }
 
 func newDir() *inode {
@@ -94,7 +95,7 @@ func (d *Disk) open(name string) (*inode, error) {
 	}
 	n := p.node()
 	if n == nil {
-		n = &inode{linked: true}
+		n = &inode{linked: true, content: content{lends: true}}
 		d.record(move{node: n, to: p})
 	}
 	if n.isDir() {
@@ -180,15 +181,11 @@ func (d *Disk) list(name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := make([]string, 0, len(dir.entries))
-	for base, n := range dir.entries { // order: sorted below
-		if n.isDir() {
-			base += "/"
-		}
-		names = append(names, base)
+	prefix := ""
+	if dir != d.root {
+		prefix = path.Clean(name) + "/"
 	}
-	slices.Sort(names)
-	return names, nil
+	return slices.Clone(dir.listing(prefix).names), nil
 }
 
 func (d *Disk) findDir(name string) (*inode, error) {
@@ -210,6 +207,7 @@ func (d *Disk) findDir(name string) (*inode, error) {
 func (d *Disk) record(m move) {
 	if m.from.dir != nil {
 		delete(m.from.dir.entries, m.from.name)
+		m.from.dir.listed = nil
 	}
 	if m.to.dir == nil {
 		d.unlink(m.node)
@@ -218,6 +216,7 @@ func (d *Disk) record(m move) {
 			d.unlink(replaced)
 		}
 		m.to.dir.entries[m.to.name] = m.node
+		m.to.dir.listed = nil
 	}
 	d.journal.add(m, d.node.Now(), d.options.Writeback)
 }
@@ -240,22 +239,10 @@ func (d *Disk) reclaim(n *inode) {
 
 // restore makes what is durable all there is.
 func (n *inode) restore() {
-	n.entries = maps.Clone(n.durable)
+	n.entries, n.listed = maps.Clone(n.durable), nil
 	for _, child := range n.entries { // order: each alone
 		if child.isDir() {
 			child.restore()
-		}
-	}
-}
-
-// files calls f for each file below a directory, in the order of their names.
-func (n *inode) files(prefix string, f func(name string, file *inode)) {
-	for _, base := range slices.Sorted(maps.Keys(n.entries)) {
-		child := n.entries[base]
-		if child.isDir() {
-			child.files(prefix+base+"/", f)
-		} else {
-			f(prefix+base, child)
 		}
 	}
 }

@@ -163,7 +163,7 @@ func (c Config) Schedule(seed uint64) *sim.Schedule {
 		})
 	}
 	o.Consumers = []sim.ConsumerOptions{{Wait: fetchWait, MaxBytes: 1 << 20, Version: 13}}
-	return &sim.Schedule{Build: sim.Build, Scenario: "availability/" + c.Name(), Seed: seed, Options: o, Faults: c.faults(seed)}
+	return &sim.Schedule{Build: sim.Build(), Scenario: "availability/" + c.Name(), Seed: seed, Options: o, Faults: c.faults(seed)}
 }
 
 func (c Config) faults(seed uint64) (faults []sim.Fault) {

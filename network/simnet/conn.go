@@ -33,6 +33,7 @@ type conn struct {
 	crashed bool  // the process died: its system forgot the connection
 	err     error // why it is closing
 	broken  bool  // reset before it was established
+	lost    *Lost // nil unless what it sends vanishes
 
 	// What the process has sent and what still waits for its turn. sends[nextSend:] own the chunks
 	// from nextChunk on.
@@ -108,6 +109,10 @@ func (c *conn) Run(arg int64) {
 }
 
 func (c *conn) run(op int64) {
+	c.host.runDones()
+	if c.state == gone {
+		return
+	}
 	switch op {
 	case opTransmit:
 		c.transmit()
@@ -164,6 +169,10 @@ func (c *conn) Send(frame []network.Chunk, done func(error)) {
 			f.Retain()
 		}
 	}
+	if c.mayHandOver(frame) {
+		c.handOver(frame, size, done)
+		return
+	}
 	c.chunks = append(c.chunks, frame...)
 	c.sends = append(c.sends, send{len(frame), size, done})
 	c.pump()
@@ -214,6 +223,7 @@ func (c *conn) onReset() {
 // finish is the end as the process sees it: what was not sent fails, then Closed.
 func (c *conn) finish(err error) {
 	c.leave()
+	c.host.runDones()
 	if p := c.peer; p.inFlight > 0 { // what nobody will take must not keep the peer from asking
 		p.inFlight = 0
 		p.sendOn()
@@ -316,7 +326,7 @@ func (c *conn) receive(s segment) {
 		return
 	}
 	if tap := c.net.opts.Tap; tap != nil {
-		tap(c.peer.host.name, c.host.name, s.frame.Bytes)
+		tap(Message{c.peer.host.name, c.host.name, s.n, s.frame.Bytes, true})
 	}
 	msg, err := c.proto.Decode(s.frame.Bytes)
 	if err != nil {

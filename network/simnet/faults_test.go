@@ -443,7 +443,11 @@ func TestSendAfterCloseIsABrokenInvariant(t *testing.T) {
 
 func TestTapSeesDeliveredFrames(t *testing.T) {
 	var seen []string
-	x := connected(t, 1, simnet.Options{Tap: func(from, to string, frame []byte) { seen = append(seen, from+to+string(frame)) }})
+	x := connected(t, 1, simnet.Options{Tap: func(m simnet.Message) {
+		if m.Delivered {
+			seen = append(seen, m.From+m.To+string(m.Frame))
+		}
+	}})
 	x.a.send("1")
 	x.run(time.Second)
 	x.b.send("2")

@@ -31,6 +31,11 @@ type Host struct {
 	conns     []*conn // alive
 	nextPort  int
 	crashes   uint32
+
+	// Of frames that were handed over within Send. They run with the next event of any of the host's connections.
+	dones     []func(error)
+	dueDones  []func(error) // those being run
+	willDones bool          // an event is on its way that runs them if nothing else happens before
 }
 
 var _ network.Network = (*Host)(nil)
@@ -45,11 +50,44 @@ func (h *Host) Crash(power bool) {
 	h.off = power
 	h.crashes++
 	clear(h.listeners)
+	clear(h.dones)
+	h.dones, h.willDones = h.dones[:0], false
 	for len(h.conns) > 0 {
 		c := h.conns[len(h.conns)-1]
 		c.vanish()
 		c.sendReset()
 	}
+}
+
+// latestDone is how long after a Send its done runs at the latest.
+const latestDone = 100 * time.Millisecond
+
+// doneLater has done run in a later turn of the host's process.
+func (h *Host) doneLater(done func(error)) {
+	h.dones = append(h.dones, done)
+	if !h.willDones {
+		h.willDones = true
+		h.node.AfterEvent(latestDone, h, 0)
+	}
+}
+
+// Run tells an otherwise idle process that its frames were sent.
+func (h *Host) Run(int64) {
+	h.willDones = false
+	h.runDones()
+}
+
+func (h *Host) runDones() {
+	if len(h.dones) == 0 {
+		return
+	}
+	dones := h.dones
+	h.dones, h.dueDones = h.dueDones[:0], nil
+	for i, done := range dones {
+		dones[i] = nil
+		done(nil)
+	}
+	h.dueDones = dones[:0]
 }
 
 // boot ends a power loss: what others repeat is answered from now on.

@@ -90,6 +90,21 @@ func (n *Net) Unclog(a, b string) {
 	l.wake()
 }
 
+// Reseed has all that is still to be sent meet another luck, as salt says.
+func (n *Net) Reseed(salt uint64) {
+	n.seed = mix(n.seed, salt)
+	for _, from := range n.hosts {
+		for _, l := range from.links {
+			if l != nil {
+				l.key = mix(l.key, salt)
+			}
+		}
+		for _, c := range from.conns {
+			c.key = mix(c.key, salt)
+		}
+	}
+}
+
 // HealAll makes every link as it was at first.
 func (n *Net) HealAll() {
 	for _, from := range n.hosts {

@@ -30,8 +30,16 @@ type Options struct {
 	// Window is how many bytes one side may have under way, or arrived and not taken, before its
 	// sends wait. 1 MiB.
 	Window int
-	// Tap sees each frame when it is delivered. frame is valid during the call only.
-	Tap func(from, to string, frame []byte)
+	// Tap sees each frame when it is sent and when it is delivered. nil costs nothing.
+	Tap func(m Message)
+}
+
+// Message is a frame on its way between two hosts, as Options.Tap sees it.
+type Message struct {
+	From, To  string
+	N         uint64 // of all frames sent on this way, from 0
+	Frame     []byte // valid during the call only
+	Delivered bool   // else it is being sent
 }
 
 func (o Options) withDefaults() Options {

@@ -32,6 +32,34 @@ func (c *conn) pump() {
 	c.host.node.AfterEvent(d, c, opTransmit)
 }
 
+// mayHandOver reports whether a frame may be taken within Send: nothing is before it, nothing is in its way, and it
+// holds no region, which is to be read later. One in eight is made to wait all the same, so that bytes which change
+// between Send and done are noticed.
+func (c *conn) mayHandOver(frame []network.Chunk) bool {
+	if c.pumping || c.nextSend < len(c.sends) || len(c.stalled) > 0 || c.inFlight >= c.net.opts.Window {
+		return false
+	}
+	l := c.link
+	if l.cut || l.clogged || l.perSec > 0 || c.peer.host.off || c.peer.state == gone || mix(l.key, ^l.frames)%8 == 0 {
+		return false
+	}
+	for i := range frame {
+		if frame[i].Region.File != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// handOver is transmit without an event of its own: most frames are sent on an idle connection of a whole link, and
+// the sender hears of it when next something happens to it.
+func (c *conn) handOver(frame []network.Chunk, size int, done func(error)) {
+	c.put(frame, size)
+	if done != nil {
+		c.host.doneLater(done)
+	}
+}
+
 // transmit takes as many frames of the process as the window allows. It is here, not in Send, that
 // regions are read, as by sendfile.
 func (c *conn) transmit() {
@@ -62,15 +90,34 @@ func (c *conn) transmit() {
 func (c *conn) transmitFrame(s send) {
 	chunks := c.chunks[c.nextChunk : c.nextChunk+s.chunks]
 	c.nextChunk += s.chunks
-	f := c.net.buffers.get(s.size)
-	gather(f.Bytes, chunks, c.net.opts.ReadRegion)
+	c.put(chunks, s.size)
 	closeFiles(chunks)
+}
+
+// put sends a frame: from here on it is the network's.
+func (c *conn) put(chunks []network.Chunk, size int) {
+	f := c.net.buffers.get(size)
+	gather(f.Bytes, chunks, c.net.opts.ReadRegion)
 	n := c.link.frames
 	c.link.frames++
-	c.inFlight += s.size
+	c.inFlight += size
 	c.net.world.Mix(c.link.key ^ n)
-	c.net.world.Mix(uint64(s.size)<<32 | uint64(crc32.Checksum(f.Bytes, castagnoli)))
+	c.net.world.Mix(uint64(size)<<32 | uint64(fingerprint(f.Bytes)))
+	if tap := c.net.opts.Tap; tap != nil {
+		tap(Message{c.host.name, c.peer.host.name, n, f.Bytes, false})
+	}
 	c.emit(segment{frame: f, n: n})
+}
+
+// sampled is how much of either end of a frame goes into the digest. The rest of a long one is records, which the disks that
+// they are written to put there as well.
+const sampled = 96
+
+func fingerprint(frame []byte) uint32 {
+	if len(frame) <= 2*sampled {
+		return crc32.Checksum(frame, castagnoli)
+	}
+	return crc32.Update(crc32.Checksum(frame[:sampled], castagnoli), castagnoli, frame[len(frame)-sampled:])
 }
 
 func gather(p []byte, chunks []network.Chunk, read RegionReader) {
@@ -97,7 +144,7 @@ func closeFiles(chunks []network.Chunk) {
 // emit sends a segment, after all that stalled before it.
 func (c *conn) emit(s segment) {
 	switch {
-	case c.link.blocked() || c.peer.host.off || len(c.stalled) > 0:
+	case c.link.blocked() || c.peer.host.off || c.lost.takes() || len(c.stalled) > 0:
 		c.stalled = append(c.stalled, s)
 		c.waitFor(c.link)
 	case c.peer.state == gone:
@@ -142,7 +189,7 @@ func (c *conn) sendReset() {
 	case p.state == gone:
 	case c.host.off:
 		p.unanswered(p.link)
-	case c.link.blocked():
+	case c.link.blocked() || c.lost.takes():
 		p.unanswered(c.link)
 	default:
 		p.resetAfter(c.link.control())

@@ -19,7 +19,7 @@ type Node struct {
 	paused      bool
 	killedIn    uint64 // number of the node's own turn in which it was last killed, 0 if none
 	parked      []entry
-	wallOffset  time.Duration
+	wall        wallClock
 	offloads    *rand.Rand // made at the first Offload
 }
 
@@ -45,11 +45,8 @@ func (n *Node) Now() scheduler.Instant { return n.world.now }
 
 // UnixMilli implements scheduler.Clock.
 func (n *Node) UnixMilli() int64 {
-	return wallBase + (time.Duration(n.world.now) + n.wallOffset).Milliseconds()
+	return wallBase + n.wall.read(n.world.now).Milliseconds()
 }
-
-// SetWallClock moves the node's wall clock to offset from the world's.
-func (n *Node) SetWallClock(offset time.Duration) { n.wallOffset = offset }
 
 // AfterFunc implements scheduler.Clock.
 func (n *Node) AfterFunc(d time.Duration, f func()) scheduler.Timer {
@@ -123,7 +120,7 @@ func (n *Node) Resume() {
 // Offload implements scheduler.Loop.
 func (n *Node) Offload(work, done func()) {
 	if n.offloads == nil {
-		n.offloads = Rand(n.world.seed, "virtual/offload/"+strconv.Itoa(int(n.id)))
+		n.offloads = n.world.Stream(n.world.seed, "virtual/offload/"+strconv.Itoa(int(n.id)))
 	}
 	draw := n.offloads.Uint64()
 	o := &offload{work: work, done: done, node: n, delay: offloadDelay(draw >> 8)}

@@ -43,25 +43,26 @@ func (q *queue) reset() {
 	q.heap, q.slots, q.unused, q.dead = q.heap[:0], q.slots[:0], q.unused[:0], 0
 }
 
-// push queues an event at an instant.
-func (q *queue) push(at scheduler.Instant, s slot) uint32 {
-	s.at, s.queuedAt = at, at
+// push queues an event at an instant and returns its slot, whose other fields are the caller's to set.
+func (q *queue) push(at scheduler.Instant, seq uint64) (uint32, *slot) {
 	var i uint32
 	if last := len(q.unused) - 1; last >= 0 {
 		i = q.unused[last]
 		q.unused = q.unused[:last]
-		q.slots[i] = s
 	} else {
 		i = uint32(len(q.slots))
-		q.slots = append(q.slots, s)
+		q.slots = append(q.slots, slot{})
 	}
-	q.add(entry{at, s.seq, i})
-	return i
+	q.add(entry{at, seq, i})
+	s := &q.slots[i]
+	s.at, s.queuedAt, s.seq = at, at, seq
+	return i, s
 }
 
 // free gives back a slot whose entry is no longer queued.
 func (q *queue) free(i uint32) {
-	q.slots[i] = slot{}
+	s := &q.slots[i]
+	s.seq, s.runner, s.stopped = 0, nil, false
 	q.unused = append(q.unused, i)
 }
 

@@ -37,6 +37,9 @@ func (t *timer) Reset(d time.Duration) {
 	if t.incarnation != n.incarnation || n.isDying() {
 		return
 	}
+	if n.wall.rate != 0 {
+		d += n.wall.late(d)
+	}
 	if s := t.queued(); s != nil && w.now.Add(max(d, 0)) >= s.queuedAt {
 		t.postpone(s, d)
 		return

@@ -31,6 +31,9 @@ type World struct {
 	events uint64 // run so far
 	digest uint64
 
+	salt    uint64 // of streams, since Reseed
+	streams []stream
+
 	root     Node // owns the events of the world itself
 	nodes    map[int32]*Node
 	running  *Node // nil between turns
@@ -59,6 +62,7 @@ func (w *World) Reset(seed uint64) {
 	w.seed, w.now = seed, 0
 	w.seq, w.cause, w.parent, w.events, w.digest = 0, 0, 0, 0, mix(digestSeed, seed)
 	w.running = nil
+	w.salt, w.streams = 0, w.streams[:0]
 	w.clearDeferred()
 	w.onTurn = nil
 	w.root.reset()
@@ -148,14 +152,20 @@ func (w *World) turn(node *Node, runner Runner, arg int64) {
 	defer w.endTurn()
 	w.running = node
 	runner.Run(arg)
-	for i := 0; i < len(w.deferred); i++ { // grows while it runs
-		if d := w.deferred[i]; d.incarnation == d.node.incarnation {
-			w.running = d.node
-			d.f()
-		}
+	if len(w.deferred) > 0 {
+		w.runDeferred()
 	}
 	for _, f := range w.onTurn {
 		f(node.id)
+	}
+}
+
+func (w *World) runDeferred() {
+	for i := 0; i < len(w.deferred); i++ { // grows while it runs
+		if d := &w.deferred[i]; d.incarnation == d.node.incarnation {
+			w.running = d.node
+			d.f()
+		}
 	}
 }
 
@@ -174,7 +184,7 @@ func (w *World) clearDeferred() {
 // schedule queues an event of the node, d from now, and returns its slot.
 func (w *World) schedule(n *Node, d time.Duration, r Runner, arg int64) uint32 {
 	w.seq++
-	return w.queue.push(w.now.Add(max(d, 0)), slot{
-		seq: w.seq, parent: w.cause, node: n, incarnation: n.incarnation, runner: r, arg: arg,
-	})
+	i, s := w.queue.push(w.now.Add(max(d, 0)), w.seq)
+	s.parent, s.node, s.incarnation, s.runner, s.arg = w.cause, n, n.incarnation, r, arg
+	return i
 }

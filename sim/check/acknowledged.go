@@ -1,6 +1,8 @@
 package check
 
 import (
+	"fmt"
+
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/scheduler"
 )
@@ -12,7 +14,7 @@ func (s *State) acknowledged(id event.Partition, offset, records int64, producer
 	c := &p.committed
 	if offset+records > c.end {
 		if len(p.losses) == 0 && c.valid <= 0 {
-			s.violate(p.topic.promise(), "I1", "", "record %s was acknowledged to producer %d at %s with acks=all before it was committed",
+			s.violate(p.topic.promise(), "I1", s.did(p.truth.leader, fmt.Sprintf("answered, with %d committed,", c.end)), "record %s was acknowledged to producer %d at %s with acks=all before it was committed",
 				recordName(id, offset), producer, seconds(t))
 		}
 		return none

@@ -16,6 +16,7 @@ const (
 	killed                       // they were not written when the process died
 	powerLost                    // they were not synced when the power failed
 	wiped                        // with the whole disk
+	damaged                      // their bytes were no longer theirs
 )
 
 // removal is one event that took batches from a replica's log.
@@ -61,6 +62,8 @@ func (m *removal) String() string {
 		return fmt.Sprintf("broker %d lost it with its power, found at %s", m.node, seconds(m.t))
 	case wiped:
 		return fmt.Sprintf("broker %d lost its disk at %s", m.node, seconds(m.t))
+	case damaged:
+		return fmt.Sprintf("broker %d lost it to damage on its disk, found at %s", m.node, seconds(m.t))
 	}
 	return fmt.Sprintf("broker %d %s at %s", m.node, m.story, seconds(m.t))
 }
@@ -84,6 +87,30 @@ func (m *removal) took(p *partition, id int32) bool {
 	return i < len(m.batches) && m.batches[i] == id
 }
 
+// did is an act of a node in the event that is judged.
+func (s *State) did(node int32, what string) string {
+	return fmt.Sprintf("broker %d %s at %s", node, what, seconds(s.now))
+}
+
+// lastEnd is how and when the node's process ended last, or that it never did.
+func (n *node) lastEnd() string {
+	switch {
+	case n.ended == 0:
+		return fmt.Sprintf("broker %d started at %s", n.id, seconds(n.began))
+	case n.powerLoss:
+		return fmt.Sprintf("broker %d lost its power at %s", n.id, seconds(n.ended))
+	}
+	return fmt.Sprintf("broker %d was killed or stopped at %s", n.id, seconds(n.ended))
+}
+
+// causeOfRemovalOr is the first event that took a batch from a replica, or another cause if none did.
+func (s *State) causeOfRemovalOr(p *partition, id int32, other string) string {
+	if cause := s.causeOfRemoval(p, id); cause != "" {
+		return cause
+	}
+	return other
+}
+
 // causeOfLoss is the event that took a batch from where a leader should have it: from the leader itself, else the
 // first that took it from anybody.
 func (s *State) causeOfLoss(r *replica, id int32) string {
@@ -93,7 +120,7 @@ func (s *State) causeOfLoss(r *replica, id int32) string {
 	if cause := s.causeOfRemoval(r.part, id); cause != "" {
 		return cause
 	}
-	return fmt.Sprintf("broker %d became leader in epoch %d at %s without ever having had it", r.node.id, r.epoch, seconds(s.now))
+	return fmt.Sprintf("broker %d, which never had it, became leader in epoch %d at %s", r.node.id, r.epoch, seconds(s.now))
 }
 
 // causeOfRemoval is the first event that took a batch from a replica that has not got it back: a truncation rather
@@ -110,50 +137,4 @@ func (s *State) causeOfRemoval(p *partition, id int32) string {
 		return ""
 	}
 	return first.String()
-}
-
-// Reasons for losses that the configuration allows.
-const (
-	reasonUnclean = "unclean leader election"
-	reasonLast    = "power loss, and every eligible replica shut down uncleanly (KIP-966)"
-	reasonPower   = "power loss of as many replicas as min.insync.replicas, without fsync"
-	reasonWiped   = "disks lost on as many replicas as min.insync.replicas"
-)
-
-// allowedLoss is why the leader of epoch may miss a committed batch, "" if it may not: the topic elects uncleanly and did, or as
-// many replicas lost it with their disks' unsynced tails as its min.insync.replicas, so that none need be left.
-func (s *State) allowedLoss(p *partition, id, committedIn, epoch int32) string {
-	if p == s.metadata {
-		return s.allowedMetadataLoss(id)
-	}
-	power, disks := s.copiesLost(p, id)
-	for _, u := range p.unclean {
-		switch since := u.epoch > committedIn && u.epoch <= epoch; {
-		case since && p.topic.Unclean:
-			return reasonUnclean
-		case since && u.lastKnown && power > 0 && !p.topic.FlushEveryAppend:
-			return reasonLast // KIP-966 cannot tell a kill from a power loss
-		}
-	}
-	switch {
-	case disks >= p.topic.minISR():
-		return reasonWiped
-	case power+disks >= p.topic.minISR() && !p.topic.FlushEveryAppend:
-		return reasonPower
-	}
-	return ""
-}
-
-// copiesLost counts the replicas that had a batch, lost it with their power or their disk and have not got it back.
-func (s *State) copiesLost(p *partition, id int32) (power, disks int) {
-	for _, r := range p.replicas {
-		m := s.lastRemoval(p, r.node.id, id)
-		switch {
-		case m != nil && m.kind == powerLost, r.crashed && r.powerLoss && s.isGoneFromDisk(r, id):
-			power++
-		case m != nil && m.kind == wiped:
-			disks++
-		}
-	}
-	return power, disks
 }

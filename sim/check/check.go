@@ -8,6 +8,7 @@ package check
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
@@ -27,6 +28,7 @@ type Observation struct {
 type Violation struct {
 	Promise    string // "P1"
 	Checker    string // "I1": the property of BUGBANK.md that noticed
+	Anomaly    string // "lost-write": of H1, Jepsen's name for it; may be empty
 	Text       string // "P1 broken: ": the promise, the record and its fate
 	Seq        uint64 // the event at which it was noticed
 	T          scheduler.Instant
@@ -57,10 +59,12 @@ type Inspector interface {
 	ControllerImage(node int32) *metadata.Image
 	// Replica is a node's log; nil while the node is down or the log is not open.
 	Replica(node int32, p event.Partition) Replica
-	// Files are the names of all files on a node's disk.
-	Files(node int32) []string
+	// Files are the names of all files in a directory of a node's disk, sorted, with the directory's, which ends in a slash.
+	Files(node int32, dir string) []string
 	// File is a file's bytes as reads see them; nil if there is none.
 	File(node int32, name string) []byte
+	// UnixMilli is what a node's wall clock says.
+	UnixMilli(node int32) int64
 	// Durable is a file's bytes that are there whatever a power loss takes; nil if there are none.
 	Durable(node int32, name string) []byte
 }
@@ -79,13 +83,18 @@ type Promises struct {
 	Default Topic            // of topics that are not named
 	Topics  map[string]Topic // by name
 	Voters  []int32          // of the quorum
+	// ProducerExpiry is producer.id.expiration.ms; 0: Kafka's default. A wall clock may have been ahead by ClockAhead.
+	ProducerExpiry, ClockAhead time.Duration
+	Unclean                    []event.Partition // for which an operator may ask for an unclean election (KIP-460)
 }
 
 // Topic is what a topic's configuration promises.
 type Topic struct {
 	RF, MinISR       int
-	Unclean          bool // unclean.leader.election.enable
-	FlushEveryAppend bool // flush.messages=1
+	Unclean          bool  // unclean.leader.election.enable
+	FlushEveryAppend bool  // flush.messages=1
+	RetentionMs      int64 // 0: Kafka's default; negative: for ever
+	RetentionBytes   int64 // 0 and negative: any number
 }
 
 // minISR is min.insync.replicas, at most the replication factor.

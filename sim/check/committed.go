@@ -23,10 +23,11 @@ type committed struct {
 	cutReason   string
 }
 
-// commitRun says that the batches from a place on were committed in an epoch.
+// commitRun says that the batches from a place on were committed in an epoch, by at least minISR replicas.
 type commitRun struct {
-	from  int
-	epoch int32
+	from   int
+	epoch  int32
+	minISR int
 }
 
 // after is the place of the first committed batch that does not lie below offset.
@@ -43,9 +44,9 @@ func (c *committed) committedBefore(epoch int32) int {
 	return c.runs[i].from
 }
 
-func (c *committed) add(id int32, next int64, epoch int32) {
-	if n := len(c.runs); n == 0 || c.runs[n-1].epoch < epoch {
-		c.runs = append(c.runs, commitRun{len(c.batches), epoch})
+func (c *committed) add(id int32, next int64, epoch int32, minISR int) {
+	if n := len(c.runs); n == 0 || c.runs[n-1].epoch < epoch || c.runs[n-1].minISR != minISR {
+		c.runs = append(c.runs, commitRun{len(c.batches), epoch, minISR})
 	}
 	c.batches = append(c.batches, id)
 	c.end = next
@@ -90,7 +91,7 @@ func (s *State) commit(r *replica, hw int64, epoch int32) {
 		return
 	}
 	for r.agreed < len(r.slots) && r.agreedCommit == len(c.batches) && r.at(r.agreed).next <= hw {
-		c.add(r.slots[r.agreed].batch, r.at(r.agreed).next, max(epoch, c.lastEpoch()))
+		c.add(r.slots[r.agreed].batch, r.at(r.agreed).next, max(epoch, c.lastEpoch()), p.leastISR)
 		r.agreed++
 		r.agreedCommit++
 	}
@@ -126,7 +127,7 @@ func (s *State) checkPrefix(r *replica) {
 func (s *State) disagree(r *replica, offset int64) {
 	p := r.part
 	id := p.committed.batches[r.agreedCommit]
-	s.violate(r.safety("P3"), commitChecker(r, "I1"), s.causeOfRemoval(p, id),
+	s.violate(r.safety("P3"), commitChecker(r, "I1"), s.causeOfRemovalOr(p, id, s.did(r.node.id, fmt.Sprintf("put its high watermark at %d", r.hw))),
 		"record %s below the high watermark %d of broker %d is not the one that was committed", recordName(p.id, offset), r.hw, r.node.id)
 }
 
@@ -153,7 +154,7 @@ func (s *State) checkLeaderHasCommitted(r *replica, epoch int32) {
 	}
 	lost := c.batches[r.agreedCommit : r.agreedCommit+missing]
 	for i, id := range lost {
-		s.judgeLoss(r, id, c.epochAt(r.agreedCommit+i), epoch)
+		s.judgeLoss(r, id, c.runOf(r.agreedCommit+i), epoch)
 	}
 	if epoch > c.leaderEpoch {
 		p.forgetCommitted(r.agreedCommit, epoch)
@@ -165,25 +166,20 @@ func (s *State) checkLeaderHasCommitted(r *replica, epoch int32) {
 func (p *partition) ignoreOlderLeaders(epoch int32) {
 	c := &p.committed
 	for _, u := range p.unclean {
-		if u.epoch > c.leaderEpoch && u.epoch <= epoch && p.topic.Unclean {
+		if u.epoch > c.leaderEpoch && u.epoch <= epoch && u.allowed {
 			c.valid, c.cut, c.cutReason = epoch, c.end, reasonUnclean
 		}
 	}
 }
 
-// epochAt is the epoch in which a batch was committed.
-func (c *committed) epochAt(at int) (epoch int32) {
-	epoch = none
-	for _, run := range c.runs {
-		if run.from <= at {
-			epoch = run.epoch
-		}
-	}
-	return epoch
+// runOf says how a batch was committed.
+func (c *committed) runOf(at int) commitRun {
+	i := sort.Search(len(c.runs), func(i int) bool { return c.runs[i].from > at })
+	return c.runs[max(i-1, 0)]
 }
 
 // judgeLoss decides what it means that the leader of epoch misses a batch that was committed in an earlier one.
-func (s *State) judgeLoss(r *replica, id int32, committedIn, epoch int32) {
+func (s *State) judgeLoss(r *replica, id int32, committedIn commitRun, epoch int32) {
 	p := r.part
 	b := &p.batches[id]
 	if reason := s.allowedLoss(p, id, committedIn, epoch); reason != "" {

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"fmt"
+
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/storage"
 )
@@ -11,7 +13,7 @@ import (
 // checkAppendEpoch compares a batch's epoch with the one before it.
 func (s *State) checkAppendEpoch(r *replica, e *event.Event) {
 	if n := len(r.slots); n > 0 && r.at(n-1).epoch > e.Epoch {
-		s.violate(r.safety("P3"), "I4", "", "broker %d appended %s in epoch %d after epoch %d",
+		s.violate(r.safety("P3"), "I4", s.did(r.node.id, "appended it"), "broker %d appended %s in epoch %d after epoch %d",
 			r.node.id, recordName(r.part.id, e.Offset), e.Epoch, r.at(n-1).epoch)
 	}
 }
@@ -29,7 +31,7 @@ func (s *State) checkEpochs(r *replica, log Replica) {
 			continue
 		}
 		if n >= len(cache) || cache[n].Epoch != b.epoch || cache[n].Start != max(b.base, r.logStart) && (n > 0 || cache[n].Start > b.base) {
-			s.violate(r.safety("P3"), "I4", "", "the epoch cache of %s on broker %d does not know that epoch %d begins at %d",
+			s.violate(r.safety("P3"), "I4", s.causeOfCache(r), "the epoch cache of %s on broker %d does not know that epoch %d begins at %d",
 				r.part.id, r.node.id, b.epoch, b.base)
 			return
 		}
@@ -37,7 +39,7 @@ func (s *State) checkEpochs(r *replica, log Replica) {
 	}
 	for _, c := range cache[n:] {
 		if c.Start < r.end {
-			s.violate(r.safety("P3"), "I4", "", "the epoch cache of %s on broker %d has epoch %d at %d, where the log has none",
+			s.violate(r.safety("P3"), "I4", s.causeOfCache(r), "the epoch cache of %s on broker %d has epoch %d at %d, where the log has none",
 				r.part.id, r.node.id, c.Epoch, c.Start)
 			return
 		}
@@ -47,9 +49,22 @@ func (s *State) checkEpochs(r *replica, log Replica) {
 func (s *State) isMonotone(r *replica, cache []storage.EpochEntry) bool {
 	for i := 1; i < len(cache); i++ {
 		if cache[i].Epoch <= cache[i-1].Epoch || cache[i].Start <= cache[i-1].Start {
-			s.violate(r.safety("P3"), "I4", "", "the epoch cache of %s on broker %d goes back at epoch %d", r.part.id, r.node.id, cache[i].Epoch)
+			s.violate(r.safety("P3"), "I4", s.causeOfCache(r), "the epoch cache of %s on broker %d goes back at epoch %d", r.part.id, r.node.id, cache[i].Epoch)
 			return false
 		}
 	}
 	return true
+}
+
+// causeOfCache is what changed the epochs of a log last: the cache is compared after each change.
+func (s *State) causeOfCache(r *replica) string {
+	for i := len(r.part.removals) - 1; i >= 0; i-- {
+		if m := &r.part.removals[i]; m.node == r.node.id && m.t >= r.since {
+			return m.String()
+		}
+	}
+	if r.openedAt >= r.since {
+		return fmt.Sprintf("broker %d opened the log at %s", r.node.id, seconds(r.openedAt))
+	}
+	return fmt.Sprintf("broker %d took its role in epoch %d at %s", r.node.id, r.epoch, seconds(r.since))
 }

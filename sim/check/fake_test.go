@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lockstep/lockstep/core/controller"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/record"
@@ -28,6 +29,8 @@ type fake struct {
 	logs   map[int32]map[event.Partition]*fakeLog
 	now    scheduler.Instant
 	seq    uint64
+	ahead  int64 // of the wall clocks, in ms
+	elr    bool  // eligible leader replicas are kept
 }
 
 // fakeLog is an open log.
@@ -56,6 +59,7 @@ func newFake(t *testing.T, topic Topic) *fake {
 	return f
 }
 
+func (f *fake) UnixMilli(int32) int64                      { return int64(f.now)/1e6 + f.ahead }
 func (f *fake) Nodes() []int32                             { return []int32{1, 2, 3} }
 func (f *fake) Image(node int32) *metadata.Image           { return f.images[node] }
 func (f *fake) ControllerImage(node int32) *metadata.Image { return f.writer[node] }
@@ -74,10 +78,11 @@ func (f *fake) Durable(node int32, name string) []byte {
 	return f.disks[node][name]
 }
 
-func (f *fake) Files(node int32) (names []string) {
+func (f *fake) Files(node int32, dir string) (names []string) {
 	for name := range f.disks[node] {
 		names = append(names, name)
 	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, dir) })
 	slices.Sort(names)
 	return names
 }
@@ -86,7 +91,7 @@ func (f *fake) Files(node int32) (names []string) {
 func (f *fake) emit(node int32, e event.Event) {
 	f.seq++
 	f.now += 1e6
-	f.s.Observe(Observation{Seq: f.seq, T: f.now, Node: node, Event: e})
+	f.s.Observe(&Observation{Seq: f.seq, T: f.now, Node: node, Event: e})
 }
 
 // open makes a new, empty log on a node.
@@ -111,6 +116,9 @@ func (f *fake) image(leader, leaderEpoch, partitionEpoch int32, isr ...int32) *m
 	img := metadata.NewImage()
 	for _, id := range f.Nodes() {
 		f.must(img.Apply(&metadata.RegisterBrokerRecord{BrokerID: id, BrokerEpoch: int64(id)}))
+	}
+	if f.elr {
+		f.must(img.Apply(&metadata.FeatureLevelRecord{Name: controller.FeatureELR, FeatureLevel: 1}))
 	}
 	f.must(img.Apply(&metadata.TopicRecord{Name: orders.Topic, TopicID: ordersID}))
 	for index := range orders.Index + 1 {
@@ -270,6 +278,7 @@ func (f *fake) fires(checker, promise string, words ...string) string {
 	f.t.Helper()
 	f.turn()
 	for _, v := range f.s.violations {
+		checkSentence(f.t, &v)
 		if v.Checker != checker || v.Promise != promise {
 			continue
 		}
@@ -285,8 +294,9 @@ func (f *fake) fires(checker, promise string, words ...string) string {
 }
 
 // cluster is leader 1 with followers 2 and 3, and three committed records.
-func cluster(t *testing.T, topic Topic) *fake {
-	f := newFake(t, topic)
+func cluster(t *testing.T, topic Topic) *fake { return clusterWith(newFake(t, topic)) }
+
+func clusterWith(f *fake) *fake {
 	f.open(1, 2, 3)
 	f.elect(1, 0, 1, 2, 3)
 	for i := range int64(3) {

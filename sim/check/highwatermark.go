@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/lockstep/lockstep/core/event"
@@ -13,11 +14,11 @@ import (
 func (s *State) onHighWatermark(r *replica, e *event.Event) {
 	p, hw := r.part, e.Offset
 	if hw > r.written {
-		s.violate("P3", "I5", "", "broker %d put the high watermark of %s at %d, beyond its log's end %d", r.node.id, p.id, hw, r.written)
+		s.violate("P3", "I5", s.did(r.node.id, "moved it"), "broker %d put the high watermark of %s at %d, beyond its log's end %d", r.node.id, p.id, hw, r.written)
 		return
 	}
 	if hw < r.hw {
-		s.violate("P3", "I5", "", "broker %d took the high watermark of %s back from %d to %d in leader epoch %d", r.node.id, p.id, r.hw, hw, r.epoch)
+		s.violate("P3", "I5", s.did(r.node.id, "moved it"), "broker %d took the high watermark of %s back from %d to %d in leader epoch %d", r.node.id, p.id, r.hw, hw, r.epoch)
 	}
 	r.hw = hw
 	if r.role == leading && e.Epoch == r.epoch {
@@ -25,7 +26,7 @@ func (s *State) onHighWatermark(r *replica, e *event.Event) {
 		return
 	}
 	if hw > p.committed.end && r.epoch >= p.committed.valid {
-		s.violate("P3", "I5", "", "follower %d put the high watermark of %s at %d, beyond all leaders' %d", r.node.id, p.id, hw, p.committed.end)
+		s.violate("P3", "I5", s.did(r.node.id, "moved it"), "follower %d put the high watermark of %s at %d, beyond all leaders' %d", r.node.id, p.id, hw, p.committed.end)
 	}
 	s.checkPrefix(r)
 }
@@ -39,28 +40,58 @@ func (s *State) onLeaderHighWatermark(r *replica) {
 }
 
 func (s *State) checkMinISR(r *replica) {
-	if minISR := r.part.topic.minISR(); len(r.isr) < minISR {
-		s.violate("P1", "I5", "", "leader %d committed %s with an ISR of %d, below min.insync.replicas %d",
-			r.node.id, recordName(r.part.id, r.hw-1), len(r.isr), minISR)
+	if len(r.isr) >= r.part.topic.minISR() {
+		return
+	}
+	if minISR := s.minISRAt(r.node.id, r.part); len(r.isr) < min(minISR, r.part.topic.minISR()) {
+		s.violate("P1", "I5", fmt.Sprintf("leader %d knew of the ISR %v at %s", r.node.id, r.isr, seconds(r.isrSince)),
+			"leader %d committed %s with an ISR of %d, below min.insync.replicas %d", r.node.id, recordName(r.part.id, r.hw-1), len(r.isr), minISR)
 	}
 }
 
-// checkLeaderHighWatermark compares the leader's high watermark with the logs of the ISR that the controller committed.
+func (s *State) onISRCommitted(r *replica, e *event.Event) {
+	r.isr, r.isrKnown, r.isrSince = parseIDs(r.isr[:0], e.Note), true, s.now
+	r.proposed = r.proposed[:0]
+}
+
+func (s *State) onISRProposed(r *replica, e *event.Event) {
+	r.proposed = parseIDs(r.proposed[:0], e.Note)
+	r.part.proposed = proposal{r.node.id, s.now}
+}
+
+// checkLeaderHighWatermark compares the leader's high watermark with the logs of the maximal ISR (KIP-497): those in the ISR that
+// the controller committed, and those that the leader has asked for, whom the controller may have taken in already.
 func (s *State) checkLeaderHighWatermark(r *replica) {
 	t := &r.part.truth
 	if r.role != leading || !t.known || t.leader != r.node.id || t.leaderEpoch != r.epoch || r.epoch < r.part.committed.valid {
 		return
 	}
-	for _, id := range t.isr {
-		if id == r.node.id {
-			continue
-		}
-		if has := s.reached(id, r); has < r.hw {
-			s.violate(r.part.topic.promise(), "I5", "", "leader %d committed %s, but broker %d of the ISR has the leader's log only up to %d",
-				r.node.id, recordName(r.part.id, r.hw-1), id, has)
-			return
+	for _, ids := range [2][]int32{t.isr, r.proposed} {
+		for _, id := range ids {
+			if has := s.reachedBy(id, r); has < r.hw {
+				s.violate(r.part.topic.promise(), "I5", s.causeOfLack(r, id), "leader %d committed %s, but broker %d of the ISR has the leader's log only up to %d",
+					r.node.id, recordName(r.part.id, r.hw-1), id, has)
+				return
+			}
 		}
 	}
+}
+
+func (s *State) reachedBy(id int32, leader *replica) int64 {
+	if id == leader.node.id {
+		return leader.hw
+	}
+	return s.reached(id, leader)
+}
+
+// causeOfLack is why a member of the ISR lacks what its leader has committed: what took records from it last, or the leader's haste.
+func (s *State) causeOfLack(leader *replica, id int32) string {
+	for i := len(leader.part.removals) - 1; i >= 0; i-- {
+		if m := &leader.part.removals[i]; m.node == id && m.t >= leader.since {
+			return m.String()
+		}
+	}
+	return s.did(leader.node.id, fmt.Sprintf("moved its high watermark to %d", leader.hw))
 }
 
 // reached is how far a broker's log is the leader's, or was before its last crash, of which the leader cannot know. A leader that

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"sort"
 
 	"github.com/lockstep/lockstep/core/event"
@@ -35,7 +36,7 @@ func (s *State) onMetadataApplied(n *node, e *event.Event) {
 		return
 	}
 	if h := s.images[i]; h.hash != e.Len {
-		s.violate("P4", "I15", "", "nodes %d and %d have different metadata at offset %d (hashes %016x and %016x)",
+		s.violate("P4", "I15", s.did(n.id, fmt.Sprintf("applied the records below %d", e.Offset)), "nodes %d and %d have different metadata at offset %d (hashes %016x and %016x)",
 			h.node, n.id, e.Offset, uint64(h.hash), uint64(e.Len))
 	}
 }
@@ -47,6 +48,7 @@ func (s *State) refreshTruth() {
 	if img == nil {
 		return
 	}
+	s.refreshEligibility(img)
 	for _, p := range s.partitions {
 		if p != s.metadata {
 			s.refreshPartition(p, img)
@@ -58,23 +60,21 @@ func (s *State) refreshPartition(p *partition, img *metadata.Image) {
 	reg := img.Partition(p.id)
 	if reg == nil || p.truth.known && reg.TopicID != p.topicID {
 		if p.truth.known {
-			p.reset()
+			p.reset(s.topic(p.id.Topic))
 		}
 		if reg == nil {
 			return
 		}
 	}
 	t := &p.truth
+	p.refreshTopic(s, img, reg)
 	if t.known && t.partitionEpoch == reg.PartitionEpoch {
 		return
 	}
 	if t.known && (reg.LeaderEpoch < t.leaderEpoch || reg.PartitionEpoch < t.partitionEpoch) {
-		s.violate("P3", "I3", "", "%s went back from leader epoch %d and partition epoch %d to %d and %d",
+		s.violate("P3", "I3", fmt.Sprintf("the metadata of offset %d said so at %s", img.Offset(), seconds(s.now)), "%s went back from leader epoch %d and partition epoch %d to %d and %d",
 			p.id, t.leaderEpoch, t.partitionEpoch, reg.LeaderEpoch, reg.PartitionEpoch)
 	}
 	p.topicID = reg.TopicID
-	*t = truth{true, reg.Leader, reg.LeaderEpoch, reg.PartitionEpoch, append(t.isr[:0], reg.ISR...)}
-	if p.topic.RF == 0 || p.topic.RF > len(reg.Replicas) {
-		p.topic.RF = len(reg.Replicas)
-	}
+	*t = truth{true, reg.Leader, reg.LeaderEpoch, reg.PartitionEpoch, append(t.isr[:0], reg.ISR...), s.now}
 }

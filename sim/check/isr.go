@@ -1,6 +1,9 @@
 package check
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
 )
@@ -16,14 +19,20 @@ func (s *State) onPartitionChanged(n *node, e *event.Event) {
 		p.isChanged = true
 		s.changed = append(s.changed, p)
 	}
+	s.checkELR(n, p, int32(e.Offset), e.Note)
 }
 
 func (s *State) onUncleanElection(n *node, e *event.Event) {
 	p := s.intern(e.Partition)
 	u := uncleanElection{epoch: e.Epoch, leader: e.Peer, seq: s.seq, t: s.now, lastKnown: e.Note != ""}
+	u.allowed = p.topic.Unclean
+	if img := s.in.ControllerImage(n.id); img != nil { // it may know more than is committed
+		u.allowed = s.configured(img, p.id.Topic).Unclean
+	}
+	u.allowed = u.allowed || slices.Contains(s.promises.Unclean, p.id)
 	p.unclean = append(p.unclean, u)
-	if !u.lastKnown && !p.topic.Unclean {
-		s.violate("P1", "I6", "", "controller %d made broker %d, which is not in the ISR, leader of %s in epoch %d, though unclean.leader.election.enable is off",
+	if !u.lastKnown && !u.allowed {
+		s.violate("P1", "I6", s.did(n.id, fmt.Sprintf("elected broker %d", e.Peer)), "controller %d made broker %d, which is not in the ISR, leader of %s in epoch %d, though unclean.leader.election.enable is off",
 			n.id, e.Peer, p.id, e.Epoch)
 	}
 }
@@ -40,7 +49,7 @@ func (s *State) checkISR(p *partition) {
 		return
 	}
 	if reg.Leader >= 0 && !contains(reg.ISR, reg.Leader) {
-		s.violate("P3", "I6", "", "controller %d wrote leader %d of %s, which is not in the ISR %v", s.controller, reg.Leader, p.id, reg.ISR)
+		s.violate("P3", "I6", s.wrote(reg), "controller %d wrote leader %d of %s, which is not in the ISR %v", s.controller, reg.Leader, p.id, reg.ISR)
 	}
 	for _, id := range reg.ISR {
 		s.checkMember(p, img, reg, id)
@@ -53,10 +62,10 @@ func (s *State) checkMember(p *partition, img *metadata.Image, reg *metadata.Par
 	remembered := len(reg.ISR) == 1 && reg.Leader < 0
 	switch {
 	case !reg.HasReplica(id):
-		s.violate("P3", "I6", "", "controller %d put broker %d, which has no replica, in the ISR of %s", s.controller, id, p.id)
+		s.violate("P3", "I6", s.wrote(reg), "controller %d put broker %d, which has no replica, in the ISR of %s", s.controller, id, p.id)
 	case remembered:
 	case b == nil || !b.Active():
-		s.violate("P3", "I6", "", "controller %d left broker %d in the ISR of %s (partition epoch %d), though it is fenced or shutting down",
+		s.violate("P3", "I6", s.causeOfFencing(reg, id), "controller %d left broker %d in the ISR of %s (partition epoch %d), though it is fenced or shutting down",
 			s.controller, id, p.id, reg.PartitionEpoch)
 	case p.truth.known && p.truth.leaderEpoch == reg.LeaderEpoch && !contains(p.truth.isr, id) && s.leadsQuorum(s.controller):
 		s.checkJoins(p, reg, b)
@@ -87,7 +96,7 @@ func (s *State) checkJoins(p *partition, reg *metadata.Partition, b *metadata.Br
 		has = max(has, m.hadEnd)
 	}
 	if has < c.end {
-		s.violate(p.topic.promise(), "I6", "", "controller %d put broker %d in the ISR of %s, though it lacks the committed record %s",
+		s.violate(p.topic.promise(), "I6", s.causeOfJoining(p, b.ID), "controller %d put broker %d in the ISR of %s, though it lacks the committed record %s",
 			s.controller, b.ID, p.id, recordName(p.id, has))
 	}
 }
@@ -99,4 +108,20 @@ func (c *committed) lastLeader(p *partition) int32 {
 		epoch = max(epoch, l.epoch)
 	}
 	return epoch
+}
+
+// causeOfFencing is when a broker was fenced or began to shut down, if it is known; else what the controller wrote is all there is.
+func (s *State) causeOfFencing(reg *metadata.Partition, id int32) string {
+	if t := s.node(id).fenced; t > 0 {
+		return fmt.Sprintf("broker %d was fenced at %s", id, seconds(t))
+	}
+	return s.wrote(reg)
+}
+
+// causeOfJoining is what took records from a broker last, or else that the leader asked for it.
+func (s *State) causeOfJoining(p *partition, id int32) string {
+	if p.proposed.t > 0 {
+		return fmt.Sprintf("leader %d proposed it at %s", p.proposed.by, seconds(p.proposed.t))
+	}
+	return s.did(s.controller, "took it in")
 }

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/lockstep/lockstep/core/metadata"
@@ -15,7 +16,7 @@ func (s *State) Liveness(now scheduler.Instant) []Violation {
 	s.now = now
 	img := s.newestImage()
 	if img == nil {
-		s.stuck("no node has any metadata")
+		s.stuck(fmt.Sprintf("nothing was committed until %s", seconds(now)), "no node has any metadata")
 	} else {
 		s.checkBrokers(img)
 		s.checkPartitions(img)
@@ -26,12 +27,14 @@ func (s *State) Liveness(now scheduler.Instant) []Violation {
 	return found
 }
 
-func (s *State) stuck(format string, args ...any) { s.violate("P9", "LV", "", format, args...) }
+func (s *State) stuck(cause, format string, args ...any) {
+	s.violate("P9", "LV", cause, format, args...)
+}
 
 func (s *State) checkBrokers(img *metadata.Image) {
 	img.Brokers(func(b *metadata.Broker) bool {
 		if b.Fenced && slices.Contains(s.in.Nodes(), b.ID) {
-			s.stuck("broker %d is still fenced", b.ID)
+			s.stuck(s.fencing(b.ID), "broker %d is still fenced", b.ID)
 		}
 		return true
 	})
@@ -40,9 +43,9 @@ func (s *State) checkBrokers(img *metadata.Image) {
 func (s *State) checkPartitions(img *metadata.Image) {
 	img.Partitions(func(p *metadata.Partition) bool {
 		if p.Leader < 0 {
-			s.stuck("partition %s has no leader", p.Key())
+			s.stuck(s.sinceWhen(p), "partition %s has no leader", p.Key())
 		} else if len(p.ISR) < len(p.Replicas) {
-			s.stuck("partition %s has an ISR of %v of its replicas %v", p.Key(), p.ISR, p.Replicas)
+			s.stuck(s.sinceWhen(p), "partition %s has an ISR of %v of its replicas %v", p.Key(), p.ISR, p.Replicas)
 		}
 		return true
 	})
@@ -53,9 +56,22 @@ func (s *State) checkImages(newest *metadata.Image) {
 		img := s.in.Image(id)
 		switch {
 		case img == nil:
-			s.stuck("node %d is not up", id)
+			s.stuck(s.node(id).lastEnd(), "node %d is not up", id)
 		case img.Offset() == newest.Offset() && img.Hash() != newest.Hash():
-			s.violate("P4", "I15", "", "node %d has other metadata at offset %d than the newest", id, img.Offset())
+			s.violate("P4", "I15", s.did(id, fmt.Sprintf("had hash %016x", img.Hash())), "node %d has other metadata at offset %d than the newest", id, img.Offset())
 		}
 	}
+}
+
+// fencing is when a broker was fenced, or else when it last came or went.
+func (s *State) fencing(id int32) string {
+	if n := s.node(id); n.fenced > n.ended {
+		return fmt.Sprintf("broker %d was fenced at %s", id, seconds(n.fenced))
+	}
+	return s.node(id).lastEnd()
+}
+
+// sinceWhen is when a partition came into the state that it is stuck in.
+func (s *State) sinceWhen(reg *metadata.Partition) string {
+	return fmt.Sprintf("leader %d with ISR %v and ELR %v was committed at %s", reg.Leader, reg.ISR, reg.ELR, seconds(s.intern(reg.Key()).truth.since))
 }

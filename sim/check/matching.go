@@ -16,7 +16,7 @@ func (s *State) match(r *replica, b record.Batch, e *event.Event) int32 {
 	id := p.lookup(r.last(), e.Epoch, e.Offset)
 	if id < 0 {
 		if r.role != leading || r.epoch != e.Epoch {
-			s.violate(r.safety("P3"), s.matchChecker(p), "", "broker %d has record %s of epoch %d, which no leader of that epoch wrote",
+			s.violate(r.safety("P3"), s.matchChecker(p), s.did(r.node.id, "appended it"), "broker %d has record %s of epoch %d, which no leader of that epoch wrote",
 				r.node.id, recordName(p.id, e.Offset), e.Epoch)
 			return none
 		}
@@ -26,7 +26,7 @@ func (s *State) match(r *replica, b record.Batch, e *event.Event) int32 {
 	if old.crc == b.CRC() && old.next == b.NextOffset() && int(old.size) == len(b) {
 		return id
 	}
-	s.violate(r.safety("P3"), s.matchChecker(p), s.causeOfRemoval(p, id),
+	s.violate(r.safety("P3"), s.matchChecker(p), s.causeOfRemovalOr(p, id, s.did(r.node.id, "appended other bytes")),
 		"record %s of epoch %d is not the same on broker %d as its leader had written it", recordName(p.id, e.Offset), e.Epoch, r.node.id)
 	return p.write(s.batchOf(b))
 }

@@ -4,6 +4,7 @@ import (
 	"sort"
 
 	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/scheduler"
 )
@@ -27,12 +28,16 @@ const none = -1
 
 // partition is what is known of a partition whoever hosts it.
 type partition struct {
-	id       event.Partition
-	handle   int
-	dir      string // of its files, with a slash
-	topic    Topic
-	topicID  [16]byte
-	replicas []*replica // of all nodes that ever had one
+	id        event.Partition
+	handle    int
+	dir       string                 // of its files, with a slash
+	topic     Topic                  // as the newest committed metadata has it
+	config    []metadata.ConfigEntry // what topic was taken from
+	leastISR  int                    // the least min.insync.replicas that a leader may still act upon
+	retention retention              // the shortest that anybody was told
+	start     int64                  // where a log may begin: what lies below went with leave
+	topicID   [16]byte
+	replicas  []*replica // of all nodes that ever had one
 
 	batches   []batch    // of all leaders
 	epochs    []epochLog // sorted
@@ -43,6 +48,8 @@ type partition struct {
 	losses    []lossRange
 	isChanged bool // in State.changed
 	truth     truth
+	written   registration // by a controller
+	proposed  proposal
 }
 
 // epochLog is what the leader of one epoch wrote, by offset.
@@ -56,19 +63,20 @@ type truth struct {
 	known                               bool
 	leader, leaderEpoch, partitionEpoch int32
 	isr                                 []int32
+	since                               scheduler.Instant
 }
 
 func newPartition(id event.Partition, handle int, t Topic) *partition {
-	return &partition{id: id, handle: handle, dir: id.String() + "/", topic: t, committed: committed{leaderEpoch: none}}
+	return &partition{id: id, handle: handle, dir: id.String() + "/", topic: t, leastISR: t.minISR(), committed: committed{leaderEpoch: none}}
 }
 
 // reset forgets everything: the topic was deleted, and may be created again under the same name. What its replicas still do
-// is of no interest.
-func (p *partition) reset() {
+// is of no interest. first is what the run promises of the topic until the metadata says more.
+func (p *partition) reset(first Topic) {
 	for _, r := range p.replicas {
 		r.old = true
 	}
-	fresh := newPartition(p.id, p.handle, p.topic)
+	fresh := newPartition(p.id, p.handle, first)
 	fresh.replicas, fresh.isChanged = p.replicas, p.isChanged
 	*p = *fresh
 }
@@ -152,6 +160,7 @@ type uncleanElection struct {
 	seq       uint64
 	t         scheduler.Instant
 	lastKnown bool // KIP-966's last resort, without the topic asking for it
+	allowed   bool // the topic asked for it then
 }
 
 // lossRange is offsets whose committed records were lost as the configuration allows.

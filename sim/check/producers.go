@@ -1,7 +1,9 @@
 package check
 
 import (
+	"fmt"
 	"math"
+	"time"
 
 	"github.com/lockstep/lockstep/core/storage"
 )
@@ -16,7 +18,7 @@ func (s *State) checkSequence(r *replica, slot int) {
 		return // the first that the log has
 	}
 	a := r.at(int(before))
-	if a.lastSequence < 0 {
+	if a.lastSequence < 0 || s.mayHaveExpired(r, a) {
 		return
 	}
 	want := nextSequence(a, b)
@@ -26,12 +28,12 @@ func (s *State) checkSequence(r *replica, slot int) {
 	name := recordName(r.part.id, b.base)
 	switch {
 	case b.producerEpoch < a.producerEpoch:
-		s.violate("P5", "I8", "", "record %s on broker %d is of producer epoch %d, after epoch %d of the same producer at %d",
+		s.violate("P5", "I8", s.did(r.node.id, "appended it"), "record %s on broker %d is of producer epoch %d, after epoch %d of the same producer at %d",
 			name, r.node.id, b.producerEpoch, a.producerEpoch, a.base)
 	case b.producerEpoch == a.producerEpoch && s.repeats(r, slot):
-		s.violate("P5", "I8", "", "record %s on broker %d repeats sequence %d of its producer, which the log has already", name, r.node.id, b.sequence)
+		s.violate("P5", "I8", s.did(r.node.id, "appended it"), "record %s on broker %d repeats sequence %d of its producer, which the log has already", name, r.node.id, b.sequence)
 	default:
-		s.violate("P5", "I8", "", "record %s on broker %d has sequence %d where its producer's next is %d", name, r.node.id, b.sequence, want)
+		s.violate("P5", "I8", s.did(r.node.id, "appended it"), "record %s on broker %d has sequence %d where its producer's next is %d", name, r.node.id, b.sequence, want)
 	}
 }
 
@@ -71,27 +73,39 @@ func (s *State) checkProducerState(r *replica, log Replica, settled bool) {
 		if !ok || int(dense) >= len(r.lastOf) || r.lastOf[dense] < int32(r.first) {
 			continue // its batches went with the start of the log
 		}
-		known++
+		if !s.mayHaveExpired(r, r.at(int(r.lastOf[dense]))) {
+			known++
+		}
 		s.compareProducer(r, &states[i], r.lastOf[dense])
 	}
-	if living := r.livingProducers(); known < living {
-		s.violate("P5", "I8", "", "broker %d knows %d of the %d producers that wrote to %s", r.node.id, known, living, r.part.id)
+	if living := s.livingProducers(r); known < living {
+		s.violate("P5", "I8", s.causeOfProducers(r), "broker %d knows %d of the %d producers that wrote to %s", r.node.id, known, living, r.part.id)
 	}
 }
 
-func (r *replica) livingProducers() (n int) {
+func (s *State) livingProducers(r *replica) (n int) {
 	for _, last := range r.lastOf {
-		if last >= int32(r.first) {
+		if last >= int32(r.first) && !s.mayHaveExpired(r, r.at(int(last))) {
 			n++
 		}
 	}
 	return n
 }
 
+// mayHaveExpired reports whether a log may have forgotten a producer since one of its batches: producer.id.expiration.ms
+// have passed by the node's clock, which may have been ahead for a while.
+func (s *State) mayHaveExpired(r *replica, b *batch) bool {
+	expiry := int64(24 * time.Hour / time.Millisecond)
+	if s.promises.ProducerExpiry > 0 {
+		expiry = s.promises.ProducerExpiry.Milliseconds()
+	}
+	return s.in.UnixMilli(r.node.id)+s.promises.ClockAhead.Milliseconds()-b.maxTimestamp > expiry
+}
+
 // compareProducer walks a producer's remembered batches and its batches in the log, from the last one back.
 func (s *State) compareProducer(r *replica, p *storage.ProducerState, last int32) {
 	if b := r.at(int(last)); b.producerEpoch != p.Epoch {
-		s.violate("P5", "I8", "", "broker %d thinks that producer %d of %s is in epoch %d; its last batch, at %d, has %d",
+		s.violate("P5", "I8", s.causeOfProducers(r), "broker %d thinks that producer %d of %s is in epoch %d; its last batch, at %d, has %d",
 			r.node.id, p.ProducerID, r.part.id, p.Epoch, b.base, b.producerEpoch)
 		return
 	}
@@ -103,13 +117,24 @@ func (s *State) compareProducer(r *replica, p *storage.ProducerState, last int32
 			return
 		}
 		if m := batches[i]; m.LastSequence != b.lastSequence || m.LastOffset != b.next-1 || m.FirstSequence() != b.sequence {
-			s.violate("P5", "I8", "", "broker %d remembers sequences %d to %d of producer %d at offset %d of %s; its log has %d to %d at %d",
+			s.violate("P5", "I8", s.causeOfProducers(r), "broker %d remembers sequences %d to %d of producer %d at offset %d of %s; its log has %d to %d at %d",
 				r.node.id, m.FirstSequence(), m.LastSequence, p.ProducerID, m.LastOffset, r.part.id, b.sequence, b.lastSequence, b.next-1)
 			return
 		}
 		slot = r.slots[slot].previous
 	}
 	if len(batches) == 0 && !r.at(int(last)).control {
-		s.violate("P5", "I8", "", "broker %d forgot the batches of producer %d of %s", r.node.id, p.ProducerID, r.part.id)
+		s.violate("P5", "I8", s.causeOfProducers(r), "broker %d forgot the batches of producer %d of %s", r.node.id, p.ProducerID, r.part.id)
 	}
+}
+
+// causeOfProducers is what a log's memory of its producers was taken from last: an opened log reads it from a snapshot and its batches,
+// one that was truncated goes back to one.
+func (s *State) causeOfProducers(r *replica) string {
+	for i := len(r.part.removals) - 1; i >= 0; i-- {
+		if m := &r.part.removals[i]; m.node == r.node.id && m.t > r.openedAt {
+			return m.String()
+		}
+	}
+	return fmt.Sprintf("broker %d opened the log at %s", r.node.id, seconds(r.openedAt))
 }

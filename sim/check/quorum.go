@@ -1,9 +1,11 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/scheduler"
 )
 
 // I10, the quorum: at most one leader an epoch and one vote per voter and epoch (election safety), every leader has all that was
@@ -11,7 +13,10 @@ import (
 // majority, and nobody truncates it.
 
 // vote is the last vote a node made durable; a crash does not undo it.
-type vote struct{ epoch, candidate int32 }
+type vote struct {
+	epoch, candidate int32
+	t                scheduler.Instant
+}
 
 func (s *State) onRaftBecame(r *replica, e *event.Event) {
 	r.role = idle
@@ -26,33 +31,37 @@ func (s *State) onRaftBecame(r *replica, e *event.Event) {
 
 func (s *State) becomeRaftLeader(r *replica, e *event.Event) {
 	r.role, r.epoch = leading, e.Epoch
-	if other, ok := r.part.lead(e.Epoch, r.node.id); !ok {
-		s.violate("P4", "I10", "", "the quorum has two leaders in epoch %d, nodes %d and %d", e.Epoch, other, r.node.id)
+	if first, ok := r.part.lead(e.Epoch, r.node.id, s.now); !ok {
+		s.violate("P4", "I10", first.String(), "the quorum has two leaders in epoch %d, nodes %d and %d", e.Epoch, first.node, r.node.id)
 	}
 	s.checkLeaderHasCommitted(r, e.Epoch)
 }
 
 func (s *State) onRaftVoted(n *node, e *event.Event) {
 	if n.vote.epoch == e.Epoch && n.vote.candidate != e.Peer {
-		s.violate("P4", "I10", "", "node %d voted for both %d and %d in epoch %d", n.id, n.vote.candidate, e.Peer, e.Epoch)
+		s.violate("P4", "I10", n.vote.String(n.id), "node %d voted for both %d and %d in epoch %d", n.id, n.vote.candidate, e.Peer, e.Epoch)
 	}
 	if e.Epoch < n.vote.epoch {
-		s.violate("P4", "I10", "", "node %d voted in epoch %d after it had voted in epoch %d", n.id, e.Epoch, n.vote.epoch)
+		s.violate("P4", "I10", n.vote.String(n.id), "node %d voted in epoch %d after it had voted in epoch %d", n.id, e.Epoch, n.vote.epoch)
 	}
-	n.vote = vote{e.Epoch, e.Peer}
+	n.vote = vote{e.Epoch, e.Peer, s.now}
+}
+
+func (v vote) String(by int32) string {
+	return fmt.Sprintf("node %d voted for %d in epoch %d at %s", by, v.candidate, v.epoch, seconds(v.t))
 }
 
 func (s *State) onRaftTruncated(r *replica, e *event.Event) {
 	r.agree()
 	if end := r.agreedEnd(); e.Offset < end && e.Offset < r.part.committed.end {
-		s.violate("P4", "I10", "", "node %d truncates the metadata log to %d, below the committed %d", r.node.id, e.Offset, min(end, r.part.committed.end))
+		s.violate("P4", "I10", s.did(r.node.id, fmt.Sprintf("truncated to %d", e.Offset)), "node %d truncates the metadata log to %d, below the committed %d", r.node.id, e.Offset, min(end, r.part.committed.end))
 	}
 }
 
 func (s *State) onRaftHighWatermark(r *replica, e *event.Event) {
 	p, hw := r.part, e.Offset
 	if hw < r.hw {
-		s.violate("P4", "I10", "", "node %d took the quorum's high watermark back from %d to %d", r.node.id, r.hw, hw)
+		s.violate("P4", "I10", s.did(r.node.id, "moved it"), "node %d took the quorum's high watermark back from %d to %d", r.node.id, r.hw, hw)
 	}
 	r.hw = hw
 	if r.role == leading {
@@ -61,7 +70,7 @@ func (s *State) onRaftHighWatermark(r *replica, e *event.Event) {
 		return
 	}
 	if hw > p.committed.end {
-		s.violate("P4", "I10", "", "node %d put the quorum's high watermark at %d, beyond all leaders' %d", r.node.id, hw, p.committed.end)
+		s.violate("P4", "I10", s.did(r.node.id, "moved it"), "node %d put the quorum's high watermark at %d, beyond all leaders' %d", r.node.id, hw, p.committed.end)
 	}
 	s.checkPrefix(r)
 }
@@ -80,9 +89,9 @@ func (s *State) checkMajority(r *replica) {
 	switch n := len(s.promises.Voters); {
 	case n == 0:
 	case 2*have <= n:
-		s.violate("P4", "I10", "", "leader %d committed %s, which only %d of %d voters have", r.node.id, recordName(r.part.id, r.hw-1), have, n)
-	case 2*synced <= n && !slices.ContainsFunc(s.metadata.removals, func(m removal) bool { return m.kind == wiped }):
-		s.violate("P4", "I10", "", "leader %d committed %s, which only %d of %d voters have synced", r.node.id, recordName(r.part.id, r.hw-1), synced, n)
+		s.violate("P4", "I10", s.did(r.node.id, "moved it"), "leader %d committed %s, which only %d of %d voters have", r.node.id, recordName(r.part.id, r.hw-1), have, n)
+	case 2*synced <= n && !slices.ContainsFunc(s.metadata.removals, func(m removal) bool { return m.kind == wiped || m.kind == damaged }):
+		s.violate("P4", "I10", s.did(r.node.id, "moved it"), "leader %d committed %s, which only %d of %d voters have synced", r.node.id, recordName(r.part.id, r.hw-1), synced, n)
 	}
 }
 

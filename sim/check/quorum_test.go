@@ -124,7 +124,7 @@ func TestInstalledSnapshotReplacesADivergentLog(t *testing.T) {
 		delete(f.disks[1], "__cluster_metadata-0/00000000000000000000.log")
 		*f.logs[1][meta] = fakeLog{start: end, hw: end, end: end}
 		f.emit(1, event.Event{Kind: event.Truncated, Partition: meta, Offset: end})
-		f.emit(1, event.Event{Kind: event.LogStartMoved, Partition: meta, Offset: end})
+		f.emit(1, event.Event{Kind: event.LogStartMoved, Partition: meta, Offset: end, Note: "emptied"})
 		f.raftCommit(end, 1)
 		f.metadata(write(2, end, "d"), 2, 1)
 		f.raftCommit(end+1, 2, 1)

@@ -66,7 +66,7 @@ func (s *State) requireDurable(r *replica) {
 		}
 	}
 	if !r.crashed && end < r.writtenRecords() && r.part.topic.FlushEveryAppend && r.part != s.metadata {
-		s.violate("P2", "I13", "", "record %s was answered as written by broker %d, but flush.messages=1 and it was not synced",
+		s.violate("P2", "I13", s.did(r.node.id, "lost its power"), "record %s was answered as written by broker %d, but flush.messages=1 and it was not synced",
 			recordName(r.part.id, end), r.node.id)
 	}
 	r.required, r.requiredWhy = end, "synced"
@@ -97,7 +97,7 @@ func (s *State) onRecovered(r *replica, e *event.Event) {
 	}
 	found = found[:n]
 	if n := len(found); n > 0 && found[n-1].next != e.Offset && bad != "" {
-		s.violate(r.safety("P8"), "I13", "", "broker %d opened %s with its end at %d, but %s", r.node.id, r.part.id, e.Offset, bad)
+		s.violate(r.safety("P8"), "I13", r.node.lastEnd(), "broker %d opened %s with its end at %d, but %s", r.node.id, r.part.id, e.Offset, bad)
 	}
 	ids := s.identify(r, found)
 	s.checkKept(r, found, e.Offset)
@@ -110,7 +110,7 @@ func (s *State) checkKept(r *replica, found []logBatch, end int64) {
 	if !r.crashed || end >= r.required {
 		return
 	}
-	s.violate(r.safety("P8"), "I13", "", "broker %d opened %s with its end at %d, though everything below %d was %s before it %s",
+	s.violate(r.safety("P8"), "I13", r.node.lastEnd(), "broker %d opened %s with its end at %d, though everything below %d was %s before it %s",
 		r.node.id, r.part.id, end, r.required, r.requiredWhy, r.howItDied())
 }
 
@@ -131,7 +131,7 @@ func (s *State) identify(r *replica, found []logBatch) []int32 {
 			id = r.truncatedBefore(f)
 		}
 		if id < 0 {
-			s.violate(r.safety("P8"), "I13", "", "broker %d recovered record %s of epoch %d, which its log did not have before it %s",
+			s.violate(r.safety("P8"), "I13", r.node.lastEnd(), "broker %d recovered record %s of epoch %d, which its log did not have before it %s",
 				r.node.id, recordName(r.part.id, f.base), f.epoch, r.howItDied())
 			return ids
 		}
@@ -167,7 +167,10 @@ func (s *State) adopt(r *replica, ids []int32, found []logBatch, end int64) {
 		same++
 	}
 	kind := killed
-	if r.powerLoss {
+	switch {
+	case r.damaged:
+		kind = damaged
+	case r.powerLoss:
 		kind = powerLost
 	}
 	s.remove(r, from+same, kind, "")
@@ -177,8 +180,16 @@ func (s *State) adopt(r *replica, ids []int32, found []logBatch, end int64) {
 	}
 	r.end, r.written = end, end
 	r.startAt(max(first, logStart))
-	r.crashed, r.powerLoss, r.required = false, false, 0
-	r.opened = r.node.incarnation
+	r.crashed, r.powerLoss, r.damaged, r.required = false, false, false, 0
+	r.opened, r.openedAt = r.node.incarnation, s.now
+}
+
+// causeInFiles is why a running node's files lack a record.
+func (s *State) causeInFiles(r *replica, offset int64) string {
+	if r.node.incarnation > 1 {
+		return r.node.lastEnd()
+	}
+	return s.did(r.node.id, fmt.Sprintf("had none at %d in its files", offset))
 }
 
 // isGoneFromDisk reports whether a batch is not among the files of a node that is down.
@@ -206,12 +217,12 @@ func (s *State) checkFiles(r *replica) {
 			continue
 		}
 		if f.base < r.written {
-			s.violate(r.safety("P8"), "I13", "", "the files of %s on broker %d have another record at %d than its log", r.part.id, r.node.id, f.base)
+			s.violate(r.safety("P8"), "I13", s.causeInFiles(r, f.base), "the files of %s on broker %d have another record at %d than its log", r.part.id, r.node.id, f.base)
 		}
 		return
 	}
 	if at < len(r.slots) && r.at(at).next <= r.written {
-		s.violate(r.safety("P8"), "I13", "", "record %s is in the log of broker %d, but not in its files%s",
+		s.violate(r.safety("P8"), "I13", s.causeInFiles(r, r.at(at).base), "record %s is in the log of broker %d, but not in its files%s",
 			recordName(r.part.id, r.at(at).base), r.node.id, bad)
 	}
 }
@@ -233,7 +244,7 @@ func (s *State) readLog(r *replica, read reader) (found []logBatch, bad string) 
 // walk before the end of the files.
 func (s *State) walkLog(r *replica, read reader, visit func(record.Batch)) (bad string) {
 	w := walk{expect: none, visit: visit}
-	for _, name := range s.in.Files(r.node.id) {
+	for _, name := range s.in.Files(r.node.id, r.part.dir) {
 		base, ok := segmentBase(name, r.part.dir)
 		if !ok {
 			continue

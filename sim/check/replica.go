@@ -6,6 +6,7 @@ import (
 
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/record"
+	"github.com/lockstep/lockstep/scheduler"
 )
 
 // role is what a replica is, by its last event.
@@ -25,8 +26,6 @@ type replica struct {
 	part *partition
 	old  bool // of a topic that was deleted: its events mean nothing
 
-	truncated bool // by the last event
-
 	slots    []slot
 	first    int     // slots[:first] lie below the log start
 	logStart int64   //
@@ -40,6 +39,9 @@ type replica struct {
 	ledSince int32 // the epoch in which it became leader, if it leads
 	isr      []int32
 	isrKnown bool // isr is what the leader knows to be committed
+	isrSince scheduler.Instant
+	since    scheduler.Instant // of the role
+	proposed []int32           // the ISR that the leader asked for and has no answer to
 	diverged divergence
 
 	// The log is known to be the committed one as far as agreed slots, which are the committed batches up to agreedCommit.
@@ -52,7 +54,9 @@ type replica struct {
 	requiredWhy string
 	crashed     bool  // the node went down and the log was not opened since
 	powerLoss   bool  // so
+	damaged     bool  // so, and its files were damaged meanwhile
 	opened      int32 // the node's incarnation that opened the log last
+	openedAt    scheduler.Instant
 
 	dirty uint8
 }
@@ -76,6 +80,7 @@ func newReplica(n *node, p *partition) *replica {
 
 func (r *replica) resetRole() {
 	r.role, r.epoch, r.hw, r.isrKnown = idle, none, none, false
+	r.proposed = r.proposed[:0]
 	r.diverged = divergence{}
 }
 
@@ -154,7 +159,7 @@ func (r *replica) cut(n int, offset int64) {
 func (s *State) onAppended(r *replica, e *event.Event) {
 	b := record.Batch(e.Batch)
 	if e.Offset != r.end {
-		s.violate("P3", "I2", "", "broker %d appended %s after its log's end %d", r.node.id, recordName(r.part.id, e.Offset), r.end)
+		s.violate("P3", "I2", s.did(r.node.id, "appended it"), "broker %d appended %s after its log's end %d", r.node.id, recordName(r.part.id, e.Offset), r.end)
 		return
 	}
 	if n := len(r.slots); n == 0 || r.at(n-1).epoch != e.Epoch {
@@ -182,13 +187,14 @@ func (s *State) onTruncated(r *replica, e *event.Event) {
 	r.cut(n, e.Offset)
 }
 
-// onLogStartMoved takes a log's new start. emptied: everything was truncated, and the log goes on there.
-func (s *State) onLogStartMoved(r *replica, e *event.Event, emptied bool) {
-	if emptied {
+// onLogStartMoved takes a log's new start; with a note everything was truncated, and the log goes on there.
+func (s *State) onLogStartMoved(r *replica, e *event.Event) {
+	if e.Note != "" {
 		s.remove(r, 0, truncated, fmt.Sprintf("dropped its log to start at %d", e.Offset))
 		r.clear(e.Offset)
 		r.hw = max(r.hw, e.Offset)
 	}
+	s.checkRetention(r, e.Offset)
 	r.startAt(e.Offset)
 	s.mark(r, dirtyLogStart|dirtyEpochs)
 }

@@ -33,6 +33,9 @@ type State struct {
 	dirty      []*replica
 	changed    []*partition // which a controller wrote
 	controller int32        // the one that did
+	dropped    []dropped    // from those eligible to lead, in this turn
+	returning  []*node      // which a controller registered after an unclean shutdown
+	lapsedELR  bool         // there was a time without eligible leader replicas
 	images     imageHashes
 	truthEnd   int64 // offset of the newest committed image seen
 	truthFrom  *node // whose image is newer than that; nil: none
@@ -41,16 +44,22 @@ type State struct {
 
 // node is one node as its events tell.
 type node struct {
-	id          int32
-	up          bool
-	powerLoss   bool // how it went down last
-	incarnation int32
-	fresh       bool       // its first event is still to come
-	registered  int64      // the broker epoch of the current incarnation; none: no controller has seen it
-	last        *partition // the last event's
-	replicas    []*replica // by partition.handle
-	vote        vote
-	applied     int // place in imageHashes
+	id           int32
+	up           bool
+	powerLoss    bool // how it went down last
+	incarnation  int32
+	fresh        bool              // its first event is still to come
+	registered   int64             // the broker epoch of the current incarnation; none: no controller has seen it
+	registeredAt uint64            // by the last controller that wrote it
+	stopping     bool              // a controlled shutdown began
+	unclean      bool              // an incarnation that was a broker ended uncleanly, and no later one is known to all yet
+	returned     int64             // the broker epoch under which that later one was registered; none
+	began, ended scheduler.Instant // of the last incarnation that did
+	fenced       scheduler.Instant // when a controller fenced it, or saw it begin to shut down
+	last         *partition        // the last event's
+	replicas     []*replica        // by partition.handle
+	vote         vote
+	applied      int // place in imageHashes
 }
 
 // NewState starts the checkers of a run.
@@ -69,7 +78,7 @@ func (s *State) node(id int32) *node {
 	}
 	n := s.nodes[id]
 	if n == nil {
-		n = &node{id: id, up: true, registered: none, vote: vote{epoch: -1, candidate: -1}}
+		n = &node{id: id, up: true, registered: none, returned: none, vote: vote{epoch: -1, candidate: -1}}
 		s.nodes[id] = n
 	}
 	return n
@@ -90,7 +99,7 @@ func (s *State) intern(id event.Partition) *partition {
 	}
 	p := s.names[id]
 	if p == nil {
-		p = newPartition(id, len(s.partitions), s.topic(id))
+		p = newPartition(id, len(s.partitions), s.topic(id.Topic))
 		s.names[id] = p
 		s.partitions = append(s.partitions, p)
 	}
@@ -107,13 +116,6 @@ func (s *State) remember(p *partition) {
 		s.siblings = append(s.siblings, nil)
 	}
 	s.siblings[p.id.Index] = p
-}
-
-func (s *State) topic(id event.Partition) Topic {
-	if t, ok := s.promises.Topics[id.Topic]; ok {
-		return t
-	}
-	return s.promises.Default
 }
 
 func (s *State) replica(n *node, p *partition) *replica {
@@ -138,7 +140,7 @@ func (s *State) find(id int32, p *partition) *replica {
 }
 
 // Observe takes an event, at once.
-func (s *State) Observe(o Observation) {
+func (s *State) Observe(o *Observation) {
 	s.now, s.seq = o.T, o.Seq
 	n, e := s.node(o.Node), &o.Event
 	if e.Partition.Topic != "" && e.Kind != event.PartitionChanged && e.Kind != event.UncleanElection {
@@ -149,11 +151,15 @@ func (s *State) Observe(o Observation) {
 	case event.NodeStarting:
 		s.onNodeStarting(n)
 	case event.NodeStopped:
-		s.stop(n)
+		s.end(n, false)
 	case event.MetadataApplied:
 		s.onMetadataApplied(n, e)
+	case event.NodeStopping:
+		n.stopping = true
 	case event.BrokerRegistered:
-		s.node(e.Peer).registered = e.Offset
+		s.onBrokerRegistered(n, e)
+	case event.BrokerFenced:
+		s.node(e.Peer).fenced = s.now
 	case event.PartitionChanged:
 		s.onPartitionChanged(n, e)
 	case event.UncleanElection:
@@ -167,8 +173,6 @@ func (s *State) observeReplica(n *node, e *event.Event) {
 	if r.old && e.Kind != event.Recovered && e.Kind != event.ReplicaRemoved {
 		return
 	}
-	emptied := r.truncated && e.Kind == event.LogStartMoved // TruncateFullyAndStartAt says both in a row
-	r.truncated = e.Kind == event.Truncated
 	switch e.Kind {
 	case event.Appended:
 		s.onAppended(r, e)
@@ -183,7 +187,7 @@ func (s *State) observeReplica(n *node, e *event.Event) {
 	case event.Recovered:
 		s.onRecovered(r, e)
 	case event.LogStartMoved:
-		s.onLogStartMoved(r, e, emptied)
+		s.onLogStartMoved(r, e)
 	case event.SegmentRolled:
 		s.mark(r, dirtyProducers)
 	case event.BecameLeader:
@@ -193,7 +197,11 @@ func (s *State) observeReplica(n *node, e *event.Event) {
 	case event.Diverged:
 		r.diverged = divergence{leader: e.Peer, offset: e.Offset, seq: s.seq}
 	case event.IsrCommitted:
-		r.isr, r.isrKnown = parseIDs(r.isr[:0], e.Note), true
+		s.onISRCommitted(r, e)
+	case event.IsrProposed:
+		s.onISRProposed(r, e)
+	case event.IsrRejected:
+		r.proposed = r.proposed[:0]
 	case event.ReplicaRemoved:
 		r.drop()
 	case event.RaftBecame:
@@ -225,6 +233,9 @@ func (s *State) mark(r *replica, why uint8) {
 // AfterTurn looks at what the events of a turn marked dirty and returns the first violation, nil if all is well.
 func (s *State) AfterTurn(node int32, now scheduler.Instant) *Violation {
 	s.now = now
+	if s.isQuiet() {
+		return nil
+	}
 	if s.truthFrom != nil {
 		s.refreshTruth()
 	}
@@ -232,6 +243,9 @@ func (s *State) AfterTurn(node int32, now scheduler.Instant) *Violation {
 		s.checkISR(p)
 	}
 	s.changed = s.changed[:0]
+	if len(s.returning)+len(s.dropped) > 0 {
+		s.checkReturning()
+	}
 	again := s.dirty[:0]
 	for _, r := range s.dirty {
 		if s.checkDirty(r); r.dirty != 0 {
@@ -240,6 +254,11 @@ func (s *State) AfterTurn(node int32, now scheduler.Instant) *Violation {
 	}
 	s.dirty = again
 	return s.takeViolation()
+}
+
+// isQuiet reports whether there is nothing to look at: so it is after most turns.
+func (s *State) isQuiet() bool {
+	return len(s.dirty) == 0 && len(s.changed) == 0 && len(s.returning) == 0 && len(s.violations) == 0 && s.truthFrom == nil
 }
 
 func (s *State) takeViolation() *Violation {
@@ -315,12 +334,18 @@ func (s *State) Losses() []Loss { return slices.Clone(s.losses) }
 func (s *State) Crashed(node int32, powerLoss bool, now scheduler.Instant) {
 	s.now = now
 	n := s.node(node)
+	s.noteUnclean(n)
+	s.end(n, powerLoss)
+}
+
+// end is the end of a node's incarnation.
+func (s *State) end(n *node, powerLoss bool) {
 	for _, r := range n.replicas {
 		if r != nil {
 			s.crash(r, powerLoss)
 		}
 	}
-	n.up, n.powerLoss, n.registered = false, powerLoss, none
+	n.up, n.powerLoss, n.registered, n.ended = false, powerLoss, none, s.now
 }
 
 // Restarted says that a node's process starts anew, on the disk that the crash left.
@@ -334,7 +359,7 @@ func (s *State) Restarted(node int32, now scheduler.Instant) {
 // onNodeStarting is a process's first event.
 func (s *State) onNodeStarting(n *node) {
 	if n.up && !n.fresh && n.incarnation > 0 {
-		s.stop(n) // nobody said that it went down
+		s.end(n, false) // nobody said that it went down
 	}
 	if !n.fresh {
 		s.begin(n)
@@ -344,23 +369,14 @@ func (s *State) onNodeStarting(n *node) {
 
 // begin starts a node's next incarnation.
 func (s *State) begin(n *node) {
-	n.up, n.fresh = true, true
+	n.up, n.fresh, n.stopping = true, true, false
+	n.began = s.now
 	n.incarnation++
 	for _, r := range n.replicas {
 		if r != nil {
 			r.resetRole()
 		}
 	}
-}
-
-// stop is the orderly end of a node.
-func (s *State) stop(n *node) {
-	for _, r := range n.replicas {
-		if r != nil {
-			s.crash(r, false)
-		}
-	}
-	n.up, n.powerLoss, n.registered = false, false, none
 }
 
 // Wiped says that a node that is down lost its whole disk.
@@ -375,6 +391,15 @@ func (s *State) Wiped(node int32, now scheduler.Instant) {
 		}
 	}
 	n.vote = vote{epoch: -1, candidate: -1}
+}
+
+// Damaged says that records on the disk of a node that is down were spoiled: of its log nothing need be left from offset on. A
+// replica that loses them so has lost its disk, as far as they go.
+func (s *State) Damaged(node int32, p event.Partition, offset int64, now scheduler.Instant) {
+	s.now = now
+	if r := s.find(node, s.intern(p)); r != nil {
+		r.required, r.damaged = min(r.required, offset), true
+	}
 }
 
 // AtEnd audits every log of every node that is up: against its files, its epochs and its producers. Nothing may be in flight.

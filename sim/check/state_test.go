@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/lockstep/lockstep/core/event"
@@ -218,7 +219,10 @@ func TestWhatAnISRMemberLostSinceDoesNotCountAgainstTheLeader(t *testing.T) {
 // changed has controller 1 write the image.
 func (f *fake) changed(img *metadata.Image) {
 	f.writer[1] = img
-	f.emit(1, event.Event{Kind: event.PartitionChanged, Partition: orders, Peer: 1})
+	reg := img.Partition(orders)
+	f.emit(1, event.Event{
+		Kind: event.PartitionChanged, Partition: orders, Peer: 1, Offset: int64(reg.PartitionEpoch), Note: fmt.Sprintf("isr=%v elr=%v", reg.ISR, reg.ELR),
+	})
 	f.turn()
 }
 

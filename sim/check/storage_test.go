@@ -38,10 +38,11 @@ func newMachine(t *rapid.T, seed uint64, flush bool) *machine {
 	return m
 }
 
+func (m *machine) UnixMilli(int32) int64                 { return m.loop.UnixMilli() }
 func (m *machine) Nodes() []int32                        { return []int32{1} }
 func (m *machine) Image(int32) *metadata.Image           { return nil }
 func (m *machine) ControllerImage(int32) *metadata.Image { return nil }
-func (m *machine) Files(int32) []string                  { return m.disk.Names() }
+func (m *machine) Files(_ int32, dir string) []string    { return m.disk.NamesIn(dir) }
 func (m *machine) File(_ int32, name string) []byte      { return m.disk.Peek(name) }
 func (m *machine) Durable(_ int32, name string) []byte   { return m.disk.PeekDurable(name) }
 func (m *machine) Replica(int32, event.Partition) Replica {
@@ -53,7 +54,7 @@ func (m *machine) Replica(int32, event.Partition) Replica {
 
 func (m *machine) Emit(e event.Event) {
 	m.seq++
-	m.state.Observe(Observation{Seq: m.seq, T: m.world.Now(), Node: 1, Event: e})
+	m.state.Observe(&Observation{Seq: m.seq, T: m.world.Now(), Node: 1, Event: e})
 }
 
 func (m *machine) steps(n int) {
@@ -150,6 +151,7 @@ func TestRealLogKeepsTheCheckersSilent(t *testing.T) {
 				m.log.Flush(func(error) {})
 			case "retention":
 				m.log.SetHighWatermark(m.log.LogEndOffset())
+				m.state.Deleted(orders, m.log.HighWatermark()/2)
 				m.log.AdvanceLogStart(m.log.HighWatermark() / 2)
 				m.log.DeleteOldSegments(func(error) {})
 			case "kill":

@@ -1,16 +1,18 @@
 package check
 
 import (
+	"fmt"
+
 	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/scheduler"
 )
 
-// Judge compares what clients were told with the final leaders' logs, which it reads from their disks: acknowledged records
-// that are not there (P1), idempotent producers' duplicates and reorder (P5), records that were read and are not there
-// or that a consumer passed over (P3). A partition without a leader is not judged: Liveness tells of it.
+// Judge judges the history: by itself (workload.go), and against the final leaders' logs, which are read from their disks. A partition
+// without a leader is not compared: Liveness tells of it.
 func (h *History) Judge(now scheduler.Instant) []Violation {
 	for i := range h.partitions {
-		h.judgePartition(i, now)
+		h.judgeWorkload(i, now)
+		h.judgeFinal(i, now)
 	}
 	found := h.violations
 	h.violations = nil
@@ -34,7 +36,12 @@ func (f *finalLog) at(offset int64) value {
 	return value{lane: none}
 }
 
-func (h *History) judgePartition(partition int, now scheduler.Instant) {
+// judgeFinal looks in the final log for acknowledged records that are not there (P1), idempotent producers' duplicates and reorder
+// (P5), and records that were read and are gone, or that a consumer passed over (P3).
+func (h *History) judgeFinal(partition int, now scheduler.Instant) {
+	if h.state == nil {
+		return
+	}
 	f := h.readFinal(partition, now)
 	if !f.known {
 		return
@@ -45,15 +52,12 @@ func (h *History) judgePartition(partition int, now scheduler.Instant) {
 		}
 	}
 	h.judgeReads(&f, partition, now)
-	h.judgeSkips(&f, partition)
+	h.judgePassed(partition, f.start, f.start+int64(len(f.values)), f.at, now)
 }
 
 // readFinal reads the log of the partition's leader; known is false if there is none.
 func (h *History) readFinal(partition int, now scheduler.Instant) (f finalLog) {
 	s := h.state
-	if s == nil {
-		return h.readsAsFinal(partition, now)
-	}
 	img := s.newestImage()
 	if img == nil {
 		return f
@@ -80,22 +84,11 @@ func (h *History) readFinal(partition int, now scheduler.Instant) (f finalLog) {
 func (h *History) newFinal(partition int, leader int32, start int64) finalLog {
 	f := finalLog{known: true, leader: leader, start: start, places: make([][]int64, len(h.producers)), newest: make([]int64, len(h.producers))}
 	for producer := range h.producers {
-		places := make([]int64, h.lanes[h.laneOf(producer, partition)].next)
+		places := make([]int64, len(h.lanes[h.laneOf(producer, partition)].seen))
 		for i := range places {
 			places[i] = none
 		}
 		f.places[producer] = places
-	}
-	return f
-}
-
-// readsAsFinal takes what consumers read for the log, when there is no State to ask.
-func (h *History) readsAsFinal(partition int, now scheduler.Instant) finalLog {
-	f := h.newFinal(partition, none, 0)
-	for offset, v := range h.partitions[partition].read {
-		if v.lane >= 0 {
-			h.take(&f, partition, int64(offset), int(v.lane)/len(h.partitions), v.counter, now)
-		}
 	}
 	return f
 }
@@ -105,7 +98,7 @@ func (h *History) takeBatch(f *finalLog, partition int, b record.Batch, scratch 
 		offset := b.BaseOffset() + int64(r.OffsetDelta)
 		producer, at, counter, ok := ParseValue(r.Value)
 		if !ok || at != partition || producer >= len(h.producers) || counter >= int64(len(f.places[producer])) {
-			h.violate("P3", "H1", now, "", "leader %d's log has a record at %s that was never sent", f.leader, h.record(partition, offset))
+			h.violateFinal("P3", "I2", now, f.found(now), "leader %d's log has a record at %s that was never sent", f.leader, h.record(partition, offset))
 			return nil
 		}
 		if offset >= f.start {
@@ -114,7 +107,7 @@ func (h *History) takeBatch(f *finalLog, partition int, b record.Batch, scratch 
 		return nil
 	})
 	if err != nil {
-		h.violate("P8", "H1", now, "", "leader %d's log has records at %s that cannot be read: %v", f.leader, h.record(partition, b.BaseOffset()), err)
+		h.violateFinal("P8", "I13", now, f.found(now), "leader %d's log has records at %s that cannot be read: %v", f.leader, h.record(partition, b.BaseOffset()), err)
 	}
 }
 
@@ -132,10 +125,10 @@ func (h *History) take(f *finalLog, partition int, offset int64, producer int, c
 	}
 	switch {
 	case before >= 0:
-		h.violate("P5", "H1", now, "", "record %s is a duplicate of %s (record %d of idempotent producer %d)",
+		h.violateFinal("P5", "I8", now, f.found(now), "record %s is a duplicate of %s (record %d of idempotent producer %d)",
 			h.record(partition, offset), h.record(partition, before), counter, producer)
 	case counter < f.newest[producer]:
-		h.violate("P5", "H1", now, "", "record %s (record %d of idempotent producer %d) comes after its record %d at %s",
+		h.violateFinal("P5", "I8", now, f.found(now), "record %s (record %d of idempotent producer %d) comes after its record %d at %s",
 			h.record(partition, offset), counter, producer, f.newest[producer], h.record(partition, places[f.newest[producer]]))
 	}
 	f.newest[producer] = max(f.newest[producer], counter)
@@ -184,8 +177,21 @@ func (h *History) judgeLost(f *finalLog, producer, partition int, b *sent, first
 		h.losses = count(h.losses, reason, lost)
 		return
 	}
-	h.violate(h.promiseOf(partition), "H1", now, cause, "record %s (%s) is gone from leader %d's log",
+	if cause == "" {
+		cause = f.found(now)
+	}
+	h.violateFinal(h.promiseOf(partition), "I1", now, cause, "record %s (%s) is gone from leader %d's log",
 		h.record(partition, offset), h.ackText(producer, b), f.leader)
+}
+
+// violateFinal notes what a comparison with the final logs shows.
+func (h *History) violateFinal(promise, checker string, t scheduler.Instant, cause, format string, args ...any) {
+	h.violate(promise, checker, "", t, cause, format, args)
+}
+
+// found is the first cause where nothing but the final log is known.
+func (f *finalLog) found(now scheduler.Instant) string {
+	return fmt.Sprintf("leader %d has it so since before %s", f.leader, seconds(now))
 }
 
 func (h *History) lose(producer int, records int64) {
@@ -197,7 +203,7 @@ func (h *History) promiseOf(partition int) string {
 	if h.state == nil {
 		return "P1"
 	}
-	return h.state.topic(h.partitions[partition].id).promise()
+	return h.state.intern(h.partitions[partition].id).topic.promise()
 }
 
 // whyGone is the reason that allows a record to be gone, or the first cause of that it is.
@@ -219,9 +225,6 @@ func (h *History) whyGone(partition int, offset int64, id int32) (reason, cause 
 
 // judgeReads: what was read is committed, so it is still there.
 func (h *History) judgeReads(f *finalLog, partition int, now scheduler.Instant) {
-	if f.leader < 0 {
-		return // the log is what was read
-	}
 	for i, v := range h.partitions[partition].read {
 		offset := int64(i)
 		if v.lane < 0 || offset < f.start {
@@ -231,27 +234,11 @@ func (h *History) judgeReads(f *finalLog, partition int, now scheduler.Instant) 
 			continue
 		}
 		if reason, cause := h.whyGone(partition, offset, none); reason == "" {
-			h.violate("P3", "H1", now, cause, "record %s was read as %s, and is gone from leader %d's log", h.record(partition, offset), h.valueName(v), f.leader)
+			if cause == "" {
+				cause = f.found(now)
+			}
+			h.violateFinal("P3", "I1", now, cause, "record %s was read as %s, and is gone from leader %d's log", h.record(partition, offset), h.valueName(v), f.leader)
 			return
-		}
-	}
-}
-
-// judgeSkips: what a consumer passed over was no record.
-func (h *History) judgeSkips(f *finalLog, partition int) {
-	for _, k := range h.skips {
-		if k.partition != partition {
-			continue
-		}
-		for offset := max(k.from, f.start); offset < k.to; offset++ {
-			if f.at(offset).lane < 0 {
-				continue
-			}
-			if reason, _ := h.whyGone(partition, offset, none); reason != "" {
-				continue
-			}
-			h.violate("P3", "H1", k.t, "", "consumer %d passed over record %s (%s) and read %d", k.consumer, h.record(partition, offset), h.valueName(f.at(offset)), k.to)
-			break
 		}
 	}
 }
@@ -261,9 +248,10 @@ func (h *History) Liveness(now scheduler.Instant) []Violation {
 	for i := range h.lanes {
 		h.checkAnswered(i, now)
 	}
-	for i := range h.positions {
+	for i := range h.pollers {
 		h.checkAtEnd(i, now)
 	}
+	h.checkSeen(now)
 	found := h.violations
 	h.violations = nil
 	return found
@@ -272,7 +260,7 @@ func (h *History) Liveness(now scheduler.Instant) []Violation {
 func (h *History) checkAnswered(i int, now scheduler.Instant) {
 	for _, b := range h.lanes[i].batches {
 		if b.fate == pending {
-			h.violate("P9", "LV", now, "", "record %d of producer %d to %s, made at %s, is not acknowledged",
+			h.violateFinal("P9", "LV", now, ackedAt(i/len(h.partitions), &b), "record %d of producer %d to %s, made at %s, is not acknowledged",
 				b.first, i/len(h.partitions), h.partitions[i%len(h.partitions)].id, seconds(b.t))
 			return
 		}
@@ -293,7 +281,7 @@ func (h *History) checkAtEnd(i int, now scheduler.Instant) {
 		return
 	}
 	log := h.state.in.Replica(reg.Leader, id)
-	if log != nil && max(h.positions[i], 0) < log.LogEndOffset() {
-		h.violate("P9", "LV", now, "", "consumer %d is at %d of %s, which ends at %d", i/len(h.partitions), max(h.positions[i], 0), id, log.LogEndOffset())
+	if log != nil && max(h.pollers[i].position, 0) < log.LogEndOffset() {
+		h.violateFinal("P9", "LV", now, fmt.Sprintf("consumer %d was there before %s", i/len(h.partitions), seconds(now)), "consumer %d is at %d of %s, which ends at %d", i/len(h.partitions), max(h.pollers[i].position, 0), id, log.LogEndOffset())
 	}
 }

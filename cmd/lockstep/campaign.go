@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/lockstep/lockstep/sim"
+	"github.com/lockstep/lockstep/sim/campaign"
+	"github.com/spf13/pflag"
+)
+
+// campaignFlags are the flags of lockstep campaign.
+type campaignFlags struct {
+	campaign.Options
+	seeds   seedRange
+	batch   uint64
+	length  time.Duration
+	workers int
+	idle    time.Duration
+	out     string
+	json    bool
+	verdict sim.Verdict // of the results, once they were read
+}
+
+const campaignUsage = `campaign [enqueue|work|status] --bootstrap-server HOST:PORT --topic TOPIC [--seeds A..B]
+
+  enqueue   write ranges of seeds to the topic
+  work      run ranges until none is left; start as many as you have machines, end any of them at any time
+  status    sum up the results so far
+  (none)    all three
+`
+
+// campaign spreads a fuzz over machines through any Kafka cluster.
+func (p *program) campaign(args []string) int {
+	o := campaignFlags{seeds: seedRange{from: 1, count: 1000}}
+	f := p.campaignFlags(&o)
+	if code, ended := parse(f, args); ended {
+		return code
+	}
+	steps := map[string][]func(context.Context, *campaignFlags) error{
+		"enqueue": {p.enqueue}, "work": {p.work}, "status": {p.status}, "": {p.enqueue, p.work, p.status},
+	}[f.Arg(0)]
+	if f.NArg() > 1 || steps == nil || len(o.Seeds) == 0 || o.Topic == "" || o.batch == 0 || o.workers < 1 {
+		fmt.Fprintln(p.err, "lockstep: campaign takes enqueue, work, status or nothing, and --bootstrap-server and --topic; see lockstep campaign --help")
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	for _, step := range steps {
+		if err := step(ctx, &o); err != nil {
+			return p.campaignFailed(err)
+		}
+	}
+	return o.verdict.ExitCode()
+}
+
+func (p *program) campaignFlags(o *campaignFlags) *pflag.FlagSet {
+	f := p.flags("campaign", campaignUsage)
+	f.StringSliceVar(&o.Options.Seeds, "bootstrap-server", nil, "brokers of the cluster that carries the campaign")
+	f.StringVar(&o.Topic, "topic", "", "the topic of the ranges; the results are in TOPIC-results")
+	f.Int32Var(&o.Partitions, "partitions", 64, "of the topic, if it is made: as many workers can share the campaign")
+	f.Var(&o.seeds, "seeds", "how many seeds to enqueue, or from which to which")
+	f.Uint64Var(&o.batch, "batch", 100, "how many seeds a worker takes at once")
+	f.DurationVar(&o.length, "length", 0, "how long clients and faults are at work in each, in simulated time; as drawn if not given")
+	f.IntVar(&o.workers, "workers", runtime.NumCPU(), "how many seeds to run at once")
+	f.DurationVar(&o.idle, "idle", 30*time.Second, "a worker ends when no range came for this long")
+	f.StringVar(&o.out, "out", "", "write the results here too, a line of JSON for each seed")
+	f.BoolVar(&o.json, "json", false, "print the summary as JSON")
+	return f
+}
+
+func (p *program) enqueue(ctx context.Context, o *campaignFlags) error {
+	all := campaign.Range{From: o.seeds.from, To: o.seeds.from + o.seeds.count - 1, Length: o.length, Build: sim.Build()}
+	n, err := campaign.Enqueue(ctx, o.Options, all, o.batch)
+	if err == nil {
+		fmt.Fprintf(p.err, "%d ranges of seeds %d..%d are in %s\n", n, all.From, all.To, o.Topic)
+	}
+	return err
+}
+
+func (p *program) work(ctx context.Context, o *campaignFlags) error {
+	w := campaign.Worker{Options: o.Options, Build: sim.Build(), Idle: o.idle, Run: func(ctx context.Context, r campaign.Range, write func(*sim.Record)) error {
+		p.runFuzzOf(ctx, r, o.workers, write)
+		return ctx.Err()
+	}}
+	n, err := w.Work(ctx)
+	fmt.Fprintf(p.err, "%d ranges run\n", n)
+	return err
+}
+
+// runFuzzOf runs a range; a run that the context ended has no record.
+func (p *program) runFuzzOf(ctx context.Context, r campaign.Range, workers int, write func(*sim.Record)) {
+	progress := sim.NewProgress(p.err, r.To-r.From+1)
+	defer progress.Clear()
+	sim.RunFuzz(sim.FuzzOptions{
+		From: r.From, Seeds: r.To - r.From + 1, Length: r.Length, Workers: workers,
+		Interrupted: func() bool { return ctx.Err() != nil },
+		Record:      func(r *sim.Record) error { write(r); return nil },
+		Progress:    func(f *sim.Fuzz, _ *sim.Result) { progress.Show(f.Runs, fmt.Sprintf("seeds of %d..%d", r.From, r.To)) },
+	})
+}
+
+func (p *program) status(ctx context.Context, o *campaignFlags) error {
+	s, err := campaign.ReadStatus(ctx, o.Options)
+	if err != nil {
+		return err
+	}
+	if o.out != "" {
+		if err := writeResults(s.Results, o.out); err != nil {
+			return err
+		}
+	}
+	sum := s.Results.Sum()
+	p.printFuzz(sum, fmt.Sprintf("%d of %d seeds of campaign %s", s.Results.Len(), s.Seeds, o.Topic), o.json)
+	o.verdict = sum.Verdict()
+	return nil
+}
+
+// campaignFailed tells an error and returns its exit code.
+func (p *program) campaignFailed(err error) int {
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(p.err, "lockstep: interrupted; what was under way is another worker's")
+		return exitInterrupted
+	}
+	return p.failed(err)
+}

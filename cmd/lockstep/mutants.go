@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lockstep/lockstep/sim"
+	"github.com/lockstep/lockstep/sim/mutant"
+)
+
+// mutantOptions are the flags of mutants.
+type mutantOptions struct {
+	hunt  mutant.Hunt
+	ids   []string
+	tier  string
+	jobs  int
+	check bool
+	json  bool
+}
+
+func (p *program) mutants(args []string) int {
+	var o mutantOptions
+	f := p.flags("mutants", "mutants [ID…]")
+	f.StringVar(&o.tier, "tier", "", "those of this tier: A, B, C or equivalent")
+	f.DurationVar(&o.hunt.Budget, "budget", time.Minute, "core time to look for each")
+	f.Uint64Var(&o.hunt.Seeds, "seeds", 100_000, "the most seeds to run for each")
+	f.Uint64Var(&o.hunt.From, "seed-from", 1, "the first of them")
+	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "how many to hunt at once, each on one core")
+	f.BoolVar(&o.hunt.Shrink, "shrink", false, "find the smallest schedule that shows each")
+	f.BoolVar(&o.check, "check", false, "only prove that every patch applies and compiles")
+	f.BoolVar(&o.json, "json", false, "print the reports as JSON")
+	if code, ended := parse(f, args); ended {
+		return code
+	}
+	o.ids = f.Args()
+	w, err := mutant.NewWorkshop(".")
+	if err != nil {
+		fmt.Fprintf(p.err, "lockstep: %v\n", err)
+		return exitUsage
+	}
+	defer w.Close()
+	return p.runMutants(w, &o)
+}
+
+func (p *program) runMutants(w *mutant.Workshop, o *mutantOptions) int {
+	bank, err := w.Bank()
+	if err == nil {
+		bank, err = mutant.Select(bank, o.ids, o.tier)
+	}
+	if err != nil {
+		fmt.Fprintf(p.err, "lockstep: %v\n", err)
+		return exitUsage
+	}
+	ctx, cancel := p.context()
+	defer cancel()
+	if o.check {
+		return p.checkMutants(ctx, w, bank)
+	}
+	if o.hunt.Clean, err = w.Build(ctx, "clean"); err != nil {
+		fmt.Fprintf(p.err, "lockstep: %v\n", err)
+		return exitUsage
+	}
+	reports := p.huntAll(ctx, w, bank, o)
+	p.printMutants(reports, o.json)
+	switch {
+	case p.interrupted.Load():
+		return exitInterrupted
+	case len(mutant.Missed(reports)) > 0:
+		return sim.Violated.ExitCode()
+	}
+	return exitOK
+}
+
+// context ends when the user interrupts.
+func (p *program) context() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		for ctx.Err() == nil && !p.interrupted.Load() {
+			time.Sleep(100 * time.Millisecond)
+		}
+		cancel()
+	}()
+	return ctx, cancel
+}
+
+// checkMutants proves that patches apply and compile.
+func (p *program) checkMutants(ctx context.Context, w *mutant.Workshop, bank []*mutant.Mutant) int {
+	broken := w.Check(ctx, bank)
+	for _, err := range broken {
+		fmt.Fprintf(p.err, "lockstep: %v\n", err)
+	}
+	if len(broken) > 0 {
+		return sim.Violated.ExitCode()
+	}
+	fmt.Fprintf(p.out, "%d mutants apply and compile\n", len(bank))
+	return exitOK
+}
+
+// huntAll hunts some mutants at a time; the reports are in the order of the bank.
+func (p *program) huntAll(ctx context.Context, w *mutant.Workshop, bank []*mutant.Mutant, o *mutantOptions) []*mutant.Report {
+	reports := make([]*mutant.Report, len(bank))
+	progress := sim.NewProgress(p.err, uint64(len(bank)))
+	var next, done atomic.Int64
+	var lock sync.Mutex
+	var workers sync.WaitGroup
+	for range max(o.jobs, 1) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(bank)) && ctx.Err() == nil; i = next.Add(1) - 1 {
+				reports[i] = w.Run(ctx, bank[i], o.hunt)
+				lock.Lock()
+				progress.Show(uint64(done.Add(1)), "mutants, the last "+bank[i].ID)
+				lock.Unlock()
+			}
+		})
+	}
+	workers.Wait()
+	progress.Clear()
+	return reports[:min(next.Load(), int64(len(bank)))]
+}
+
+func (p *program) printMutants(reports []*mutant.Report, asJSON bool) {
+	if asJSON {
+		e := json.NewEncoder(p.out)
+		e.SetIndent("", "  ")
+		_ = e.Encode(reports)
+		return
+	}
+	mutant.Print(p.out, reports)
+	fmt.Fprintln(p.out, mutant.Tally(reports))
+	for _, r := range reports {
+		if r.Error != "" {
+			fmt.Fprintf(p.err, "%s: %s\n", r.ID, r.Error)
+		}
+		if len(r.Dirty) > 0 {
+			fmt.Fprintf(p.err, "%s: these seeds fail without it as well: %v\n", r.ID, r.Dirty)
+		}
+	}
+	if missed := mutant.Missed(reports); len(missed) > 0 {
+		fmt.Fprintf(p.out, "to be found: %s\n", strings.Join(missed, " "))
+	}
+}

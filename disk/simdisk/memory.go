@@ -1,0 +1,50 @@
+package simdisk
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// minMemory is the least memory of a file that is not empty, in bytes.
+const minMemory = 4 << 10
+
+// spare is memory of files that grew out of it or ended with their disk, by the logarithm of its size. A campaign
+// plays run after run; without this most of what it allocates would be files.
+var spare [64]sync.Pool
+
+// borrow returns an empty slice with room for n bytes, whatever they hold.
+func borrow(n int64) []byte {
+	class := bits.Len64(uint64(max(n, minMemory) - 1))
+	if b, ok := spare[class].Get().(*[]byte); ok {
+		return *b
+	}
+	return make([]byte, 0, 1<<class)
+}
+
+// grow makes room for n bytes.
+func (c *content) grow(n int64) {
+	old := c.data
+	if !c.lends {
+		c.data = append(make([]byte, 0, max(n, 2*int64(cap(old)))), old...)
+		return
+	}
+	c.data = append(borrow(n), old...)
+	giveBack(old)
+}
+
+func giveBack(b []byte) {
+	if c := cap(b); c >= minMemory && c&(c-1) == 0 {
+		b = b[:0]
+		spare[bits.Len(uint(c-1))].Put(&b)
+	}
+}
+
+// Release gives the memory of all files to other disks. Nobody may use this one, or what it handed out, any more.
+func (d *Disk) Release() {
+	d.root.files("", func(_ string, n *inode) {
+		if n.lends {
+			giveBack(n.data)
+			n.data = nil
+		}
+	})
+}

@@ -1,0 +1,31 @@
+package sim
+
+import "time"
+
+// clockJumps is how often a jumping clock jumps in the time that the fault lasts.
+const clockJumps = 4
+
+// applyToClock leads a node's wall clock astray. It counts as soon as somebody has looked at it.
+func (c *chaos) applyToClock(s *strike, n *Node) {
+	if !c.claim(s, "clock "+n.name) {
+		return
+	}
+	f, before := s.fault, n.loop.WallReads()
+	size := time.Duration(f.Size)
+	switch f.Kind {
+	case ClockOffset:
+		n.loop.SetWallClock(size * time.Millisecond)
+	case ClockDrift:
+		n.loop.DriftWallClock(f.Size)
+	case ClockFreeze:
+		n.loop.DriftWallClock(-1_000_000)
+	case ClockJump:
+		jump := size * time.Millisecond
+		c.repeat(s, f.For/clockJumps, func() {
+			n.loop.SetWallClock(jump)
+			jump = size*time.Millisecond - jump // there and back
+		})
+	}
+	s.did = func() bool { return n.loop.WallReads() > before }
+	s.undo = func() { n.loop.SetWallClock(0) }
+}

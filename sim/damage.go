@@ -1,0 +1,76 @@
+package sim
+
+import (
+	"strings"
+
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/record"
+)
+
+// damage spoils records on the disk of a node that is down: a bit of them, or a sector. It keeps to the last segment of a
+// partition, which recovery reads through unless the node was shut down cleanly before; what a broker does not read again it
+// could only notice by reading everything it serves, which Kafka does not either.
+func (c *chaos) damage(s *strike, n *Node) bool {
+	random := c.rand(s.fault)
+	files := n.lastSegments()
+	if len(files) == 0 || n.disk.Peek(cleanShutdownMark) != nil {
+		return true // the power is gone all the same
+	}
+	f := files[random.IntN(len(files))]
+	at := random.Int64N(int64(len(n.disk.Peek(f.name))))
+	offset := batchAt(n.disk.Peek(f.name), at)
+	if s.fault.Kind == BitRot {
+		n.disk.CorruptBit(f.name, at, uint(random.IntN(8)))
+	} else {
+		offset = batchAt(n.disk.Peek(f.name), at-at%512)
+		from := files[random.IntN(len(files))]
+		if !n.disk.Misdirect(from.name, random.Int64N(int64(len(n.disk.Peek(from.name)))), f.name, at) {
+			return true
+		}
+	}
+	n.lost = lostDisk
+	c.run.judge.damaged(n.id, f.partition, offset)
+	return true
+}
+
+// cleanShutdownMark tells a broker that its logs need no recovery.
+const cleanShutdownMark = ".kafka_cleanshutdown"
+
+// segmentFile is a partition's last segment.
+type segmentFile struct {
+	name      string
+	partition event.Partition
+}
+
+// lastSegments are the last segments of the node's partitions that hold anything, by partition; not the metadata's.
+func (n *Node) lastSegments() (last []segmentFile) {
+	o := &n.cluster.run.schedule.Options
+	names := n.disk.Names()
+	for _, t := range o.Topics {
+		for i := range t.Partitions {
+			f := segmentFile{partition: event.Partition{Topic: t.Name, Index: int32(i)}}
+			for _, name := range names {
+				if strings.HasPrefix(name, f.partition.String()+"/") && strings.HasSuffix(name, ".log") {
+					f.name = name // they are sorted by their offsets
+				}
+			}
+			if f.name != "" && len(n.disk.Peek(f.name)) > 0 {
+				last = append(last, f)
+			}
+		}
+	}
+	return last
+}
+
+// batchAt is the base offset of the batch that holds a position of a segment; where there is none, of the last before it.
+func batchAt(segment []byte, at int64) (offset int64) {
+	for pos := int64(0); pos <= at; {
+		b, _, err := record.Parse(segment[pos:])
+		if err != nil {
+			return offset
+		}
+		offset = b.BaseOffset()
+		pos += int64(len(b))
+	}
+	return offset
+}

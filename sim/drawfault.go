@@ -1,0 +1,156 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// draw draws the i-th fault; others are those before it.
+func (p *plan) draw(r *rand.Rand, i int, others []Fault) Fault {
+	f := Fault{Kind: pick(r, p.kinds...)}
+	f.Label = fmt.Sprintf("%s/%d", f.Kind, i)
+	f.For = min(pick(r, p.lengths...).draw(r), p.options.For/2)
+	p.drawTime(r, &f, others)
+	p.drawPlaces(r, &f, len(others) > 0)
+	if r.IntN(8) < p.reactive {
+		p.makeReactive(r, &f)
+	}
+	f.Size = drawSize(r, f.Kind)
+	return f
+}
+
+// drawTime has the fault begin at any time, or shortly after another one begins or ends.
+func (p *plan) drawTime(r *rand.Rand, f *Fault, others []Fault) {
+	latest := p.options.For * 9 / 10
+	at := time.Duration(r.Int64N(int64(latest) + 1))
+	fromEnd, gap, which := r.IntN(2) == 0, drawGap(r), r.IntN(3)
+	if r.IntN(8) < p.chained && len(others) > 0 {
+		before := &others[max(len(others)-1-which, 0)]
+		after := before.At + gap
+		if fromEnd {
+			after += before.For
+		}
+		if after <= latest {
+			at = after
+		}
+	}
+	f.At = at.Truncate(10 * time.Microsecond)
+}
+
+// drawGap draws the time from one fault to the next: short ones are the rule.
+func drawGap(r *rand.Rand) time.Duration {
+	most := pick(r, time.Millisecond, 10*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond, 200*time.Millisecond, 500*time.Millisecond, 2*time.Second, 5*time.Second)
+	return time.Duration(r.Int64N(int64(most)))
+}
+
+// makeReactive has the fault follow an event: on the node that it strikes, or on any other.
+func (p *plan) makeReactive(r *rand.Rand, f *Fault) {
+	where, delay := r.IntN(3), drawGap(r)
+	f.On = pick(r, p.events...)
+	f.Delay = delay.Truncate(10 * time.Microsecond)
+	f.At = f.At * 3 / 4
+	switch {
+	case where == 0 && !f.Kind.isOperators():
+		f.Target = roleAny
+	case where == 1:
+		f.On += "@" + roleAny
+	case where == 2:
+		f.On += "@" + p.drawRole(r)
+	}
+}
+
+// drawPlaces draws whom the fault is about, in view of the focus.
+func (p *plan) drawPlaces(r *rand.Rand, f *Fault, following bool) {
+	f.Target = p.drawRole(r)
+	peer := p.drawPeer(r, f.Target)
+	again := following && r.IntN(6) == 0
+	switch {
+	case f.Kind.isOperators():
+		f.Target = roleLeader + ":" + p.drawTopic(r)
+	case again:
+		f.Target = roleStruck
+	case f.Kind.isBrokers() && p.quorum:
+		f.Target = pick(r, roleLeader, roleFollower) + ":" + p.drawTopic(r)
+	}
+	if f.Kind.hasPeer() {
+		f.Peer = peer
+	}
+}
+
+func (p *plan) drawRole(r *rand.Rand) string {
+	nodes := nodeNames(&p.options.Cluster)
+	node, topic, at := pick(r, nodes...), p.drawTopic(r), r.IntN(16)
+	if p.quorum {
+		switch {
+		case at < 7:
+			return roleController
+		case at < 12:
+			return roleVoter
+		}
+		return node
+	}
+	switch {
+	case at < 6:
+		return roleLeader + ":" + topic
+	case at < 10:
+		return roleFollower + ":" + topic
+	case at < 12:
+		return roleOutsider + ":" + topic
+	case at < 14:
+		return roleController
+	}
+	return node
+}
+
+// drawTopic draws a partition, as part of a place: the focus three times out of four.
+func (p *plan) drawTopic(r *rand.Rand) string {
+	at := p.partition
+	if other := drawPartition(r, p.options); r.IntN(4) == 0 {
+		at = other
+	}
+	return fmt.Sprintf("%s/%d", at.Topic, at.Index)
+}
+
+// drawPeer draws another place: a node's role, or one time in four a client.
+func (p *plan) drawPeer(r *rand.Rand, target string) string {
+	peer, clients := p.drawRole(r), clientNames(p.options)
+	client := r.IntN(4) == 0
+	switch {
+	case client && len(clients) > 0:
+		return pick(r, clients...)
+	case peer == target:
+		nodes := nodeNames(&p.options.Cluster)
+		return nodes[(slices.Index(nodes, target)+1)%len(nodes)]
+	}
+	return peer
+}
+
+func drawSize(r *rand.Rand, k Kind) int64 {
+	switch k {
+	case Delay:
+		return pick[int64](r, 5, 50, 400, 2000) * 1000
+	case SlowLink:
+		return pick[int64](r, 1, 10, 100) << 10
+	case Split, Bridge:
+		return r.Int64N(1 << 12)
+	case PowerLoss, Blackout:
+		return r.Int64N(2)
+	case RestartStorm:
+		return 2 + r.Int64N(5)
+	case SlowDisk:
+		return pick[int64](r, 10, 100, 1000)
+	case FailingDisk, ElectLeader:
+		return r.Int64N(2)
+	case ClockOffset, ClockJump:
+		return pick[int64](r, -3_000_000, -60_000, -1000, 1000, 60_000, 3_000_000) // ms; Kafka refuses records of more than an hour ahead
+	case ClockDrift:
+		return pick[int64](r, -100_000, -1000, 1000, 100_000)
+	case Reassign, AlterConfig:
+		return r.Int64N(256)
+	case AddPartitions, RecreateTopic:
+		return 1 + r.Int64N(3)
+	}
+	return 0
+}

@@ -1,0 +1,51 @@
+package sim
+
+import "fmt"
+
+// The names of hosts. Nodes are n and their id; controllers of their own have ids from firstVoter on.
+const firstVoter = 101
+
+func nodeName(id int32) string { return fmt.Sprintf("n%d", id) }
+
+// nodeIDs lists the nodes: brokers, then controllers of their own.
+func nodeIDs(c *ClusterOptions) (ids []int32) {
+	for i := range c.Brokers {
+		ids = append(ids, int32(1+i))
+	}
+	if !c.Combined {
+		ids = append(ids, voterIDs(c)...)
+	}
+	return ids
+}
+
+func voterIDs(c *ClusterOptions) (ids []int32) {
+	first := int32(firstVoter)
+	if c.Combined {
+		first = 1
+	}
+	for i := range c.Voters {
+		ids = append(ids, first+int32(i))
+	}
+	return ids
+}
+
+func nodeNames(c *ClusterOptions) (names []string) {
+	for _, id := range nodeIDs(c) {
+		names = append(names, nodeName(id))
+	}
+	return names
+}
+
+func clientNames(o *Options) (names []string) {
+	for i := range o.Producers {
+		names = append(names, fmt.Sprintf("p%d", i))
+	}
+	for i := range o.Consumers {
+		names = append(names, fmt.Sprintf("c%d", i))
+	}
+	return names
+}
+
+func hostNames(o *Options) []string {
+	return append(nodeNames(&o.Cluster), clientNames(o)...)
+}

@@ -1,0 +1,129 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/metadata"
+)
+
+// place is whom a fault's Target or Peer means at the moment that it begins: a host by its name (n1, p0, c0), or
+//
+//	any             the node of the event that the fault waited for
+//	struck          the node that the fault before it struck
+//	controller      the active controller
+//	voter           the first living voter of the quorum that does not lead it
+//	leader:t/p      the leader of partition p of topic t
+//	follower:t/p    the first living replica in its ISR that does not lead
+//	outsider:t/p    the first replica, a living one if there is, that is not in its ISR
+type place struct {
+	role      string // empty: a host
+	host      string
+	partition event.Partition // of the roles that have one
+}
+
+// The roles.
+const (
+	roleAny        = "any"
+	roleStruck     = "struck"
+	roleController = "controller"
+	roleVoter      = "voter"
+	roleLeader     = "leader"
+	roleFollower   = "follower"
+	roleOutsider   = "outsider"
+)
+
+func parsePlace(s string) place {
+	switch s {
+	case roleAny, roleStruck, roleController, roleVoter:
+		return place{role: s}
+	}
+	role, rest, ok := strings.Cut(s, ":")
+	topic, index, hasIndex := strings.Cut(rest, "/")
+	n, err := strconv.ParseInt(index, 10, 32)
+	if !ok || !hasIndex || err != nil || !slices.Contains([]string{roleLeader, roleFollower, roleOutsider}, role) {
+		return place{host: s}
+	}
+	return place{role: role, partition: event.Partition{Topic: topic, Index: int32(n)}}
+}
+
+func checkPlace(s string, o *Options) error {
+	if p := parsePlace(s); p.role == "" && !slices.Contains(hostNames(o), p.host) {
+		return fmt.Errorf("no host %q", s)
+	}
+	return nil
+}
+
+// covers reports whether an event is about what the place names: of another partition it is not. What concerns the quorum
+// concerns the node as a whole.
+func (p *place) covers(e *event.Event) bool {
+	return p.partition.Topic == "" || e.Partition.Topic == "" || e.Partition == p.partition || e.Partition == event.MetadataPartition
+}
+
+// resolve names the host that a place means now; empty if there is none.
+func (c *chaos) resolve(p place) string {
+	cluster := c.run.cluster
+	var n *Node
+	switch p.role {
+	case "":
+		return p.host
+	case roleStruck:
+		return c.struck
+	case roleController:
+		n = cluster.controller()
+	case roleVoter:
+		n = cluster.otherVoter()
+	case roleLeader:
+		n = cluster.leader(p.partition)
+	case roleFollower, roleOutsider:
+		n = cluster.replica(p.partition, p.role == roleFollower)
+	}
+	if n == nil {
+		return ""
+	}
+	return n.name
+}
+
+// otherVoter is the first living voter that is not the active controller; nil if there is none.
+func (c *Cluster) otherVoter() *Node {
+	active := c.controller()
+	for _, id := range voterIDs(&c.run.schedule.Options.Cluster) {
+		if n := c.byID(id); n != active && n.Up() {
+			return n
+		}
+	}
+	return nil
+}
+
+// replica is the first living replica of a partition that does not lead it and is a member of its ISR, or is not; of those
+// outside, a dead one if none lives.
+func (c *Cluster) replica(id event.Partition, inISR bool) (found *Node) {
+	reg := c.registration(id)
+	if reg == nil {
+		return nil
+	}
+	for _, id := range reg.Replicas {
+		n := c.byID(id)
+		if n == nil || id == reg.Leader || slices.Contains(reg.ISR, id) != inISR {
+			continue
+		}
+		if n.Up() {
+			return n
+		}
+		if found == nil && !inISR {
+			found = n
+		}
+	}
+	return found
+}
+
+// registration is a partition as the newest metadata has it; nil if it has none.
+func (c *Cluster) registration(id event.Partition) *metadata.Partition {
+	if img := c.image(); img != nil {
+		return img.Partition(id)
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package sim
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Record is what became of one seed, as a line of a campaign's results. The same build gives the same record for a seed on
+// every machine.
+type Record struct {
+	Seed    uint64        `json:"seed"`
+	Build   string        `json:"build"`
+	Length  time.Duration `json:"length,omitempty"` // of the main phase in ns; 0: as drawn
+	Verdict Verdict       `json:"verdict"`
+	Promise string        `json:"promise,omitempty"`
+	Checker string        `json:"checker,omitempty"`
+	Reason  string        `json:"reason,omitempty"`
+	Repro   string        `json:"repro,omitempty"`
+	Digest  Digest        `json:"digest"`
+	Stats   Stats         `json:"stats"`
+}
+
+// NewRecord is the record of a run of a drawn schedule.
+func NewRecord(r *Result) *Record {
+	record := &Record{
+		Seed: r.Schedule.Seed, Build: Build(), Length: r.Schedule.length(), Verdict: r.Verdict(), Reason: r.Reason(), Digest: Digest(r.Digest), Stats: r.Stats,
+	}
+	if record.Verdict == Violated {
+		record.Promise, record.Checker = r.Violations[0].Promise, r.Violations[0].Checker
+	}
+	if record.Verdict == Violated || record.Verdict == Broken {
+		record.Repro = r.Repro()
+	}
+	return record
+}
+
+// length is the duration of the main phase where it is not the one that the seed draws.
+func (s *Schedule) length() time.Duration {
+	if s.Options.For == DrawOptions(s.Seed).For {
+		return 0
+	}
+	return s.Options.For
+}
+
+func compareSeeds(a, b uint64) int { return cmp.Compare(a, b) }
+
+// Digest is a run's digest; its text form is 16 hexadecimal digits.
+type Digest uint64
+
+func (d Digest) String() string { return fmt.Sprintf("%016x", uint64(d)) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Digest) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 16, 64)
+	*d = Digest(n)
+	return err
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (v *Verdict) UnmarshalText(text []byte) error {
+	i := slices.Index(verdictNames, string(text))
+	if i < 0 {
+		return fmt.Errorf("no verdict %q", text)
+	}
+	*v = Verdict(i)
+	return nil
+}
+
+// KindCounts is a number for each kind of fault.
+type KindCounts [numKinds]int
+
+// MarshalJSON names the kinds and leaves out those that have none.
+func (c KindCounts) MarshalJSON() ([]byte, error) {
+	named := map[string]int{}
+	for k, n := range c {
+		if n != 0 {
+			named[Kind(k).String()] = n
+		}
+	}
+	return json.Marshal(named)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (c *KindCounts) UnmarshalJSON(text []byte) error {
+	var named map[string]int
+	if err := json.Unmarshal(text, &named); err != nil {
+		return err
+	}
+	*c = KindCounts{}
+	for name, n := range named { // order: each has its own place
+		k, err := ParseKind(name)
+		if err != nil {
+			return err
+		}
+		c[k] = n
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package sim
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+)
+
+// ErrTwoDigests says that one seed of one build gave two digests: it is not deterministic, or a machine is not sound.
+var ErrTwoDigests = errors.New("one seed has two digests")
+
+// ErrTwoCampaigns says that results of different builds or durations were put together: their seeds mean different things.
+var ErrTwoCampaigns = errors.New("results of two campaigns")
+
+// Results are records of a campaign, at most one of a seed. Adding is commutative and idempotent.
+type Results struct {
+	build   string
+	length  time.Duration
+	records map[uint64]*Record
+}
+
+// Len is the number of seeds.
+func (s *Results) Len() int { return len(s.records) }
+
+// Find returns a seed's record, nil if there is none.
+func (s *Results) Find(seed uint64) *Record { return s.records[seed] }
+
+// Add takes a record. It fails, and changes nothing, with ErrTwoDigests or ErrTwoCampaigns.
+func (s *Results) Add(r *Record) error {
+	if s.records == nil {
+		s.build, s.length, s.records = r.Build, r.Length, map[uint64]*Record{}
+	}
+	if r.Build != s.build || r.Length != s.length {
+		return fmt.Errorf("%w: seed %d is of build %s and length %s, others of build %s and length %s", ErrTwoCampaigns, r.Seed, r.Build, r.Length, s.build, s.length)
+	}
+	if known := s.records[r.Seed]; known != nil {
+		if known.Digest != r.Digest {
+			return fmt.Errorf("%w: seed %d has %s and %s", ErrTwoDigests, r.Seed, min(known.Digest, r.Digest), max(known.Digest, r.Digest))
+		}
+		return nil
+	}
+	s.records[r.Seed] = r
+	return nil
+}
+
+// Seeds are the seeds, lowest first.
+func (s *Results) Seeds() []uint64 {
+	seeds := make([]uint64, 0, len(s.records))
+	for seed := range s.records { // order: sorted below
+		seeds = append(seeds, seed)
+	}
+	slices.Sort(seeds)
+	return seeds
+}
+
+// Sum is the results as the fuzz that they are of.
+func (s *Results) Sum() *Fuzz {
+	f := newFuzz(FuzzOptions{Length: s.length})
+	for _, seed := range s.Seeds() {
+		f.add(s.records[seed])
+	}
+	f.sort()
+	return f
+}
+
+// Write writes the records, one a line, lowest seed first.
+func (s *Results) Write(w io.Writer) error {
+	e := json.NewEncoder(w)
+	for _, seed := range s.Seeds() {
+		if err := e.Encode(s.records[seed]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Read adds the records of a results file. It returns how many of its bytes are whole lines: a process that ended
+// while it wrote leaves a last line that does not count.
+func (s *Results) Read(r io.Reader) (whole int64, err error) {
+	lines := bufio.NewReader(r)
+	for n := 1; ; n++ {
+		line, err := lines.ReadBytes('\n')
+		if err == io.EOF {
+			return whole, nil
+		}
+		if err != nil {
+			return whole, err
+		}
+		if err := s.addLine(line); err != nil {
+			return whole, fmt.Errorf("line %d: %w", n, err)
+		}
+		whole += int64(len(line))
+	}
+}
+
+func (s *Results) addLine(line []byte) error {
+	if len(bytes.TrimSpace(line)) == 0 {
+		return nil
+	}
+	record := new(Record)
+	if err := json.Unmarshal(line, record); err != nil {
+		return fmt.Errorf("not a record of a campaign: %w", err)
+	}
+	return s.Add(record)
+}
+
+// ResultsFile is a campaign's results on a disk: they grow by a line for each seed, and a campaign that ended early
+// goes on from there.
+type ResultsFile struct {
+	Results
+	file *os.File
+}
+
+// OpenResults opens a results file or makes it.
+func OpenResults(name string) (*ResultsFile, error) {
+	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	f := &ResultsFile{file: file}
+	whole, err := f.Read(file)
+	if err == nil {
+		err = f.cut(whole)
+	}
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return f, nil
+}
+
+// cut takes away what is no whole line.
+func (f *ResultsFile) cut(size int64) error {
+	if err := f.file.Truncate(size); err != nil {
+		return err
+	}
+	_, err := f.file.Seek(size, io.SeekStart)
+	return err
+}
+
+// Append adds a record, here and in the file.
+func (f *ResultsFile) Append(r *Record) error {
+	if err := f.Add(r); err != nil {
+		return err
+	}
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = f.file.Write(append(line, '\n'))
+	return err
+}
+
+// Close ends the file; what was appended is on its disk then.
+func (f *ResultsFile) Close() error {
+	return errors.Join(f.file.Sync(), f.file.Close())
+}

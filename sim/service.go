@@ -1,0 +1,219 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"fmt"
+
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/lockstep/lockstep/scheduler"
+)
+
+// service judges P9 while faults still last: what has nothing wrong with it works. After a while in which no fault began or ended,
+// a partition that as many healthy replicas lead and follow as min.insync.replicas acknowledges within seconds, and nobody
+// fences a broker that nothing is wrong with, however slow the controller's disk is (KAFKA-15019).
+type service struct {
+	run     *run
+	next    scheduler.Instant   // when to look again
+	calm    scheduler.Instant   // since when no fault began or ended, and no process
+	state   string              // what calm is measured by
+	touched []scheduler.Instant // by place in the cluster's nodes: when a fault last had to do with it
+	able    []ability           // by the partitions' ordinals; empty while it is not calm
+	led     *Node               // the active controller
+	since   scheduler.Instant   // which it has been since
+}
+
+// ability is since when a partition can acknowledge, and in which partition epoch.
+type ability struct {
+	since scheduler.Instant
+	epoch int32
+}
+
+const (
+	lookEvery = 250 * time.Millisecond
+	ackWithin = 3 * time.Second // the longest acknowledgement where all is well
+)
+
+// look is called after each turn.
+func (s *service) look(now scheduler.Instant) {
+	if now < s.next || s.run.chaos == nil {
+		return
+	}
+	s.next = now.Add(lookEvery)
+	s.observe(now)
+	if o := &s.run.schedule.Options.Cluster; now.Sub(s.calm) > 3*o.ReplicaLag/2+o.Session+2*o.RequestTimeout+2*ackWithin {
+		s.checkProducers(now)
+		return
+	}
+	s.able = s.able[:0]
+}
+
+// observe notes what the faults have to do with.
+func (s *service) observe(now scheduler.Instant) {
+	c := s.run.chaos
+	if s.touched == nil {
+		s.touched = make([]scheduler.Instant, len(s.run.cluster.nodes))
+	}
+	ended := 0
+	for _, k := range c.active {
+		if k.ended {
+			ended++
+		}
+	}
+	state := fmt.Sprint(len(c.active), ended, c.healing)
+	for i, n := range s.run.cluster.nodes {
+		state += fmt.Sprint(" ", n.incarnation, n.Up())
+		if s.isTouched(n.name) || !n.Up() || !n.ready || n.stopping {
+			s.touched[i] = now
+		}
+	}
+	if state != s.state || s.isRestless() {
+		s.state, s.calm = state, now
+	}
+	if active := s.run.cluster.controller(); active != s.led {
+		s.led, s.since = active, now
+	}
+}
+
+// isRestless says that a fault is under way that goes on to change things, or that concerns everybody.
+func (s *service) isRestless() bool {
+	return slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool { return !k.ended && !isStill(k.fault.Kind) })
+}
+
+// isStill reports whether a kind of fault leaves all but its hosts alone, and its hosts as they are, until it ends.
+func isStill(k Kind) bool {
+	switch k {
+	case PartitionOne, PartitionTwo, HalfOpen, SlowLink, Clog, Kill, PowerLoss, RenameNotDurable, WipedDisk, BitRot, MisdirectedWrite,
+		Pause, SlowDisk, FrozenDisk, ClockOffset, ClockDrift, ClockFreeze:
+		return true
+	}
+	return false
+}
+
+// isTouched reports whether a fault that is under way has to do with a host.
+func (s *service) isTouched(host string) bool {
+	return slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool { return !k.ended && k.touches(host) })
+}
+
+// touches reports whether a fault has to do with a host. Those that are not still may have to do with everybody; a slow or
+// frozen disk is no excuse of a controller.
+func (k *strike) touches(host string) bool {
+	if !isStill(k.fault.Kind) || k.peer == host || k.fault.Target == host {
+		return true
+	}
+	return slices.ContainsFunc(k.claims, func(claim string) bool {
+		return slices.Contains(strings.FieldsFunc(claim, func(r rune) bool { return r == ' ' || r == '>' }), host)
+	})
+}
+
+// isHealthy reports whether there is nothing wrong with a node.
+func (s *service) isHealthy(n *Node) bool {
+	return n != nil && n.Up() && n.ready && !n.stopping && !n.logDirLost && !s.isTouched(n.name)
+}
+
+// checkProducers looks for records that wait though they need not.
+func (s *service) checkProducers(now scheduler.Instant) {
+	img := s.run.cluster.image()
+	if img == nil || !s.hasHealthyQuorum() {
+		s.able = s.able[:0]
+		return
+	}
+	for _, p := range s.run.producers {
+		for _, l := range p.lanes {
+			reg := img.Partition(l.part.id)
+			if reg == nil || now.Sub(s.ableSince(l.ordinal, reg, now)) < 2*ackWithin || s.isTouched(p.name) {
+				continue
+			}
+			if len(l.batches) > 0 && p.loop.UnixMilli()-l.batches[0].timestamp > ackWithin.Milliseconds() {
+				s.onWaiting(l, reg)
+				return
+			}
+		}
+	}
+}
+
+// ableSince is since when a partition can acknowledge in its partition epoch; now if it cannot.
+func (s *service) ableSince(ordinal int, reg *metadata.Partition, now scheduler.Instant) scheduler.Instant {
+	for len(s.able) <= ordinal {
+		s.able = append(s.able, ability{now, reg.PartitionEpoch})
+	}
+	a := &s.able[ordinal]
+	if a.epoch != reg.PartitionEpoch || !s.canAcknowledge(reg) {
+		*a = ability{now, reg.PartitionEpoch}
+	}
+	return a.since
+}
+
+func (s *service) onWaiting(l *lane, reg *metadata.Partition) {
+	text := fmt.Sprintf("P9 broken: record %d of %s for %s is not acknowledged for %s, though leader %d and the ISR %v have nothing wrong with them",
+		l.batches[0].first, l.producer.name, l.part.id, ackWithin, reg.Leader, reg.ISR)
+	s.run.violate("P9", "LV", text, fmt.Sprintf("no fault began or ended after the one at %s", seconds(s.calm)))
+}
+
+// hasHealthyQuorum reports whether there is nothing wrong with the controller and a majority of the voters.
+func (s *service) hasHealthyQuorum() bool {
+	healthy, voters := 0, voterIDs(&s.run.schedule.Options.Cluster)
+	for _, id := range voters {
+		if s.isHealthy(s.run.cluster.byID(id)) {
+			healthy++
+		}
+	}
+	return 2*healthy > len(voters) && s.isHealthy(s.run.cluster.controller())
+}
+
+// canAcknowledge reports whether a partition has all it needs: its leader and min.insync.replicas members of the ISR are healthy,
+// and the others are gone, which by now the leader should know.
+func (s *service) canAcknowledge(reg *metadata.Partition) bool {
+	c := s.run.cluster
+	t := s.run.schedule.Options.topic(reg.Topic)
+	if t == nil || !s.isHealthy(c.byID(reg.Leader)) {
+		return false
+	}
+	healthy := 0
+	for _, id := range reg.ISR {
+		switch n := c.byID(id); {
+		case s.isHealthy(n):
+			healthy++
+		case n != nil && n.Up():
+			return false // it may be slow, and stay
+		}
+	}
+	return healthy >= min(t.MinISR, len(reg.Replicas))
+}
+
+// onFenced judges that a controller fenced a broker.
+func (s *service) onFenced(by int32, e *event.Event, now scheduler.Instant) {
+	session := s.run.schedule.Options.Cluster.Session
+	long := now.Add(-2*session - ackWithin)
+	c := s.run.cluster
+	active := c.byID(by)
+	if s.touched == nil || active != s.led || active != c.controller() || s.since > long || !s.isReachable(active, long) {
+		return
+	}
+	if b := c.byID(e.Peer); b != nil && s.isHealthy(b) && s.touched[slices.Index(c.nodes, b)] < long {
+		s.run.violate("P9", "LV", fmt.Sprintf("P9 broken: controller %d fenced broker %d, which has had nothing wrong with it for two sessions", by, e.Peer),
+			fmt.Sprintf("controller %d fenced broker %d at %s", by, e.Peer, seconds(now)))
+	}
+}
+
+// isReachable reports whether nothing but its disk is wrong with a node, and has been for long.
+func (s *service) isReachable(n *Node, long scheduler.Instant) bool {
+	for _, k := range s.run.chaos.active {
+		disk := k.fault.Kind == SlowDisk || k.fault.Kind == FrozenDisk
+		if !k.ended && !disk && k.touches(n.name) {
+			return false
+		}
+	}
+	return n.Up() && n.ready && !n.stopping && s.calmBut(n, long)
+}
+
+// calmBut reports whether no fault but of a node's disk began or ended for long.
+func (s *service) calmBut(n *Node, long scheduler.Instant) bool {
+	at := slices.Index(s.run.cluster.nodes, n)
+	return s.touched[at] < long || slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool {
+		return !k.ended && (k.fault.Kind == SlowDisk || k.fault.Kind == FrozenDisk) && k.touches(n.name)
+	})
+}

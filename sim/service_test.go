@@ -1,0 +1,82 @@
+package sim
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lockstep/lockstep/core/event"
+)
+
+// calmStage is a cluster with which nothing has been wrong for long, and a producer that has not begun.
+func calmStage(t *testing.T) *Stage {
+	t.Helper()
+	o := Canonical()
+	o.Cluster.Session, o.Cluster.Heartbeat = 3*time.Second, 600*time.Millisecond
+	o.Cluster.ReplicaLag, o.Cluster.RequestTimeout = time.Second, 2*time.Second
+	o.Topics, o.Producers, o.Consumers = o.Topics[:1], o.Producers[:1], nil
+	o.Topics[0].Partitions = 1
+	s, err := NewStage(&Schedule{Build: Build(), Scenario: "service", Seed: 1, Options: o}, nil)
+	if err == nil {
+		err = s.Start()
+	}
+	if err == nil {
+		err = s.Run(20 * time.Second)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func expectBroken(t *testing.T, err error, words string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), words) {
+		t.Errorf("no %q in %v", words, err)
+	}
+}
+
+func TestRecordThatWaitsWithoutReasonIsNotLive(t *testing.T) {
+	s := calmStage(t)
+	s.r.producers[0].lanes[0].add(1) // and nobody sends it
+	expectBroken(t, s.Run(20*time.Second), "P9 broken: record 0 of p0 for t0-0 is not acknowledged for 3s, though leader")
+}
+
+func TestRecordThatWaitsForFaultsIsPatient(t *testing.T) {
+	s := calmStage(t)
+	s.r.producers[0].lanes[0].add(1)
+	for _, f := range []Fault{{Label: "pause/0", Kind: Pause, Target: "n2"}, {Label: "pause/1", Kind: Pause, Target: "n3"}} {
+		if _, err := s.Begin(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Run(30 * time.Second); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestControllerThatFencesAHealthyBrokerIsNotLive(t *testing.T) { // M30
+	s := calmStage(t)
+	c := s.r.cluster.controller()
+	other := c.id%3 + 1
+	if _, err := s.Begin(Fault{Label: "slow-disk/0", Kind: SlowDisk, Target: c.name, Size: 1000}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(15 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	s.r.judge.service.onFenced(c.id, &event.Event{Kind: event.BrokerFenced, Peer: other}, s.r.world.Now())
+	expectBroken(t, s.failure(), "which has had nothing wrong with it for two sessions")
+}
+
+func TestFencingABrokerThatStoodStillIsRight(t *testing.T) {
+	s := calmStage(t)
+	c := s.r.cluster.controller()
+	other := c.id%3 + 1
+	if _, err := s.Begin(Fault{Label: "pause/0", Kind: Pause, Target: nodeName(other)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(15 * time.Second); err != nil {
+		t.Error(err)
+	}
+}
