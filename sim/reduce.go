@@ -433,7 +433,12 @@ func (k *shrinker) smaller(at func(s *Schedule) *int64) bool {
 var plainKinds = []Kind{Kill, Pause, Isolate, PowerLoss}
 
 // plainFaults tries a plainer kind for each fault: a broken disk needs operations that make the broker notice it, a kill does not.
+//
+// It waits until the faults are few: each costs up to eight runs.
 func (k *shrinker) plainFaults() (gave bool) {
+	if len(k.best.Faults) > fewFaults {
+		return false
+	}
 	for i := range k.best.Faults {
 		for _, kind := range plainKinds {
 			if k.best.Faults[i].Kind == kind {
@@ -447,6 +452,9 @@ func (k *shrinker) plainFaults() (gave bool) {
 	}
 	return gave
 }
+
+// fewFaults is how many a person can follow.
+const fewFaults = 4
 
 // longFault is longer than the sessions of most runs.
 const longFault = 10 * time.Second

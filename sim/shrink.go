@@ -218,7 +218,7 @@ func (k *shrinker) conclude() {
 	if k.failed >= 0 {
 		c.Options.For = (k.failed + time.Second).Truncate(time.Second)
 	}
-	c.Scenario = "shrunk"
+	c.Build, c.Scenario = Build(), "shrunk"
 	k.out.Pass = "done"
 	r := k.run(c, k.settle)
 	if r.signature() == k.target {

@@ -45,9 +45,9 @@ func (p *program) shrink(args []string) int {
 	began := cpuTime()
 	o.Used = func() time.Duration { return cpuTime() - began }
 	o.Interrupted = p.interrupted.Load
-	progress := sim.NewProgress(p.err, uint64(o.Budget.Milliseconds()))
+	progress := sim.NewProgress(p.err, uint64(o.Budget.Milliseconds())+1)
 	o.Progress = func(s *sim.Shrunk) {
-		progress.Show(uint64(min(s.Used, o.Budget).Milliseconds())+1, "ms; shrinking "+s.Pass+": "+s.Summary())
+		progress.Show(uint64(min(s.Used, o.Budget).Milliseconds())+1, "ms; "+s.Pass+": "+s.Summary())
 	}
 	out := sim.Shrink(s, o)
 	progress.Clear()

@@ -42,17 +42,14 @@ func newFollower(id int32) follower {
 
 // reset prepares for a new leader epoch. A replica in the ISR gets the benefit of the doubt for one
 // lag; one outside of it must not hold the high watermark back before it is heard of.
-func (f *follower) reset(now scheduler.Instant, leaderLEO int64, newLeader, inISR bool) {
-	heard := never
+//
+// Nothing that was known of it stays, not even if this broker led the epoch before as well as far as it knows: it may have slept
+// through the epoch of another leader, to whose log the follower has truncated its own meanwhile.
+func (f *follower) reset(now scheduler.Instant, inISR bool) {
+	*f = newFollower(f.id)
 	if inISR {
-		heard = now
+		f.lastCaughtUp = now
 	}
-	if newLeader {
-		*f = newFollower(f.id)
-	} else {
-		f.lastFetchLeaderLEO, f.lastFetch = leaderLEO, heard
-	}
-	f.lastCaughtUp = heard
 }
 
 // fetched notes a fetch at offset while the leader's log ended at leaderLEO.

@@ -54,7 +54,7 @@ func TestFollowerIsCaughtUpAsOfThePreviousFetchWhoseEndItReached(t *testing.T) {
 
 func TestFollowerOfABusyPartitionStaysInSync(t *testing.T) {
 	f := newFollower(2)
-	f.reset(0, 0, true, true)
+	f.reset(0, true)
 	for i := range int64(100) { // a record a second, each fetch one behind
 		f.fetched(at(time.Duration(i)*time.Second), i, 0, i+1)
 	}
@@ -76,7 +76,7 @@ func TestFollowerThatStopsFetchingFallsBehind(t *testing.T) {
 
 func TestReplicaOutsideTheISRIsNotCaughtUpBeforeItFetches(t *testing.T) {
 	f := newFollower(2)
-	f.reset(at(time.Second), 0, true, false)
+	f.reset(at(time.Second), false)
 	if f.isCaughtUp(1, at(time.Second), lag) {
 		t.Error("an unheard-of replica holds the high watermark back")
 	}

@@ -51,8 +51,7 @@ func (l *leader) assign(replicas []int32, self int32) {
 // that it committed can be missing here, only our knowledge of it.
 func (p *Partition) becomeLeader(reg *metadata.Partition) {
 	p.m.unfollow(p)
-	newLeader := p.lead == nil
-	if newLeader {
+	if p.lead == nil {
 		p.lead = &leader{}
 	}
 	l := p.lead
@@ -64,7 +63,7 @@ func (p *Partition) becomeLeader(reg *metadata.Partition) {
 	now := p.m.loop.Now()
 	for i := range l.followers {
 		f := &l.followers[i]
-		f.reset(now, l.epochStart, newLeader, contains(l.isr.committed, f.id))
+		f.reset(now, contains(l.isr.committed, f.id))
 	}
 	p.emit(event.BecameLeader, -1, l.epochStart, "")
 	p.consumerFetches.wakeAll() // they named an older epoch, or none: let them look again

@@ -94,8 +94,7 @@ func (s *State) causeOfLack(leader *replica, id int32) string {
 	return s.did(leader.node.id, fmt.Sprintf("moved its high watermark to %d", leader.hw))
 }
 
-// reached is how far a broker's log is the leader's, or was before its last crash, of which the leader cannot know. A leader that
-// is elected again in a later epoch goes on with what it knew of its followers.
+// reached is how far a broker's log is the leader's, or was before its last crash in the same epoch, of which the leader cannot know.
 func (s *State) reached(id int32, leader *replica) int64 {
 	m := s.find(id, leader.part)
 	if m == nil {
@@ -106,7 +105,7 @@ func (s *State) reached(id int32, leader *replica) int64 {
 	}
 	m.agree()
 	has := m.agreedEnd()
-	if m.hadEpoch >= leader.ledSince {
+	if m.hadEpoch == leader.epoch {
 		has = max(has, m.hadEnd)
 	}
 	return has

@@ -53,9 +53,6 @@ func (s *State) take(r *replica, epoch int32, role role) {
 	if epoch != r.epoch {
 		r.hw = none // monotone within an epoch
 	}
-	if r.role != leading {
-		r.ledSince = epoch
-	}
 	r.role, r.epoch, r.isrKnown, r.since = role, epoch, false, s.now
 	r.proposed = r.proposed[:0]
 }

@@ -36,7 +36,6 @@ type replica struct {
 
 	role     role
 	epoch    int32 // leader epoch
-	ledSince int32 // the epoch in which it became leader, if it leads
 	isr      []int32
 	isrKnown bool // isr is what the leader knows to be committed
 	isrSince scheduler.Instant

@@ -151,7 +151,7 @@ func (f *failure) checker() string {
 }
 
 func (h *hunt) fuzz(ctx context.Context, from, seeds uint64) (*failure, error) {
-	out, code, err := h.exec(ctx, h.program, 4*h.Budget, "fuzz", "--json", "--fail-fast", "--no-canary", "--workers", "1",
+	out, code, err := h.exec(ctx, h.program, 10*h.Budget, "fuzz", "--json", "--fail-fast", "--no-canary", "--workers", "1",
 		"--seed-from", strconv.FormatUint(from, 10), "--seeds", strconv.FormatUint(seeds, 10))
 	if err != nil {
 		return nil, err
@@ -192,7 +192,7 @@ func (h *hunt) shrink(ctx context.Context) {
 
 // exec runs a program on one core and adds the core time that it took to what is used.
 func (h *hunt) exec(ctx context.Context, program string, limit time.Duration, args ...string) (out []byte, code int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, max(limit, time.Minute))
+	ctx, cancel := context.WithTimeout(ctx, max(limit, 5*time.Minute)) // of a busy machine; a mutant may also hang
 	defer cancel()
 	c := exec.CommandContext(ctx, program, args...)
 	c.Env = append(os.Environ(), "GOMAXPROCS=1")
