@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/scheduler"
 )
 
 // chaos strikes with the faults of a schedule, and knows what each of them changed: a fault that
@@ -16,6 +17,7 @@ type chaos struct {
 	cuts     map[direction]int         // how many faults cut a direction of a link
 	armed    [event.NumKinds][]*ambush // faults that wait for an event, by its kind
 	active   []*strike                 // in the order they began
+	series   map[string]*series        // of faults that follow each other
 	struck   string                    // the host that the latest fault struck
 	healing  bool                      // no fault begins any more
 	budget   budget
@@ -26,22 +28,31 @@ type chaos struct {
 
 // strike is a fault that has begun.
 type strike struct {
-	fault  *Fault
-	peer   string // the host that the fault's Peer means
-	claims []string
-	undo   func()      // once
-	did    func() bool // whether the fault changed anything so far
-	ended  bool
+	fault   *Fault
+	peer    string // the host that the fault's Peer means
+	claims  []string
+	undo    func()      // once
+	did     func() bool // whether the fault changed anything so far
+	ended   bool
+	endedAt scheduler.Instant
+	left    int64 // how many times it is still to do what it does several times
 }
 
 // ambush is a fault that waits for an event.
 type ambush struct {
 	fault *Fault
+	note  string // of the event; empty: any
 	where place
 }
 
+// series is the faults of one name: only one at a time waits for its event.
+type series struct {
+	armed bool
+	queue []*Fault
+}
+
 func newChaos(r *run) *chaos {
-	c := &chaos{run: r, claims: map[string]*strike{}, cuts: map[direction]int{}}
+	c := &chaos{run: r, claims: map[string]*strike{}, cuts: map[direction]int{}, series: map[string]*series{}}
 	c.budget = newBudget(r.cluster, &r.schedule.Options)
 	return c
 }
@@ -57,23 +68,54 @@ func (c *chaos) schedule(faults []Fault) {
 
 // onDue begins a fault, or begins to wait for the event that it is to follow.
 func (c *chaos) onDue(f *Fault) {
-	if c.healing {
+	if c.healing || !c.isNext(f) {
 		return
 	}
 	if f.On == "" {
 		c.begin(f, c.resolve(parsePlace(f.Target)))
 		return
 	}
-	kind, where, _ := f.on()
-	c.armed[kind] = append(c.armed[kind], &ambush{f, parsePlace(where)})
+	kind, note, where, _ := f.on()
+	c.armed[kind] = append(c.armed[kind], &ambush{f, note, parsePlace(where)})
 	c.run.fault(f, "waits", "")
+}
+
+// isNext reports whether it is a fault's turn in its series; else it is put off until it is.
+func (c *chaos) isNext(f *Fault) bool {
+	if f.Series == "" {
+		return true
+	}
+	q := c.series[f.Series]
+	if q == nil {
+		q = &series{}
+		c.series[f.Series] = q
+	}
+	if q.armed {
+		q.queue = append(q.queue, f)
+		return false
+	}
+	q.armed = true
+	return true
+}
+
+// goOn has the next of a fault's series wait for its event.
+func (c *chaos) goOn(f *Fault) {
+	q := c.series[f.Series]
+	if q == nil {
+		return
+	}
+	if q.armed = false; len(q.queue) > 0 {
+		next := q.queue[0]
+		q.queue = q.queue[1:]
+		c.onDue(next)
+	}
 }
 
 // observe lets faults that wait for an event follow it. It is asked only where one may.
 func (c *chaos) observe(node int32, e *event.Event) {
 	name, rest := nodeName(node), c.armed[e.Kind][:0]
 	for _, a := range c.armed[e.Kind] {
-		if !a.where.covers(e) || a.where.role != roleAny && c.resolve(a.where) != name {
+		if !a.where.covers(e) || a.note != "" && a.note != e.Note || a.where.role != roleAny && c.resolve(a.where) != name {
 			rest = append(rest, a)
 			continue
 		}
@@ -113,6 +155,7 @@ func (c *chaos) begin(f *Fault, target string) *strike {
 	} else {
 		c.end(s)
 	}
+	c.goOn(f)
 	return s
 }
 
@@ -121,7 +164,7 @@ func (c *chaos) end(s *strike) {
 	if s.ended {
 		return
 	}
-	s.ended = true
+	s.ended, s.endedAt = true, c.run.world.Now()
 	note := "ends without effect"
 	if s.did() {
 		note = "ends"
@@ -147,7 +190,7 @@ func (c *chaos) heal() {
 		n.disk.Thaw()
 		n.disk.SetSlow(1)
 		n.repair()
-		if !n.Up() || n.logDirLost || n.failed != nil || n.stopping {
+		if !n.Up() || n.logDirLost || n.failed != nil { // one that shuts down comes back when it is done
 			n.restart()
 		}
 	}

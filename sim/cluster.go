@@ -126,6 +126,23 @@ func (c *Cluster) controller() (active *Node) {
 	return active
 }
 
+// quorumLeader is the active controller; if there is none, who leads the quorum in the newest epoch, nil if nobody does.
+func (c *Cluster) quorumLeader() (leader *Node) {
+	if leader = c.controller(); leader != nil {
+		return leader
+	}
+	newest := int32(-1)
+	for _, n := range c.nodes {
+		if n.broker == nil || n.broker.Raft() == nil {
+			continue
+		}
+		if id, epoch := n.broker.Raft().LeaderAndEpoch(); id == n.id && epoch > newest {
+			leader, newest = n, epoch
+		}
+	}
+	return leader
+}
+
 // image is the newest committed metadata that a living node has; nil before there is any.
 func (c *Cluster) image() (newest *metadata.Image) {
 	for _, n := range c.nodes {

@@ -36,17 +36,59 @@ type position struct {
 	ordinal  int
 	phase    phase
 	asleep   bool
-	offset   int64 // the next to read
-	asked    int64 // offset of the last fetch
-	epoch    int32 // of the record before it; -1: none was read
-	valid    int32 // the leader epoch under which the position was found right
+	offset   int64       // the next to read
+	asked    int64       // offset of the last fetch
+	epochs   []epochRead // of the records before it
+	valid    int32       // the leader epoch under which the position was found right
+}
+
+// epochRead says from where on a consumer has read records of an epoch.
+type epochRead struct {
+	epoch int32
+	from  int64
+}
+
+// epoch is the leader epoch of the record before the position; -1: none was read.
+func (p *position) epoch() int32 {
+	if n := len(p.epochs); n > 0 {
+		return p.epochs[n-1].epoch
+	}
+	return -1
+}
+
+// advance moves the position past a batch that was read.
+func (p *position) advance(b record.Batch) {
+	if b.LeaderEpoch() > p.epoch() {
+		p.epochs = append(p.epochs, epochRead{b.LeaderEpoch(), p.offset})
+	}
+	p.offset = max(p.offset, b.NextOffset())
+}
+
+// agreed is how far what was read is the log of a leader in which the newest epoch up to the one asked about is epoch, and ends at
+// end. What was read of newer epochs is gone, even if older ones reach further there than they did (KIP-320 compares
+// the end alone).
+func (p *position) agreed(epoch int32, end int64) int64 {
+	for _, r := range p.epochs {
+		if r.epoch > epoch {
+			return min(end, r.from)
+		}
+	}
+	return min(end, p.offset)
+}
+
+// back puts the position to where what was read ends.
+func (p *position) back(offset int64) {
+	for len(p.epochs) > 0 && p.epochs[len(p.epochs)-1].from >= offset {
+		p.epochs = p.epochs[:len(p.epochs)-1]
+	}
+	p.offset = offset
 }
 
 func newConsumer(r *run, index int) *consumer {
 	node := clientNode + int32(len(r.schedule.Options.Producers)+index)
 	c := &consumer{client: newClient(r, fmt.Sprintf("c%d", index), node), o: r.schedule.Options.Consumers[index], index: index}
 	for i, part := range c.partitions() {
-		c.positions = append(c.positions, &position{consumer: c, part: part, ordinal: i, epoch: -1, valid: -1})
+		c.positions = append(c.positions, &position{consumer: c, part: part, ordinal: i, valid: -1})
 	}
 	c.onMetadata = c.onLeaders
 	return c
@@ -90,7 +132,7 @@ func (p *position) prepare() {
 	case p.phase == needsOffset:
 		p.phase = asking
 		p.listOffset()
-	case p.phase == needsValidation && p.epoch < 0:
+	case p.phase == needsValidation && p.epoch() < 0:
 		p.becomeFetching()
 	case p.phase == needsValidation:
 		p.phase = asking
@@ -128,7 +170,7 @@ func (p *position) onOffset(resp kmsg.Response, err error) {
 		return
 	}
 	p.consumer.run.reset(p.consumer, p, offset)
-	p.offset, p.epoch = offset, -1
+	p.offset, p.epochs = offset, p.epochs[:0]
 	p.becomeFetching()
 }
 
@@ -139,7 +181,7 @@ func (p *position) validate() {
 	t := kmsg.NewOffsetForLeaderEpochRequestTopic()
 	t.Topic = p.part.topic.name
 	tp := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
-	tp.Partition, tp.CurrentLeaderEpoch, tp.LeaderEpoch = p.part.id.Index, p.part.leaderEpoch, p.epoch
+	tp.Partition, tp.CurrentLeaderEpoch, tp.LeaderEpoch = p.part.id.Index, p.part.leaderEpoch, p.epoch()
 	t.Partitions = append(t.Partitions, tp)
 	req.Topics = append(req.Topics, t)
 	c, asked := p.consumer, p.part.leaderEpoch
@@ -147,10 +189,11 @@ func (p *position) validate() {
 }
 
 func (p *position) onValidated(asked int32, resp kmsg.Response, err error) {
+	var epoch int32
 	var end int64
 	if err == nil {
 		answer := &resp.(*kmsg.OffsetForLeaderEpochResponse).Topics[0].Partitions[0]
-		end, err = answer.EndOffset, kerr.ErrorForCode(answer.ErrorCode)
+		epoch, end, err = answer.LeaderEpoch, answer.EndOffset, kerr.ErrorForCode(answer.ErrorCode)
 	}
 	switch {
 	case err != nil || asked != p.part.leaderEpoch:
@@ -159,9 +202,9 @@ func (p *position) onValidated(asked int32, resp kmsg.Response, err error) {
 		p.phase = needsOffset // no epoch that old: start over
 		p.prepare()
 	default:
-		if end < p.offset { // what was read is gone
-			p.consumer.run.moved(p.consumer, p, end)
-			p.offset = end
+		if to := p.agreed(epoch, end); to < p.offset { // what was read is gone
+			p.consumer.run.moved(p.consumer, p, to)
+			p.back(to)
 		}
 		p.becomeFetching()
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/lockstep/lockstep/core/event"
@@ -18,19 +19,42 @@ func (c *chaos) damage(s *strike, n *Node) bool {
 	}
 	f := files[random.IntN(len(files))]
 	at := random.Int64N(int64(len(n.disk.Peek(f.name))))
-	offset := batchAt(n.disk.Peek(f.name), at)
+	was := bytes.Clone(n.disk.Peek(f.name))
+	offset := batchAt(was, at)
 	if s.fault.Kind == BitRot {
 		n.disk.CorruptBit(f.name, at, uint(random.IntN(8)))
 	} else {
-		offset = batchAt(n.disk.Peek(f.name), at-at%512)
+		offset = batchAt(was, at-at%512)
 		from := files[random.IntN(len(files))]
 		if !n.disk.Misdirect(from.name, random.Int64N(int64(len(n.disk.Peek(from.name)))), f.name, at) {
 			return true
 		}
 	}
+	n.showDamage(f.name, was)
 	n.lost = lostDisk
 	c.run.judge.damaged(n.id, f.partition, offset)
 	return true
+}
+
+// crcPosition is where a batch has its checksum.
+const crcPosition = 17
+
+// showDamage sees to it that a checksum tells of the damage. Two sorts hide from it: the first bytes of a batch, its offset and its
+// leader epoch among them, are not covered, so that a broker may set them; and a whole batch may come to lie where another was. Kafka's
+// recovery takes both for true, and nothing in the format could tell it better.
+func (n *Node) showDamage(name string, was []byte) {
+	now := n.disk.Peek(name)
+	for pos := 0; pos < len(now); {
+		b, _, err := record.Parse(now[pos:])
+		if err != nil || !b.CheckCRC() {
+			return
+		}
+		if !bytes.Equal(b, was[pos:pos+len(b)]) {
+			n.disk.CorruptBit(name, int64(pos+crcPosition), 0)
+			return
+		}
+		pos += len(b)
+	}
 }
 
 // cleanShutdownMark tells a broker that its logs need no recovery.

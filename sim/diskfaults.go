@@ -1,6 +1,9 @@
 package sim
 
-import "github.com/lockstep/lockstep/disk"
+import (
+	"github.com/lockstep/lockstep/disk"
+	"github.com/lockstep/lockstep/disk/simdisk"
+)
 
 // applyToDisk makes a running node's disk slow, stuck or broken.
 func (c *chaos) applyToDisk(s *strike, n *Node) {
@@ -35,6 +38,10 @@ func (c *chaos) breakDisk(s *strike, n *Node) {
 		n.disk.SetCapacity(max(n.disk.Used(), 1))
 	case s.fault.Size == 1:
 		n.disk.FailSyncs(disk.ErrIO)
+	case s.fault.Size == 2:
+		n.disk.FailNext(simdisk.OpWrite, disk.ErrIO)
+	case s.fault.Size == 3:
+		n.disk.FailNext(simdisk.OpSync, disk.ErrIO)
 	default:
 		n.disk.FailWrites(disk.ErrIO)
 	}

@@ -14,14 +14,19 @@ import (
 // DrawFaults draws a seed's faults. Bugs of replication need a second trouble while the first is not over, with the same
 // partition: so each seed has a focus, a palette of a few kinds and events (a swarm: seeds differ in character and not just in
 // detail), and most of its faults follow another one after a short while, or an event. One seed in ten has none or few.
+// Half of the seeds have groups of faults, see group.
 //
 // Each fault has a stream of its own. How one follows another is settled when they are drawn: afterwards any may be taken out
 // and the others stay.
 func DrawFaults(seed uint64, o Options) []Fault {
 	p := drawPlan(virtual.Rand(seed, "faults/plan"), &o)
+	p.drawGroups(virtual.Rand(seed, "faults/groups"))
 	var faults []Fault
 	for i := range p.count {
 		faults = append(faults, p.draw(virtual.Rand(seed, "fault/"+strconv.Itoa(i)), i, faults))
+	}
+	for i := range p.groups {
+		faults = append(faults, p.drawGroup(virtual.Rand(seed, "fault/group/"+strconv.Itoa(i)), i)...)
 	}
 	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return faults
@@ -38,6 +43,7 @@ type plan struct {
 	chained   int             // of eight faults, how many follow another
 	reactive  int             // of eight, how many follow an event
 	lengths   []span          // the palette of durations
+	groups    int             // how many groups of faults there are beside the count
 }
 
 // span is a range to draw from.
@@ -112,14 +118,18 @@ func drawWeighted(r *rand.Rand, weights []int) Kind {
 // drawEvent draws an event that a fault may follow: moments at which something has been promised, or is half done.
 func drawEvent(r *rand.Rand, quorum bool) string {
 	if quorum {
-		return pick(r, quorumEvents...).String()
+		e := pick(r, quorumEvents...).String()
+		if note := pick(r, "", "leader", "leader", "candidate", "follower", "unattached"); e == event.RaftBecame.String() && note != "" {
+			e += "/" + note
+		}
+		return e
 	}
 	return pick(r, partitionEvents...).String()
 }
 
 var quorumEvents = []event.Kind{
 	event.RaftBecame, event.RaftVoted, event.RaftVoted, event.RaftHighWatermark, event.RaftTruncated, event.ControllerActive,
-	event.SnapshotWritten, event.SnapshotLoaded, event.MetadataApplied, event.Recovered,
+	event.SnapshotWritten, event.SnapshotLoaded, event.MetadataApplied, event.Recovered, event.Appended,
 }
 
 var partitionEvents = []event.Kind{

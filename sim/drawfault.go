@@ -18,7 +18,18 @@ func (p *plan) draw(r *rand.Rand, i int, others []Fault) Fault {
 		p.makeReactive(r, &f)
 	}
 	f.Size = drawSize(r, f.Kind)
+	f.giveTime()
 	return f
+}
+
+// giveTime lets a fault last as long as it takes to have an effect: an operator's wish has to be heard and granted.
+func (f *Fault) giveTime() {
+	switch {
+	case f.Kind == RecreateTopic:
+		f.For += time.Duration(f.Size) * 600 * time.Millisecond
+	case f.Kind.isOperators():
+		f.For += 300 * time.Millisecond
+	}
 }
 
 // drawTime has the fault begin at any time, or shortly after another one begins or ends.
@@ -41,8 +52,12 @@ func (p *plan) drawTime(r *rand.Rand, f *Fault, others []Fault) {
 
 // drawGap draws the time from one fault to the next: short ones are the rule.
 func drawGap(r *rand.Rand) time.Duration {
-	most := pick(r, time.Millisecond, 10*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond, 200*time.Millisecond, 500*time.Millisecond, 2*time.Second, 5*time.Second)
-	return time.Duration(r.Int64N(int64(most)))
+	return time.Duration(r.Int64N(int64(drawGapMost(r))))
+}
+
+// drawGapMost draws how long a gap may be.
+func drawGapMost(r *rand.Rand) time.Duration {
+	return pick(r, time.Millisecond, 10*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond, 200*time.Millisecond, 500*time.Millisecond, 2*time.Second, 5*time.Second)
 }
 
 // makeReactive has the fault follow an event: on the node that it strikes, or on any other.
@@ -141,10 +156,12 @@ func drawSize(r *rand.Rand, k Kind) int64 {
 		return 2 + r.Int64N(5)
 	case SlowDisk:
 		return pick[int64](r, 10, 100, 1000)
-	case FailingDisk, ElectLeader:
+	case FailingDisk:
+		return r.Int64N(4)
+	case ElectLeader:
 		return r.Int64N(2)
 	case ClockOffset, ClockJump:
-		return pick[int64](r, -3_000_000, -60_000, -1000, 1000, 60_000, 3_000_000) // ms; Kafka refuses records of more than an hour ahead
+		return pick[int64](r, -3_000_000, -60_000, -1000, 1000, 60_000, 3_000_000, week) // ms; Kafka refuses records of more than an hour ahead
 	case ClockDrift:
 		return pick[int64](r, -100_000, -1000, 1000, 100_000)
 	case Reassign, AlterConfig:
@@ -154,3 +171,6 @@ func drawSize(r *rand.Rand, k Kind) int64 {
 	}
 	return 0
 }
+
+// week is longer than log.retention.hours, in milliseconds.
+const week = 200 * 3_600_000

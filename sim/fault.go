@@ -97,7 +97,8 @@ type Fault struct {
 	Label  string // kind and number
 	Kind   Kind
 	At     time.Duration // since the faults' phase began
-	On     string        // an event's name: the fault waits from At on for such an event on the node that Target means, or on that of "name@place"
+	On     string        // an event's name: the fault waits from At on for such an event on the node that Target means, or on that of "name@place"; "name/note" is one with that note
+	Series string        // of those of one name, the next waits for its event when the one before has begun
 	Delay  time.Duration // from that event to the fault
 	For    time.Duration
 	Target string // see place
@@ -129,21 +130,22 @@ func (f *Fault) check(o *Options) error {
 	return nil
 }
 
-// on is the event that the fault follows, and on whom.
-func (f *Fault) on() (kind event.Kind, where string, ok bool) {
+// on is the event that the fault follows, the note that it must have if not empty, and on whom.
+func (f *Fault) on() (kind event.Kind, note, where string, ok bool) {
 	name, where, has := strings.Cut(f.On, "@")
 	if !has {
 		where = f.Target
 	}
+	name, note, _ = strings.Cut(name, "/")
 	kind, ok = event.ParseKind(name)
-	return kind, where, ok
+	return kind, note, where, ok
 }
 
 func (f *Fault) checkOn(o *Options) error {
 	if f.On == "" {
 		return nil
 	}
-	_, where, ok := f.on()
+	_, _, where, ok := f.on()
 	if !ok {
 		return fmt.Errorf("no event %q", f.On)
 	}

@@ -252,7 +252,7 @@ func (p *position) readBatch(b record.Batch, from int64) {
 			c.run.corrupted(c, p)
 		}
 	}
-	p.offset, p.epoch = max(p.offset, b.NextOffset()), b.LeaderEpoch()
+	p.advance(b)
 }
 
 func (p *position) readRecord(offset int64, value []byte) {

@@ -13,8 +13,8 @@ import (
 // FuzzOptions is which schedules to run, and how.
 type FuzzOptions struct {
 	From, Seeds uint64
-	Shard       Shard         // which of them; the zero value is all
-	Length      time.Duration // of a run's main phase, simulated; 0: as drawn
+	Shard       Shard // which of them; the zero value is all
+	Variant     Variant
 	Limit       time.Duration // no seed is begun after this much real time; 0: none
 	Workers     int
 	Twice       bool // run each seed a second time and compare the digests
@@ -37,6 +37,7 @@ type Fuzz struct {
 	Failures []Record          // by seed
 	Digest   uint64            // of all runs; their order does not matter
 	Wall     time.Duration
+	ran      Stats // Simulated and Events of the runs that took Wall
 	Coverage Coverage
 	Err      error // of FuzzOptions.Record
 	began    time.Time
@@ -115,8 +116,10 @@ func (q *fuzzing) ran(r *Result) {
 	if v == Interrupted {
 		return
 	}
-	record := NewRecord(r)
+	record := NewRecord(r, f.Options.Variant)
 	f.add(record)
+	f.ran.Simulated += r.Stats.Simulated
+	f.ran.Events += r.Stats.Events
 	if v == Violated || v == Broken {
 		q.failed.Store(min(q.failed.Load(), record.Seed))
 	}
@@ -130,11 +133,11 @@ func (q *fuzzing) ran(r *Result) {
 
 // run runs one seed, in a world that others used before it.
 func (o *FuzzOptions) run(seed uint64, world *virtual.World) *Result {
-	r := Run(DrawFor(seed, o.Length), RunOptions{World: world, Interrupted: o.Interrupted})
+	r := Run(o.Variant.Draw(seed), RunOptions{World: world, Interrupted: o.Interrupted})
 	if !o.Twice || r.Interrupted {
 		return r
 	}
-	again := Run(DrawFor(seed, o.Length), RunOptions{World: world, Interrupted: o.Interrupted})
+	again := Run(o.Variant.Draw(seed), RunOptions{World: world, Interrupted: o.Interrupted})
 	if !again.Interrupted && again.Digest != r.Digest {
 		r.Bug = fmt.Sprintf("nondeterminism: digest %016x, then %016x", r.Digest, again.Digest)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 func TestWorkersChangeNothing(t *testing.T) {
-	o := FuzzOptions{From: 3, Seeds: 8, Length: 3 * time.Second, Workers: 1}
+	o := FuzzOptions{From: 3, Seeds: 8, Variant: Variant{Length: 3 * time.Second}, Workers: 1}
 	one := RunFuzz(o)
 	o.Workers = 3
 	three := RunFuzz(o)
@@ -19,7 +19,7 @@ func TestWorkersChangeNothing(t *testing.T) {
 }
 
 func TestSummaryTellsOfEverythingThatHappened(t *testing.T) {
-	f := RunFuzz(FuzzOptions{From: 3, Seeds: 3, Length: 3 * time.Second, Workers: 1})
+	f := RunFuzz(FuzzOptions{From: 3, Seeds: 3, Variant: Variant{Length: 3 * time.Second}, Workers: 1})
 	var out bytes.Buffer
 	f.Summary().Print(&out)
 	for _, want := range []string{"3: ", "hours", "events", "fault ", "with an effect", "of partition leaders", "ISR changes", "acknowledged", "violations", "events/s"} {
@@ -31,7 +31,7 @@ func TestSummaryTellsOfEverythingThatHappened(t *testing.T) {
 
 func TestFuzzStopsWhenInterrupted(t *testing.T) {
 	runs := 0
-	o := FuzzOptions{From: 1, Seeds: 1000, Length: 2 * time.Second, Workers: 1}
+	o := FuzzOptions{From: 1, Seeds: 1000, Variant: Variant{Length: 2 * time.Second}, Workers: 1}
 	o.Progress = func(*Fuzz, *Result) { runs++ }
 	o.Interrupted = func() bool { return runs >= 2 }
 	if f := RunFuzz(o); f.Verdict() != Interrupted || f.Runs != 2 {

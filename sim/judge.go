@@ -67,8 +67,11 @@ func (j *judge) observe(node int32, e *event.Event) {
 	o := &j.observation
 	o.Seq, o.Cause, o.T, o.Node, o.Event = w.Cause(), w.Parent(), w.Now(), node, *e
 	j.state.Observe(o)
-	if e.Kind == event.BrokerFenced {
+	switch e.Kind {
+	case event.BrokerFenced:
 		j.service.onFenced(node, e, w.Now())
+	case event.RaftBecame:
+		j.service.quorum.onLeader(node, e, w.Now())
 	}
 }
 
@@ -160,6 +163,20 @@ func (r *run) gaveUp(p *producer, b *batch) {
 	if h := r.judge.history; h != nil {
 		h.GaveUp(p.index, b.lane.ordinal, b.first, b.count, r.world.Now())
 	}
+}
+
+// remembered is the leadership of a broker that has a batch and must know it again.
+func (r *run) remembered(broker int32, l *lane, b *batch) remembered {
+	if r.judge.state == nil {
+		return remembered{}
+	}
+	epoch, yes := r.judge.state.Remembers(broker, l.part.id, l.id, l.epoch, b.sequence)
+	return remembered{yes, broker, epoch}
+}
+
+// refused is told that a batch that was to be known again was taken for one out of order.
+func (r *run) refused(l *lane, b *batch) {
+	r.report(r.judge.state.Refused(b.known.broker, l.part.id, b.sequence))
 }
 
 // reset is told where the log starts, from which the consumer reads.

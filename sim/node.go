@@ -80,6 +80,8 @@ func (n *Node) restart() {
 func (n *Node) repair() {
 	n.disk.FailWrites(nil)
 	n.disk.FailSyncs(nil)
+	n.disk.FailNext(simdisk.OpWrite, nil)
+	n.disk.FailNext(simdisk.OpSync, nil)
 	n.disk.SetCapacity(0)
 }
 
@@ -184,6 +186,13 @@ func (n *Node) properties(o *ClusterOptions) (props []config.Property) {
 	number("replica.fetch.wait.max.ms", o.FetchWait.Milliseconds())
 	number("metadata.log.max.record.bytes.between.snapshots", o.SnapshotBytes)
 	number("leader.imbalance.check.interval.seconds", int64(o.AutoRebalance.Seconds()))
+	if o.QuorumTimeout > 0 {
+		number("controller.quorum.fetch.timeout.ms", o.QuorumTimeout.Milliseconds())
+		number("controller.quorum.election.timeout.ms", o.QuorumTimeout.Milliseconds()/2)
+	}
+	if o.SegmentBytes > 0 {
+		number("metadata.log.segment.bytes", o.SegmentBytes)
+	}
 	if o.RetentionCheck > 0 {
 		number("log.retention.check.interval.ms", o.RetentionCheck.Milliseconds())
 	}

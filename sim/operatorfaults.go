@@ -53,48 +53,38 @@ func (c *chaos) wish(s *strike, w wish) {
 
 func (s *strike) isOver() bool { return s.ended }
 
-// elect has a partition led by its preferred leader again as soon as that can be: Target's, or another that somebody else leads.
-// Uncleanly anybody may lead, where the topic allows that and nobody does.
+// elect has the preferred leader of a partition lead it as soon as that can be. If it does so already another one becomes the
+// preferred: so operators move leaders. Uncleanly anybody may lead, where the topic allows that and nobody does.
 func (c *chaos) elect(s *strike, p event.Partition) {
-	o := c.run.schedule.Options.topic(p.Topic)
-	unclean, where := s.fault.Size == 1 && o != nil && o.Unclean, p
-	if !unclean {
-		where = c.astray(p)
+	o, reg := c.run.schedule.Options.topic(p.Topic), c.run.cluster.registration(p)
+	if s.ended || reg == nil || len(reg.Replicas) < 2 {
+		return
 	}
-	req, code := electRequest(where, unclean)
+	unclean := s.fault.Size == 1 && o != nil && o.Unclean && reg.Leader < 0
+	if !unclean && reg.Leader == reg.Replicas[0] && c.prefer(s, p, reg) {
+		return
+	}
+	req, code := electRequest(p, unclean)
 	c.wish(s, wish{req: req, error: code, done: func(ok bool) {
-		if reg := c.run.cluster.registration(p); ok || s.ended || reg != nil && len(reg.Replicas) < 2 {
-			return
+		if !ok {
+			c.run.world.After(retryBackoff, func() { c.elect(s, p) })
 		}
-		c.prefer(s, p)
-		c.run.world.After(retryBackoff, func() { c.elect(s, p) })
 	}})
 }
 
-// prefer makes another replica the preferred leader of a partition, once: so operators move leaders.
-func (c *chaos) prefer(s *strike, p event.Partition) {
-	reg := c.run.cluster.registration(p)
-	if reg == nil || reg.Leader != reg.Replicas[0] || !c.claim(s, "assignment of "+p.String()) {
-		return
-	}
-	req, code := reassignRequest(p, append(slices.Clone(reg.Replicas[1:]), reg.Replicas[0]))
-	c.operator.ask(wish{req: req, error: code, over: s.isOver})
-}
-
-// astray is a partition that its preferred leader does not lead: this one if that is so, else the first.
-func (c *chaos) astray(p event.Partition) event.Partition {
-	img := c.run.cluster.image()
-	if img == nil || img.Partition(p) == nil || img.Partition(p).Leader != img.Partition(p).Replicas[0] {
-		return p
-	}
-	img.Partitions(func(reg *metadata.Partition) bool {
-		if reg.Leader != reg.Replicas[0] {
-			p = reg.Key()
-			return false
-		}
-		return true
+// prefer makes a living follower the preferred leader of a partition, and then has it elected. It reports whether there is one.
+func (c *chaos) prefer(s *strike, p event.Partition, reg *metadata.Partition) bool {
+	at := slices.IndexFunc(reg.Replicas, func(id int32) bool {
+		return id != reg.Leader && slices.Contains(reg.ISR, id) && c.run.cluster.byID(id).Up()
 	})
-	return p
+	if at < 0 || !c.claim(s, "assignment of "+p.String()) {
+		return false
+	}
+	replicas := slices.Clone(reg.Replicas)
+	replicas[0], replicas[at] = replicas[at], replicas[0]
+	req, code := reassignRequest(p, replicas)
+	c.operator.ask(wish{req: req, error: code, over: s.isOver, done: func(bool) { c.elect(s, p) }})
+	return true
 }
 
 // reassign moves a replica to a broker that has none, or changes the order if all have one: then the preferred leader moves. One
@@ -180,33 +170,48 @@ func (c *chaos) scratch() *TopicOptions {
 
 // recreate creates a topic, writes to it, deletes it and begins anew.
 func (c *chaos) recreate(s *strike) {
-	if c.claim(s, "scratch") {
+	if s.left = s.fault.Size; c.claim(s, "scratch") {
 		c.create(s, s.fault.Size)
 	}
 }
 
 func (c *chaos) create(s *strike, times int64) {
 	req, code := createRequest(c.scratch(), c.operator.timeout)
-	c.wish(s, wish{req: req, error: code, done: func(bool) { c.writeScratch(s, times) }})
+	c.wish(s, wish{req: req, error: code, done: func(bool) {
+		for i := range c.scratch().Partitions {
+			c.writeScratch(s, event.Partition{Topic: c.scratch().Name, Index: int32(i)}, times)
+		}
+		c.run.world.After(s.fault.For/time.Duration(2*max(s.fault.Size, 1)), func() { c.drop(s, times) })
+	}})
 }
 
-// writeScratch sends a few records to whoever leads the topic's partitions, acknowledged or not.
-func (c *chaos) writeScratch(s *strike, times int64) {
-	for i := range c.scratch().Partitions {
-		p := event.Partition{Topic: c.scratch().Name, Index: int32(i)}
-		if n := c.run.cluster.leader(p); n != nil {
-			req := produceOne(p, -1, time.Second, c.operator.loop.UnixMilli(), []string{"a", "b", "c"})
-			c.operator.send(n.id, req, c.operator.timeout, askerFunc(func(kmsg.Response, error) {}), false)
-		}
+// writeScratch sends a few records to whoever leads a partition of the topic, until it has taken them or others are to be written.
+func (c *chaos) writeScratch(s *strike, p event.Partition, times int64) {
+	again := func() { c.run.world.After(retryBackoff/4, func() { c.writeScratch(s, p, times) }) }
+	n := c.run.cluster.leader(p)
+	switch {
+	case s.ended || s.left != times:
+		return
+	case n == nil:
+		again()
+		return
 	}
+	req := produceOne(p, -1, time.Second, c.operator.loop.UnixMilli(), []string{"a", "b", "c"})
+	c.operator.send(n.id, req, c.operator.timeout, askerFunc(func(resp kmsg.Response, err error) {
+		if err != nil || resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode != 0 {
+			again()
+		}
+	}), false)
+}
+
+// drop deletes the topic, and begins anew if it is to be created more often.
+func (c *chaos) drop(s *strike, times int64) {
 	req, code := deleteRequest(c.scratch().Name, c.operator.timeout)
-	c.run.world.After(s.fault.For/time.Duration(2*max(s.fault.Size, 1)), func() {
-		c.wish(s, wish{req: req, error: code, done: func(bool) {
-			if times > 1 && !s.ended {
-				c.create(s, times-1)
-			}
-		}})
-	})
+	c.wish(s, wish{req: req, error: code, done: func(bool) {
+		if s.left = times - 1; s.left > 0 && !s.ended {
+			c.create(s, s.left)
+		}
+	}})
 }
 
 // updateFeatures turns ELR off (KIP-966) and on again. Meanwhile no machine may die: what protects from that is what is off.

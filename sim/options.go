@@ -34,6 +34,8 @@ type ClusterOptions struct {
 	ReplicaLag     time.Duration // replica.lag.time.max.ms
 	FetchWait      time.Duration // replica.fetch.wait.max.ms
 	SnapshotBytes  int64         // metadata.log.max.record.bytes.between.snapshots
+	SegmentBytes   int64         // metadata.log.segment.bytes; 0: the default
+	QuorumTimeout  time.Duration // controller.quorum.fetch.timeout.ms, and twice the election timeout; 0: the defaults
 	MaxLinkDelay   time.Duration // of every link at first
 	DiskSync       time.Duration // the longest sync at first
 	AutoRebalance  time.Duration // leader.imbalance.check.interval.seconds
@@ -151,16 +153,17 @@ func pickMillis(r *rand.Rand, values ...int) time.Duration {
 
 func drawCluster(r *rand.Rand) ClusterOptions {
 	c := defaultCluster()
-	c.Brokers = pick(r, 3, 3, 3, 4, 5)
+	c.Brokers = pick(r, 3, 3, 3, 3, 4, 5, 2)
 	c.Combined = r.IntN(3) > 0
-	if !c.Combined {
-		c.Voters = pick(r, 3, 3, 1)
+	c.Voters = pick(r, 3, 3, 3, 1)
+	if c.Combined && c.Brokers < c.Voters {
+		c.Voters = 1
 	}
 	if r.IntN(4) > 0 { // faster than Kafka's defaults, so that more happens in a simulated second
 		c.Session = pickMillis(r, 1500, 3000, 6000)
 		c.Heartbeat = c.Session / 5
 		c.ReplicaLag = pickMillis(r, 1000, 3000, 10_000)
-		c.AutoRebalance = pickMillis(r, 5000, 20_000, 300_000)
+		c.AutoRebalance = pickMillis(r, 1000, 5000, 20_000, 300_000)
 	}
 	c.FetchWait = pickMillis(r, 500, 500, 100, 20)
 	c.SnapshotBytes = pick[int64](r, 20<<20, 4<<10, 1<<10)
@@ -169,13 +172,15 @@ func drawCluster(r *rand.Rand) ClusterOptions {
 	c.RequestTimeout = pickMillis(r, 2000, 5000, 10_000)
 	c.RetentionCheck = pickMillis(r, 0, 500, 2000)
 	c.Retransmit = pickMillis(r, 0, 0, 1000, 15_000)
+	c.SegmentBytes = pick[int64](r, 0, 0, 64<<10, 16<<10)
+	c.QuorumTimeout = pickMillis(r, 0, 0, 500, 1000)
 	return c
 }
 
 func drawTopic(r *rand.Rand, i, brokers int) TopicOptions {
 	t := TopicOptions{Name: fmt.Sprintf("t%d", i), Partitions: pick(r, 1, 1, 2, 3)}
 	t.RF = min(pick(r, 1, 2, 3, 3, 3, 3, 3, 4), brokers)
-	t.MinISR = min(pick(r, 1, 2, 2, 2, 2, 3), t.RF)
+	t.MinISR = min(pick(r, 1, 2, 2, 2, 2, 2, 3, t.RF), t.RF)
 	t.Unclean = r.IntN(6) == 0
 	t.FlushMessages = pick[int64](r, 0, 0, 0, 1)
 	t.SegmentBytes = pick[int64](r, 1<<20, 16<<10, 4<<10)
@@ -191,7 +196,7 @@ func drawTopic(r *rand.Rand, i, brokers int) TopicOptions {
 func drawProducer(r *rand.Rand) ProducerOptions {
 	p := ProducerOptions{Acks: pick(r, -1, -1, -1, -1, 1, 0), Idempotent: r.IntN(4) > 0}
 	p.Idempotent = p.Idempotent && p.Acks == -1
-	p.Interval = pickMillis(r, 5, 20, 20, 50, 200)
+	p.Interval = pickMillis(r, 5, 20, 20, 50, 200, 1000)
 	p.Records = pick(r, 1, 1, 4, 20)
 	p.Size = pick(r, 20, 100, 1000)
 	p.Version = pick(r, 7, 9, 12, 13)

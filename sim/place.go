@@ -14,7 +14,7 @@ import (
 //
 //	any             the node of the event that the fault waited for
 //	struck          the node that the fault before it struck
-//	controller      the active controller
+//	controller      the active controller, or who leads the quorum while there is none
 //	voter           the first living voter of the quorum that does not lead it
 //	leader:t/p      the leader of partition p of topic t
 //	follower:t/p    the first living replica in its ISR that does not lead
@@ -73,7 +73,7 @@ func (c *chaos) resolve(p place) string {
 	case roleStruck:
 		return c.struck
 	case roleController:
-		n = cluster.controller()
+		n = cluster.quorumLeader()
 	case roleVoter:
 		n = cluster.otherVoter()
 	case roleLeader:
@@ -89,7 +89,7 @@ func (c *chaos) resolve(p place) string {
 
 // otherVoter is the first living voter that is not the active controller; nil if there is none.
 func (c *Cluster) otherVoter() *Node {
-	active := c.controller()
+	active := c.quorumLeader()
 	for _, id := range voterIDs(&c.run.schedule.Options.Cluster) {
 		if n := c.byID(id); n != active && n.Up() {
 			return n

@@ -41,7 +41,8 @@ type lane struct {
 	counter  int64
 	batches  []*batch // not acknowledged, oldest first
 	inFlight int
-	asleep   bool // a retry is scheduled
+	asleep   bool  // a retry is scheduled
+	moved    int64 // when a batch was last done with, by the producer's clock
 	free     []*batch
 	req      *kmsg.ProduceRequest
 
@@ -64,6 +65,13 @@ type batch struct {
 	inFlight  bool
 	attempts  int
 	abandoned bool // its session ended: it is never sent again
+	known     remembered
+}
+
+// remembered is the leadership that had a batch when it was sent again; the zero value is none.
+type remembered struct {
+	yes           bool
+	broker, epoch int32
 }
 
 func newProducer(r *run, index int) *producer {
@@ -234,7 +242,10 @@ func (l *lane) send(b *batch) {
 		l.seal(b)
 	}
 	b.inFlight = true
-	b.attempts++
+	b.known = remembered{}
+	if b.attempts++; b.attempts > 1 && p.o.Idempotent {
+		b.known = p.run.remembered(l.part.leader, l, b)
+	}
 	l.inFlight++
 	l.req.Topics[0].TopicID = l.part.topic.id
 	l.req.Topics[0].Partitions[0].Records = b.data
@@ -278,6 +289,7 @@ func (l *lane) onDropped(b *batch) {
 }
 
 func (l *lane) remove(b *batch) {
+	l.moved = l.producer.loop.UnixMilli()
 	for i, x := range l.batches {
 		if x == b {
 			n := copy(l.batches[i:], l.batches[i+1:])
@@ -291,6 +303,9 @@ func (l *lane) remove(b *batch) {
 func (l *lane) onFailed(b *batch, err error) {
 	p := l.producer
 	p.failed(err)
+	if err == kerr.OutOfOrderSequenceNumber && b.known.yes && b.known == p.run.remembered(b.known.broker, l, b) {
+		p.run.refused(l, b)
+	}
 	switch {
 	case p.o.Acks == 0:
 		l.onDropped(b) // as Kafka: without acknowledgements there is nothing to send again for

@@ -6,28 +6,27 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 )
 
 // Record is what became of one seed, as a line of a campaign's results. The same build gives the same record for a seed on
 // every machine.
 type Record struct {
-	Seed    uint64        `json:"seed"`
-	Build   string        `json:"build"`
-	Length  time.Duration `json:"length,omitempty"` // of the main phase in ns; 0: as drawn
-	Verdict Verdict       `json:"verdict"`
-	Promise string        `json:"promise,omitempty"`
-	Checker string        `json:"checker,omitempty"`
-	Reason  string        `json:"reason,omitempty"`
-	Repro   string        `json:"repro,omitempty"`
-	Digest  Digest        `json:"digest"`
-	Stats   Stats         `json:"stats"`
+	Seed  uint64 `json:"seed"`
+	Build string `json:"build"`
+	Variant
+	Verdict Verdict `json:"verdict"`
+	Promise string  `json:"promise,omitempty"`
+	Checker string  `json:"checker,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
+	Repro   string  `json:"repro,omitempty"`
+	Digest  Digest  `json:"digest"`
+	Stats   Stats   `json:"stats"`
 }
 
-// NewRecord is the record of a run of a drawn schedule.
-func NewRecord(r *Result) *Record {
+// NewRecord is the record of a run of what a variant draws for its seed.
+func NewRecord(r *Result, v Variant) *Record {
 	record := &Record{
-		Seed: r.Schedule.Seed, Build: Build(), Length: r.Schedule.length(), Verdict: r.Verdict(), Reason: r.Reason(), Digest: Digest(r.Digest), Stats: r.Stats,
+		Seed: r.Schedule.Seed, Build: Build(), Variant: v, Verdict: r.Verdict(), Reason: r.Reason(), Digest: Digest(r.Digest), Stats: r.Stats,
 	}
 	if record.Verdict == Violated {
 		record.Promise, record.Checker = r.Violations[0].Promise, r.Violations[0].Checker
@@ -36,14 +35,6 @@ func NewRecord(r *Result) *Record {
 		record.Repro = r.Repro()
 	}
 	return record
-}
-
-// length is the duration of the main phase where it is not the one that the seed draws.
-func (s *Schedule) length() time.Duration {
-	if s.Options.For == DrawOptions(s.Seed).For {
-		return 0
-	}
-	return s.Options.For
 }
 
 func compareSeeds(a, b uint64) int { return cmp.Compare(a, b) }

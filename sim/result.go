@@ -169,9 +169,5 @@ func (r *Result) vacuity() string {
 
 // Repro is the command that runs the schedule again.
 func (r *Result) Repro() string {
-	repro := fmt.Sprintf("lockstep replay --seed %d", r.Schedule.Seed)
-	if d := r.Schedule.Options.For; d != DrawOptions(r.Schedule.Seed).For {
-		repro += " --length " + d.String()
-	}
-	return repro
+	return fmt.Sprintf("lockstep replay --seed %d%s", r.Schedule.Seed, r.Schedule.variant().Flags())
 }

@@ -9,19 +9,18 @@ import (
 	"io"
 	"os"
 	"slices"
-	"time"
 )
 
 // ErrTwoDigests says that one seed of one build gave two digests: it is not deterministic, or a machine is not sound.
 var ErrTwoDigests = errors.New("one seed has two digests")
 
-// ErrTwoCampaigns says that results of different builds or durations were put together: their seeds mean different things.
+// ErrTwoCampaigns says that results of different builds or variants were put together: their seeds mean different things.
 var ErrTwoCampaigns = errors.New("results of two campaigns")
 
 // Results are records of a campaign, at most one of a seed. Adding is commutative and idempotent.
 type Results struct {
 	build   string
-	length  time.Duration
+	variant Variant
 	records map[uint64]*Record
 }
 
@@ -31,13 +30,21 @@ func (s *Results) Len() int { return len(s.records) }
 // Find returns a seed's record, nil if there is none.
 func (s *Results) Find(seed uint64) *Record { return s.records[seed] }
 
+// AreOf fails with ErrTwoCampaigns if there are results of another build or variant.
+func (s *Results) AreOf(build string, v Variant) error {
+	if s.records != nil && (s.build != build || s.variant != v) {
+		return fmt.Errorf("%w: these are of build %s%s, not of build %s%s", ErrTwoCampaigns, s.build, s.variant.Flags(), build, v.Flags())
+	}
+	return nil
+}
+
 // Add takes a record. It fails, and changes nothing, with ErrTwoDigests or ErrTwoCampaigns.
 func (s *Results) Add(r *Record) error {
 	if s.records == nil {
-		s.build, s.length, s.records = r.Build, r.Length, map[uint64]*Record{}
+		s.build, s.variant, s.records = r.Build, r.Variant, map[uint64]*Record{}
 	}
-	if r.Build != s.build || r.Length != s.length {
-		return fmt.Errorf("%w: seed %d is of build %s and length %s, others of build %s and length %s", ErrTwoCampaigns, r.Seed, r.Build, r.Length, s.build, s.length)
+	if err := s.AreOf(r.Build, r.Variant); err != nil {
+		return fmt.Errorf("seed %d: %w", r.Seed, err)
 	}
 	if known := s.records[r.Seed]; known != nil {
 		if known.Digest != r.Digest {
@@ -61,7 +68,7 @@ func (s *Results) Seeds() []uint64 {
 
 // Sum is the results as the fuzz that they are of.
 func (s *Results) Sum() *Fuzz {
-	f := newFuzz(FuzzOptions{Length: s.length})
+	f := newFuzz(FuzzOptions{Variant: s.variant})
 	for _, seed := range s.Seeds() {
 		f.add(s.records[seed])
 	}
@@ -117,14 +124,17 @@ type ResultsFile struct {
 	file *os.File
 }
 
-// OpenResults opens a results file or makes it.
-func OpenResults(name string) (*ResultsFile, error) {
+// OpenResults opens the results file of a campaign of this build, or makes it.
+func OpenResults(name string, v Variant) (*ResultsFile, error) {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	f := &ResultsFile{file: file}
 	whole, err := f.Read(file)
+	if err == nil {
+		err = f.AreOf(Build(), v)
+	}
 	if err == nil {
 		err = f.cut(whole)
 	}

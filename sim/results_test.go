@@ -12,7 +12,7 @@ import (
 )
 
 func recordOf(seed uint64) *Record {
-	return &Record{Seed: seed, Build: "b", Digest: Digest(seed * 7), Verdict: Passed, Stats: Stats{Events: seed, Drawn: KindCounts{Kill: int(seed)}}}
+	return &Record{Seed: seed, Build: Build(), Digest: Digest(seed * 7), Verdict: Passed, Stats: Stats{Events: seed, Drawn: KindCounts{Kill: int(seed)}}}
 }
 
 func drawRecords(t *rapid.T, label string) (list []*Record) {
@@ -76,13 +76,27 @@ func TestResultsOfTwoBuildsAreAnError(t *testing.T) {
 	}
 }
 
+func TestResultsFileOfAnotherCampaignIsRefusedAndLeftAlone(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "results.ndjson")
+	text := merged(t, []*Record{recordOf(1)}) + "{"
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenResults(name, Variant{Length: time.Second}); !errors.Is(err, ErrTwoCampaigns) {
+		t.Errorf("error %v", err)
+	}
+	if after, _ := os.ReadFile(name); string(after) != text {
+		t.Errorf("the file is\n%s", after)
+	}
+}
+
 func TestCampaignGoesOnAfterItsLastWholeLine(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "results.ndjson")
 	whole := merged(t, []*Record{recordOf(1), recordOf(2)})
 	if err := os.WriteFile(name, []byte(whole+`{"seed":3,"bui`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	f, err := OpenResults(name)
+	f, err := OpenResults(name, Variant{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +167,7 @@ func TestShardComesFromTheEnvironment(t *testing.T) {
 }
 
 func TestFailFastReportsTheLowestSeedWhateverTheWorkers(t *testing.T) {
-	o := FuzzOptions{From: 1, Seeds: 6, Length: time.Second, FailFast: true}
+	o := FuzzOptions{From: 1, Seeds: 6, Variant: Variant{Length: time.Second}, FailFast: true}
 	f := newFuzz(o)
 	for _, seed := range []uint64{5, 2, 4} {
 		r := recordOf(seed)

@@ -18,22 +18,6 @@ type Schedule struct {
 	Faults   []Fault // by time
 }
 
-// Draw is the schedule of a seed.
-func Draw(seed uint64) *Schedule {
-	o := DrawOptions(seed)
-	return &Schedule{Build: Build(), Scenario: "fuzz", Seed: seed, Options: o, Faults: DrawFaults(seed, o)}
-}
-
-// DrawFor returns the seed's schedule for another duration of its main phase; 0 keeps the drawn one.
-func DrawFor(seed uint64, d time.Duration) *Schedule {
-	if d == 0 {
-		return Draw(seed)
-	}
-	o := DrawOptions(seed)
-	o.For = d
-	return &Schedule{Build: Build(), Scenario: "fuzz", Seed: seed, Options: o, Faults: DrawFaults(seed, o)}
-}
-
 // String is the schedule as text, which ParseSchedule reads.
 func (s *Schedule) String() string {
 	var b strings.Builder

@@ -46,6 +46,7 @@ func TestFaultsAreDrawnOneByOne(t *testing.T) {
 	for seed := range uint64(50) {
 		o := DrawOptions(seed)
 		p := drawPlan(virtual.Rand(seed, "faults/plan"), &o)
+		p.drawGroups(virtual.Rand(seed, "faults/groups"))
 		var before []Fault
 		for i := range p.count {
 			f := p.draw(virtual.Rand(seed, "fault/"+strconv.Itoa(i)), i, before)

@@ -13,17 +13,20 @@ import (
 )
 
 // service judges P9 while faults still last: what has nothing wrong with it works. After a while in which no fault began or ended,
-// a partition that as many healthy replicas lead and follow as min.insync.replicas acknowledges within seconds, and nobody
-// fences a broker that nothing is wrong with, however slow the controller's disk is (KAFKA-15019).
+// a partition that as many healthy replicas lead and follow as min.insync.replicas acknowledges within seconds, nobody fences a
+// broker that nothing is wrong with, however slow the controller's disk is and however long it stood still (KAFKA-15019), and a
+// leader of the quorum that has a successor gives up (KAFKA-15489).
 type service struct {
 	run     *run
 	next    scheduler.Instant   // when to look again
 	calm    scheduler.Instant   // since when no fault began or ended, and no process
 	state   string              // what calm is measured by
 	touched []scheduler.Instant // by place in the cluster's nodes: when a fault last had to do with it
+	cut     []scheduler.Instant // the same, but for faults of its disk and pauses
 	able    []ability           // by the partitions' ordinals; empty while it is not calm
 	led     *Node               // the active controller
 	since   scheduler.Instant   // which it has been since
+	quorum  quorum
 }
 
 // ability is since when a partition can acknowledge, and in which partition epoch.
@@ -34,7 +37,7 @@ type ability struct {
 
 const (
 	lookEvery = 250 * time.Millisecond
-	ackWithin = 3 * time.Second // the longest acknowledgement where all is well
+	ackWithin = 3 * time.Second // the longest time without an acknowledgement where all is well
 )
 
 // look is called after each turn.
@@ -44,6 +47,7 @@ func (s *service) look(now scheduler.Instant) {
 	}
 	s.next = now.Add(lookEvery)
 	s.observe(now)
+	s.checkQuorum(now)
 	if o := &s.run.schedule.Options.Cluster; now.Sub(s.calm) > 3*o.ReplicaLag/2+o.Session+2*o.RequestTimeout+2*ackWithin {
 		s.checkProducers(now)
 		return
@@ -56,6 +60,7 @@ func (s *service) observe(now scheduler.Instant) {
 	c := s.run.chaos
 	if s.touched == nil {
 		s.touched = make([]scheduler.Instant, len(s.run.cluster.nodes))
+		s.cut = make([]scheduler.Instant, len(s.run.cluster.nodes))
 	}
 	ended := 0
 	for _, k := range c.active {
@@ -68,6 +73,9 @@ func (s *service) observe(now scheduler.Instant) {
 		state += fmt.Sprint(" ", n.incarnation, n.Up())
 		if s.isTouched(n.name) || !n.Up() || !n.ready || n.stopping {
 			s.touched[i] = now
+		}
+		if s.isCut(n.name) || !n.Up() || !n.ready || n.stopping {
+			s.cut[i] = now
 		}
 	}
 	if state != s.state || s.isRestless() {
@@ -98,8 +106,16 @@ func (s *service) isTouched(host string) bool {
 	return slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool { return !k.ended && k.touches(host) })
 }
 
-// touches reports whether a fault has to do with a host. Those that are not still may have to do with everybody; a slow or
-// frozen disk is no excuse of a controller.
+// isCut reports the same of faults that keep a host from hearing others, or from being a while later where it was.
+func (s *service) isCut(host string) bool {
+	return slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool {
+		return !k.ended && !isOfDisk(k.fault.Kind) && k.fault.Kind != Pause && k.touches(host)
+	})
+}
+
+func isOfDisk(k Kind) bool { return k == SlowDisk || k == FrozenDisk }
+
+// touches reports whether a fault has to do with a host. Those that are not still may have to do with everybody.
 func (k *strike) touches(host string) bool {
 	if !isStill(k.fault.Kind) || k.peer == host || k.fault.Target == host {
 		return true
@@ -127,12 +143,21 @@ func (s *service) checkProducers(now scheduler.Instant) {
 			if reg == nil || now.Sub(s.ableSince(l.ordinal, reg, now)) < 2*ackWithin || s.isTouched(p.name) {
 				continue
 			}
-			if len(l.batches) > 0 && p.loop.UnixMilli()-l.batches[0].timestamp > ackWithin.Milliseconds() {
+			if len(l.batches) > 0 && !s.isBehindOthers(l, img, now) && p.loop.UnixMilli()-max(l.batches[0].timestamp, l.moved) > ackWithin.Milliseconds() {
 				s.onWaiting(l, reg)
 				return
 			}
 		}
 	}
+}
+
+// isBehindOthers reports whether a lane's requests wait for those of another lane to the same broker: it answers them in order.
+func (s *service) isBehindOthers(l *lane, img *metadata.Image, now scheduler.Instant) bool {
+	return slices.ContainsFunc(l.producer.lanes, func(other *lane) bool {
+		reg := img.Partition(other.part.id)
+		return other != l && len(other.batches) > 0 && other.part.leader == l.part.leader &&
+			(reg == nil || now.Sub(s.ableSince(other.ordinal, reg, now)) < 2*ackWithin)
+	})
 }
 
 // ableSince is since when a partition can acknowledge in its partition epoch; now if it cannot.
@@ -190,7 +215,7 @@ func (s *service) onFenced(by int32, e *event.Event, now scheduler.Instant) {
 	long := now.Add(-2*session - ackWithin)
 	c := s.run.cluster
 	active := c.byID(by)
-	if s.touched == nil || active != s.led || active != c.controller() || s.since > long || !s.isReachable(active, long) {
+	if s.touched == nil || active != s.led || active != c.controller() || s.since > long || !s.hadQuorum(active, long) {
 		return
 	}
 	if b := c.byID(e.Peer); b != nil && s.isHealthy(b) && s.touched[slices.Index(c.nodes, b)] < long {
@@ -199,21 +224,26 @@ func (s *service) onFenced(by int32, e *event.Event, now scheduler.Instant) {
 	}
 }
 
-// isReachable reports whether nothing but its disk is wrong with a node, and has been for long.
-func (s *service) isReachable(n *Node, long scheduler.Instant) bool {
-	for _, k := range s.run.chaos.active {
-		disk := k.fault.Kind == SlowDisk || k.fault.Kind == FrozenDisk
-		if !k.ended && !disk && k.touches(n.name) {
-			return false
+// hadQuorum reports whether for long the active controller could be reached, though it may have stood still, and could commit: a
+// heartbeat is answered when all before it is committed. A disk that is slow is none that counts.
+func (s *service) hadQuorum(active *Node, long scheduler.Instant) bool {
+	nodes := s.run.cluster.nodes
+	if s.isCut(active.name) || s.cut[slices.Index(nodes, active)] >= long {
+		return false
+	}
+	good, voters := 0, voterIDs(&s.run.schedule.Options.Cluster)
+	for i, n := range nodes {
+		steady := s.touched[i] < long || n == active && !s.hasHadDisk(n, long)
+		if slices.Contains(voters, n.id) && steady {
+			good++
 		}
 	}
-	return n.Up() && n.ready && !n.stopping && s.calmBut(n, long)
+	return 2*good > len(voters)
 }
 
-// calmBut reports whether no fault but of a node's disk began or ended for long.
-func (s *service) calmBut(n *Node, long scheduler.Instant) bool {
-	at := slices.Index(s.run.cluster.nodes, n)
-	return s.touched[at] < long || slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool {
-		return !k.ended && (k.fault.Kind == SlowDisk || k.fault.Kind == FrozenDisk) && k.touches(n.name)
+// hasHadDisk reports whether a fault of its disk has had to do with a node lately.
+func (s *service) hasHadDisk(n *Node, long scheduler.Instant) bool {
+	return slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool {
+		return isOfDisk(k.fault.Kind) && k.touches(n.name) && (!k.ended || k.endedAt >= long)
 	})
 }

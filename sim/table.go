@@ -58,7 +58,7 @@ func (f *Fuzz) Summary() *Summary {
 		RarePaths: s.Buggify, RarePathsUnused: s.Buggify.Never(),
 		Elections: s.Elections, QuorumElections: s.QuorumElections, ISRChanges: s.ISRChanges, Truncations: s.Truncations,
 		RecordsAcked: s.Acked, RecordsRead: s.Read, ExpectedLosses: s.Losses, Violations: f.Broken, Failures: f.Failures, Coverage: f.Coverage.JSON(),
-		WallSeconds: wall, EventsPerSecond: float64(s.Events) / wall, SimPerSecond: s.Simulated.Seconds() / wall,
+		WallSeconds: wall, EventsPerSecond: float64(f.ran.Events) / wall, SimPerSecond: f.ran.Simulated.Seconds() / wall,
 		Digest: fmt.Sprintf("%016x", f.Digest), Verdict: f.Verdict().String(),
 	}
 }

@@ -102,7 +102,7 @@ func (c *ClusterOptions) fields() []field {
 	return []field{
 		{"brokers", &c.Brokers}, {"voters", &c.Voters}, {"combined", &c.Combined},
 		{"session", &c.Session}, {"heartbeat", &c.Heartbeat}, {"lag", &c.ReplicaLag}, {"fetch.wait", &c.FetchWait},
-		{"snapshot.bytes", &c.SnapshotBytes}, {"link.delay", &c.MaxLinkDelay}, {"disk.sync", &c.DiskSync},
+		{"snapshot.bytes", &c.SnapshotBytes}, {"metadata.segment.bytes", &c.SegmentBytes}, {"quorum.timeout", &c.QuorumTimeout}, {"link.delay", &c.MaxLinkDelay}, {"disk.sync", &c.DiskSync},
 		{"rebalance", &c.AutoRebalance}, {"dial.timeout", &c.DialTimeout}, {"request.timeout", &c.RequestTimeout},
 		{"metadata.age", &c.MetadataAge}, {"retransmit", &c.Retransmit}, {"retention.check", &c.RetentionCheck},
 	}
@@ -128,7 +128,7 @@ func (c *ConsumerOptions) fields() []field {
 
 func (f *Fault) fields() []field {
 	return []field{
-		{"label", &f.Label}, {"kind", &f.Kind}, {"at", &f.At}, {"on", &f.On}, {"delay", &f.Delay}, {"for", &f.For}, {"target", &f.Target},
+		{"label", &f.Label}, {"kind", &f.Kind}, {"at", &f.At}, {"on", &f.On}, {"series", &f.Series}, {"delay", &f.Delay}, {"for", &f.For}, {"target", &f.Target},
 		{"peer", &f.Peer}, {"size", &f.Size},
 	}
 }

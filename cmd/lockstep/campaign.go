@@ -20,7 +20,7 @@ type campaignFlags struct {
 	campaign.Options
 	seeds   seedRange
 	batch   uint64
-	length  time.Duration
+	variant sim.Variant
 	workers int
 	idle    time.Duration
 	out     string
@@ -67,7 +67,7 @@ func (p *program) campaignFlags(o *campaignFlags) *pflag.FlagSet {
 	f.Int32Var(&o.Partitions, "partitions", 64, "of the topic, if it is made: as many workers can share the campaign")
 	f.Var(&o.seeds, "seeds", "how many seeds to enqueue, or from which to which")
 	f.Uint64Var(&o.batch, "batch", 100, "how many seeds a worker takes at once")
-	f.DurationVar(&o.length, "length", 0, "how long clients and faults are at work in each, in simulated time; as drawn if not given")
+	variantFlags(f, &o.variant)
 	f.IntVar(&o.workers, "workers", runtime.NumCPU(), "how many seeds to run at once")
 	f.DurationVar(&o.idle, "idle", 30*time.Second, "a worker ends when no range came for this long")
 	f.StringVar(&o.out, "out", "", "write the results here too, a line of JSON for each seed")
@@ -75,8 +75,11 @@ func (p *program) campaignFlags(o *campaignFlags) *pflag.FlagSet {
 	return f
 }
 
+// errBlind says that the checkers missed what they must see.
+var errBlind = errors.New("the canary was not found: no seed is run")
+
 func (p *program) enqueue(ctx context.Context, o *campaignFlags) error {
-	all := campaign.Range{From: o.seeds.from, To: o.seeds.from + o.seeds.count - 1, Length: o.length, Build: sim.Build()}
+	all := campaign.Range{From: o.seeds.from, To: o.seeds.from + o.seeds.count - 1, Variant: o.variant, Build: sim.Build()}
 	n, err := campaign.Enqueue(ctx, o.Options, all, o.batch)
 	if err == nil {
 		fmt.Fprintf(p.err, "%d ranges of seeds %d..%d are in %s\n", n, all.From, all.To, o.Topic)
@@ -85,6 +88,9 @@ func (p *program) enqueue(ctx context.Context, o *campaignFlags) error {
 }
 
 func (p *program) work(ctx context.Context, o *campaignFlags) error {
+	if !p.seesCanaries(o.json) {
+		return errBlind
+	}
 	w := campaign.Worker{Options: o.Options, Build: sim.Build(), Idle: o.idle, Run: func(ctx context.Context, r campaign.Range, write func(*sim.Record)) error {
 		p.runFuzzOf(ctx, r, o.workers, write)
 		return ctx.Err()
@@ -99,7 +105,7 @@ func (p *program) runFuzzOf(ctx context.Context, r campaign.Range, workers int, 
 	progress := sim.NewProgress(p.err, r.To-r.From+1)
 	defer progress.Clear()
 	sim.RunFuzz(sim.FuzzOptions{
-		From: r.From, Seeds: r.To - r.From + 1, Length: r.Length, Workers: workers,
+		From: r.From, Seeds: r.To - r.From + 1, Variant: r.Variant, Workers: workers,
 		Interrupted: func() bool { return ctx.Err() != nil },
 		Record:      func(r *sim.Record) error { write(r); return nil },
 		Progress:    func(f *sim.Fuzz, _ *sim.Result) { progress.Show(f.Runs, fmt.Sprintf("seeds of %d..%d", r.From, r.To)) },

@@ -19,18 +19,17 @@ type explained struct {
 }
 
 func (p *program) explain(args []string) int {
-	var from replayOptions
+	var from source
 	o := sim.BlameOptions{Interrupted: p.interrupted.Load}
 	f := p.flags("explain", "explain FILE | --seed N")
-	f.Uint64Var(&from.seed, "seed", 0, "the seed whose run to explain")
-	f.DurationVar(&from.duration, "length", 0, "how long clients and faults are at work, in simulated time; as drawn if not given")
+	from.flags(f)
 	f.IntVar(&o.Points, "points", 11, "at how many moments to ask for the odds of the violation; 0: do not")
 	f.IntVar(&o.Runs, "runs", 20, "how many runs to make at each")
 	asJSON := f.Bool("json", false, "print the explanation as JSON")
 	if code, ended := parse(f, args); ended {
 		return code
 	}
-	s, repro, err := from.load(f.Changed("seed"), f.Args())
+	s, repro, err := from.load(f)
 	if err != nil {
 		fmt.Fprintf(p.err, "lockstep: %v\n", err)
 		return exitUsage

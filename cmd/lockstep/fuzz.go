@@ -55,7 +55,7 @@ func (p *program) fuzz(args []string) int {
 	f.Uint64Var(&flags.seeds.from, "seed-from", 1, "the first of them")
 	f.DurationVar(&o.Limit, "for", 0, "begin no seed after this much time")
 	f.IntVar(&o.Workers, "workers", runtime.NumCPU(), "how many to run at once")
-	f.DurationVar(&o.Length, "length", 0, "how long clients and faults are at work in each, in simulated time; as drawn if not given")
+	variantFlags(f, &o.Variant)
 	f.BoolVar(&o.Twice, "twice", false, "run each seed a second time and compare the digests")
 	f.BoolVar(&o.FailFast, "fail-fast", false, "end at the first seed that fails")
 	f.StringVar(&flags.shard, "shard", "", "run the i-th of n equal parts, as i/n with i from 0; a job's scheduler may say it in the environment")
@@ -97,7 +97,7 @@ func (p *program) fuzzInto(name string, o sim.FuzzOptions, asJSON bool) (code in
 	if name == "" {
 		return p.runFuzz(o, asJSON)
 	}
-	file, err := sim.OpenResults(name)
+	file, err := sim.OpenResults(name, o.Variant)
 	if err != nil {
 		return p.failed(err)
 	}
@@ -112,7 +112,7 @@ func (p *program) fuzzInto(name string, o sim.FuzzOptions, asJSON bool) (code in
 // failed tells an error and returns its exit code: seeds with two digests are a verdict.
 func (p *program) failed(err error) int {
 	fmt.Fprintf(p.err, "lockstep: %v\n", err)
-	if errors.Is(err, sim.ErrTwoDigests) {
+	if errors.Is(err, sim.ErrTwoDigests) || errors.Is(err, errBlind) {
 		return sim.Broken.ExitCode()
 	}
 	return exitUsage
@@ -143,10 +143,7 @@ func (p *program) runFuzz(o sim.FuzzOptions, asJSON bool) int {
 }
 
 func reproOf(o *sim.FuzzOptions) string {
-	s := fmt.Sprintf("lockstep fuzz --seeds %d..%d", o.From, o.From+o.Seeds-1)
-	if o.Length > 0 {
-		s += " --length " + o.Length.String()
-	}
+	s := fmt.Sprintf("lockstep fuzz --seeds %d..%d%s", o.From, o.From+o.Seeds-1, o.Variant.Flags())
 	if o.Shard.Of > 0 {
 		s += " --shard " + o.Shard.String()
 	}

@@ -3,18 +3,15 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/lockstep/lockstep/sim"
 )
 
 // replayOptions are replay's flags.
 type replayOptions struct {
-	seed     uint64
-	duration time.Duration
+	source
 	twice    bool
 	json     bool
 	all      bool
@@ -27,8 +24,7 @@ type replayOptions struct {
 func (p *program) replay(args []string) int {
 	var o replayOptions
 	f := p.flags("replay", "replay --seed N | FILE")
-	f.Uint64Var(&o.seed, "seed", 0, "the seed to run")
-	f.DurationVar(&o.duration, "length", 0, "how long clients and faults are at work, in simulated time; as drawn if not given")
+	o.flags(f)
 	f.BoolVar(&o.twice, "twice", false, "run it again and compare the digests")
 	f.BoolVar(&o.json, "json", false, "print the trace as JSON, an object a line, and the verdict as the last")
 	f.BoolVar(&o.all, "all", false, "trace every append and high watermark too")
@@ -39,7 +35,7 @@ func (p *program) replay(args []string) int {
 	if code, ended := parse(f, args); ended {
 		return code
 	}
-	s, repro, err := o.load(f.Changed("seed"), f.Args())
+	s, repro, err := o.load(f)
 	if err != nil {
 		fmt.Fprintf(p.err, "lockstep: %v\n", err)
 		return exitUsage
@@ -52,22 +48,6 @@ func (p *program) replay(args []string) int {
 		return p.exportRun(s, repro, &o)
 	}
 	return p.play(s, repro, &o, nil)
-}
-
-// load finds the schedule: of a seed, or in a file.
-func (o *replayOptions) load(hasSeed bool, args []string) (s *sim.Schedule, repro string, err error) {
-	switch {
-	case hasSeed && len(args) == 0:
-		repro = fmt.Sprintf("lockstep replay --seed %d", o.seed)
-		if o.duration > 0 {
-			repro += " --length " + o.duration.String()
-		}
-		return sim.DrawFor(o.seed, o.duration), repro, nil
-	case !hasSeed && len(args) == 1:
-		s, err := readSchedule(args[0])
-		return s, "lockstep replay " + args[0], err
-	}
-	return nil, "", errors.New("this takes --seed N or one file; see lockstep help")
 }
 
 // outcome is a replay's last line in JSON.

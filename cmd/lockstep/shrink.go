@@ -26,18 +26,17 @@ type shrunk struct {
 }
 
 func (p *program) shrink(args []string) int {
-	var from replayOptions
+	var from source
 	var o sim.ShrinkOptions
 	f := p.flags("shrink", "shrink FILE | --seed N")
-	f.Uint64Var(&from.seed, "seed", 0, "the seed whose schedule to shrink")
-	f.DurationVar(&from.duration, "length", 0, "how long clients and faults are at work, in simulated time; as drawn if not given")
+	from.flags(f)
 	f.DurationVar(&o.Budget, "budget", 30*time.Second, "how much CPU time to spend; 0: until nothing gives")
 	file := f.String("out", "", "write the schedule to this file")
 	asJSON := f.Bool("json", false, "print the outcome as JSON")
 	if code, ended := parse(f, args); ended {
 		return code
 	}
-	s, repro, err := from.load(f.Changed("seed"), f.Args())
+	s, repro, err := from.load(f)
 	if err != nil {
 		fmt.Fprintf(p.err, "lockstep: %v\n", err)
 		return exitUsage

@@ -39,7 +39,7 @@ func (c *Controller) emitPartitionChange(old *metadata.Partition, r *metadata.Pa
 			note = "last known leader"
 		}
 		c.env.Event.Emit(event.Event{
-			Kind: event.UncleanElection, Partition: p.Key(), Peer: p.Leader, Epoch: p.LeaderEpoch, Offset: -1, Note: note,
+			Kind: event.UncleanElection, Partition: p.Key(), TopicID: p.TopicID, Peer: p.Leader, Epoch: p.LeaderEpoch, Offset: -1, Note: note,
 		})
 	}
 	c.emitPartition(p)
@@ -47,7 +47,7 @@ func (c *Controller) emitPartitionChange(old *metadata.Partition, r *metadata.Pa
 
 func (c *Controller) emitPartition(p *metadata.Partition) {
 	c.env.Event.Emit(event.Event{
-		Kind: event.PartitionChanged, Partition: p.Key(), Peer: p.Leader, Epoch: p.LeaderEpoch,
+		Kind: event.PartitionChanged, Partition: p.Key(), TopicID: p.TopicID, Peer: p.Leader, Epoch: p.LeaderEpoch,
 		Offset: int64(p.PartitionEpoch), Note: partitionNote(p),
 	})
 }

@@ -113,6 +113,7 @@ func ParseKind(name string) (Kind, bool) {
 type Event struct {
 	Kind      Kind
 	Partition Partition // zero if none
+	TopicID   [16]byte  // of Partition, if it is known: a topic may be deleted and created again. Not in the text form
 	Peer      int32     // a node id; -1 if none (0 is a valid node id)
 	Epoch     int32     // -1 if none
 	Offset    int64     // -1 if none

@@ -48,7 +48,7 @@ func (n *Node) settle() {
 
 func (n *Node) emitVote(e electionState) {
 	if e.voted != none && (e.voted != n.durable.voted || e.epoch != n.durable.epoch) {
-		n.env.Event.Emit(event.Event{Kind: event.RaftVoted, Partition: event.MetadataPartition,
+		n.env.Event.Emit(event.Event{Kind: event.RaftVoted, Partition: event.MetadataPartition, TopicID: metadataTopicID,
 			Peer: e.voted, Epoch: e.epoch, Offset: -1})
 	}
 }

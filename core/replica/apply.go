@@ -81,15 +81,21 @@ func (m *Manager) applyAll() {
 		}
 		p.onConfigChanged()
 	}
-	var strays []event.Partition
+	var strays []*storage.Log
 	m.logs.Each(func(l *storage.Log) {
 		if id := l.Partition(); m.byID.get(id) == nil && id != event.MetadataPartition {
-			strays = append(strays, id)
+			strays = append(strays, l)
 		}
 	})
-	for _, id := range strays {
-		m.deleteLog(id)
+	for _, l := range strays {
+		m.deleteStray(l)
 	}
+}
+
+// deleteStray removes a log that was found on the disk and that is not hosted any more.
+func (m *Manager) deleteStray(l *storage.Log) {
+	m.env.Event.Emit(event.Event{Kind: event.ReplicaRemoved, Partition: l.Partition(), TopicID: l.TopicID(), Peer: -1, Epoch: -1, Offset: -1})
+	m.deleteLog(l.Partition())
 }
 
 // hosts reports whether the image assigns this incarnation of the partition to this broker.
@@ -135,7 +141,7 @@ func (m *Manager) drop(p *Partition) {
 		m.partitions = slices.Delete(m.partitions, at, at+1)
 	}
 	p.remove()
-	m.env.Event.Emit(event.Event{Kind: event.ReplicaRemoved, Partition: p.id, Peer: -1, Epoch: p.leaderEpoch, Offset: -1})
+	m.env.Event.Emit(event.Event{Kind: event.ReplicaRemoved, Partition: p.id, TopicID: p.topicID, Peer: -1, Epoch: p.leaderEpoch, Offset: -1})
 	m.deleteLog(p.id)
 }
 

@@ -16,7 +16,7 @@ func (m *Manager) openLog(p *Partition) {
 			p.onLogOpen(l)
 			return
 		}
-		m.deleteLog(p.id) // another topic of this name, deleted while we were down
+		m.deleteStray(l) // another topic of this name, deleted while we were down
 		return
 	}
 	m.busy[p.id] = true

@@ -241,7 +241,7 @@ func (p *Partition) serving(epoch int32) error {
 
 func (p *Partition) emit(kind event.Kind, peer int32, offset int64, note string) {
 	p.m.env.Event.Emit(event.Event{
-		Kind: kind, Partition: p.id, Peer: peer, Epoch: p.leaderEpoch, Offset: offset, Note: note,
+		Kind: kind, Partition: p.id, TopicID: p.topicID, Peer: peer, Epoch: p.leaderEpoch, Offset: offset, Note: note,
 	})
 }
 

@@ -177,7 +177,7 @@ func (l *Log) fail(what string, err error) {
 func (l *Log) path(name string) string { return l.dir + "/" + name }
 
 func (l *Log) emit(kind event.Kind, offset int64) {
-	l.env.Event.Emit(event.Event{Kind: kind, Partition: l.partition, Peer: -1, Epoch: -1, Offset: offset})
+	l.env.Event.Emit(event.Event{Kind: kind, Partition: l.partition, TopicID: l.topicID, Peer: -1, Epoch: -1, Offset: offset})
 }
 
 // checkOrder asserts the invariant of the offsets.

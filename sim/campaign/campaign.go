@@ -10,8 +10,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
+	"github.com/lockstep/lockstep/sim"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -33,10 +33,10 @@ func (o *Options) group() string { return o.Topic + "-workers" }
 
 // Range is a record of the topic: seeds From to To, both included.
 type Range struct {
-	From   uint64        `json:"from"`
-	To     uint64        `json:"to"`
-	Length time.Duration `json:"length,omitempty"` // of a run's main phase in ns; 0: as drawn
-	Build  string        `json:"build"`            // that is to run it
+	From uint64 `json:"from"`
+	To   uint64 `json:"to"`
+	sim.Variant
+	Build string `json:"build"` // that is to run it
 }
 
 func (o *Options) connect(opts ...kgo.Opt) (*kgo.Client, error) {

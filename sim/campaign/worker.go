@@ -130,4 +130,6 @@ func (w *writer) failure() error {
 }
 
 // resultKey is the same for every run of a seed, so that compaction keeps one.
-func resultKey(r *sim.Record) []byte { return fmt.Appendf(nil, "%s/%s/%d", r.Build, r.Length, r.Seed) }
+func resultKey(r *sim.Record) []byte {
+	return fmt.Appendf(nil, "%s%s %d", r.Build, r.Variant.Flags(), r.Seed)
+}

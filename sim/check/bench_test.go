@@ -31,12 +31,12 @@ func BenchmarkState(b *testing.B) {
 		record.Batch(batch).SetBaseOffset(offset)
 		sequence(batch, int32(offset))
 		for node := int32(1); node <= 3; node++ {
-			turn(node, event.Event{Kind: event.Appended, Partition: orders, Peer: -1, Offset: offset, Len: 1, Batch: batch})
-			turn(node, event.Event{Kind: event.Written, Partition: orders, Peer: -1, Epoch: -1, Offset: offset + 1})
+			turn(node, event.Event{Kind: event.Appended, Partition: orders, TopicID: ordersID, Peer: -1, Offset: offset, Len: 1, Batch: batch})
+			turn(node, event.Event{Kind: event.Written, Partition: orders, TopicID: ordersID, Peer: -1, Epoch: -1, Offset: offset + 1})
 		}
 		offset++
 		for node := int32(1); node <= 3; node++ {
-			turn(node, event.Event{Kind: event.HighWatermark, Partition: orders, Peer: -1, Offset: offset})
+			turn(node, event.Event{Kind: event.HighWatermark, Partition: orders, TopicID: ordersID, Peer: -1, Offset: offset})
 		}
 		events += 9
 	}

@@ -71,6 +71,7 @@ type Inspector interface {
 
 // Replica is what checkers ask of an open log: *storage.Log.
 type Replica interface {
+	TopicID() [16]byte // zero if it is not known
 	LogStartOffset() int64
 	HighWatermark() int64
 	LogEndOffset() int64
@@ -119,7 +120,10 @@ func seconds(t scheduler.Instant) string {
 	return fmt.Sprintf("%d.%03d s", ms/1000, ms%1000)
 }
 
-// recordName names a record: orders-2@1841.
+// recordName names a record: orders-2@1841; orders-2@? if nobody was told its offset.
 func recordName(p event.Partition, offset int64) string {
+	if offset < 0 {
+		return p.String() + "@?"
+	}
 	return fmt.Sprintf("%s@%d", p, offset)
 }

@@ -78,7 +78,7 @@ func (s *State) minISRAt(node int32, p *partition) int {
 		return 1
 	}
 	t := s.configured(img, p.id.Topic)
-	if reg := img.Partition(p.id); reg != nil {
+	if reg := p.in(img); reg != nil {
 		t.RF = len(reg.Replicas)
 	}
 	return t.minISR()

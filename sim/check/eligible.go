@@ -98,7 +98,7 @@ func (s *State) checkELR(n *node, p *partition, partitionEpoch int32, note strin
 		p.written = registration{}
 		return
 	}
-	reg := img.Partition(p.id)
+	reg := p.in(img)
 	if reg == nil {
 		return
 	}

@@ -29,8 +29,10 @@ type fake struct {
 	logs   map[int32]map[event.Partition]*fakeLog
 	now    scheduler.Instant
 	seq    uint64
-	ahead  int64 // of the wall clocks, in ms
-	elr    bool  // eligible leader replicas are kept
+	ahead  int64    // of the wall clocks, in ms
+	votes  bool     // whoever becomes leader of the quorum has all votes on the disks
+	elr    bool     // eligible leader replicas are kept
+	topic  [16]byte // the id of orders
 }
 
 // fakeLog is an open log.
@@ -40,6 +42,7 @@ type fakeLog struct {
 	producers      []storage.ProducerState
 }
 
+func (l *fakeLog) TopicID() [16]byte                  { return [16]byte{} }
 func (l *fakeLog) LogStartOffset() int64              { return l.start }
 func (l *fakeLog) HighWatermark() int64               { return l.hw }
 func (l *fakeLog) LogEndOffset() int64                { return l.end }
@@ -49,7 +52,7 @@ func (l *fakeLog) Producers() []storage.ProducerState { return l.producers }
 func newFake(t *testing.T, topic Topic) *fake {
 	f := &fake{
 		t: t, disks: map[int32]map[string][]byte{}, synced: map[int32]map[string][]byte{}, images: map[int32]*metadata.Image{},
-		writer: map[int32]*metadata.Image{}, logs: map[int32]map[event.Partition]*fakeLog{},
+		writer: map[int32]*metadata.Image{}, logs: map[int32]map[event.Partition]*fakeLog{}, topic: ordersID,
 	}
 	f.s = NewState(f, Promises{Default: topic, Voters: []int32{1, 2, 3}})
 	for _, id := range f.Nodes() {
@@ -91,6 +94,9 @@ func (f *fake) Files(node int32, dir string) (names []string) {
 func (f *fake) emit(node int32, e event.Event) {
 	f.seq++
 	f.now += 1e6
+	if e.Partition == orders && e.TopicID == [16]byte{} {
+		e.TopicID = f.topic
+	}
 	f.s.Observe(&Observation{Seq: f.seq, T: f.now, Node: node, Event: e})
 }
 
@@ -120,10 +126,10 @@ func (f *fake) image(leader, leaderEpoch, partitionEpoch int32, isr ...int32) *m
 	if f.elr {
 		f.must(img.Apply(&metadata.FeatureLevelRecord{Name: controller.FeatureELR, FeatureLevel: 1}))
 	}
-	f.must(img.Apply(&metadata.TopicRecord{Name: orders.Topic, TopicID: ordersID}))
+	f.must(img.Apply(&metadata.TopicRecord{Name: orders.Topic, TopicID: f.topic}))
 	for index := range orders.Index + 1 {
 		f.must(img.Apply(&metadata.PartitionRecord{
-			PartitionID: index, TopicID: ordersID, Replicas: []int32{1, 2, 3}, Isr: isr,
+			PartitionID: index, TopicID: f.topic, Replicas: []int32{1, 2, 3}, Isr: isr,
 			Leader: leader, LeaderEpoch: leaderEpoch, PartitionEpoch: partitionEpoch,
 		}))
 	}

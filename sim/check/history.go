@@ -201,8 +201,19 @@ func (h *History) Read(consumer, partition int, offset int64, producer int, coun
 	case r.position >= 0 && offset > r.position:
 		h.skips = append(h.skips, skip{consumer, partition, r.position, offset, t, r.within})
 	}
+	h.checkCommitted(consumer, partition, offset, t)
 	r.position, r.within = offset+1, true
 	h.see(consumer, partition, offset, producer, counter, crc, t)
+}
+
+// checkCommitted: what is served to a consumer is below a high watermark that a leader had by then.
+func (h *History) checkCommitted(consumer, partition int, offset int64, t scheduler.Instant) {
+	if h.state == nil {
+		return
+	}
+	if end, known := h.state.committedEnd(h.partitions[partition].id); known && offset >= end {
+		h.violateAs("", "P3", t, readAt(consumer, t), "consumer %d read %s, though only what is below %d is committed", consumer, h.record(partition, offset), end)
+	}
 }
 
 // Corrupted says that a consumer got bytes whose CRC is wrong or that are no record of ours.

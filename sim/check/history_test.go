@@ -333,3 +333,16 @@ func BenchmarkHistory(b *testing.B) { // a million operations
 		}
 	}
 }
+
+func TestConsumerThatReadsBeyondWhatIsCommittedFires(t *testing.T) { // M38
+	f := cluster(t, safe)
+	h := NewHistory(f.s, []event.Partition{orders}, []Producer{{Acks: 1}}, 1)
+	h.Sent(0, 0, 0, 5, 1)
+	h.Read(0, 0, 2, 0, 2, 0, 3)
+	f.append(write(0, 3, "tail"), 1)
+	h.Read(0, 0, 3, 0, 3, 0, 4)
+	if n := len(h.violations); n != 1 {
+		t.Fatalf("%d violations", n)
+	}
+	expectHistory(t, h.violations, "P3", "consumer 0 read orders-2@3, though only what is below 3 is committed")
+}

@@ -21,6 +21,7 @@ type imageHash struct {
 type imageHashes []imageHash
 
 func (s *State) onMetadataApplied(n *node, e *event.Event) {
+	s.checkApplied(n, e)
 	if e.Offset > s.truthEnd {
 		s.truthEnd, s.truthFrom = e.Offset, n
 	}
@@ -41,6 +42,15 @@ func (s *State) onMetadataApplied(n *node, e *event.Event) {
 	}
 }
 
+// checkApplied: only what is committed is applied. What was committed and lost as the configuration allows was.
+func (s *State) checkApplied(n *node, e *event.Event) {
+	c := &s.metadata.committed
+	if e.Offset > c.end && c.end > 0 && c.isWhole(s.metadata) {
+		s.violate("P4", "I15", s.did(n.id, fmt.Sprintf("applied the records below %d", e.Offset)), "node %d applied the metadata below %d, of which only what is below %d is committed",
+			n.id, e.Offset, c.end)
+	}
+}
+
 // refreshTruth takes the newest committed registrations.
 func (s *State) refreshTruth() {
 	img := s.in.Image(s.truthFrom.id)
@@ -57,15 +67,13 @@ func (s *State) refreshTruth() {
 }
 
 func (s *State) refreshPartition(p *partition, img *metadata.Image) {
-	reg := img.Partition(p.id)
-	if reg == nil || p.truth.known && reg.TopicID != p.topicID {
-		if p.truth.known {
-			p.reset(s.topic(p.id.Topic))
-		}
-		if reg == nil {
-			return
-		}
+	reg := p.in(img)
+	if reg == nil {
+		p.deleted = p.deleted || p.truth.known
+		p.truth.known = false
+		return
 	}
+	s.name(p, reg.TopicID)
 	t := &p.truth
 	p.refreshTopic(s, img, reg)
 	if t.known && t.partitionEpoch == reg.PartitionEpoch {
@@ -75,6 +83,5 @@ func (s *State) refreshPartition(p *partition, img *metadata.Image) {
 		s.violate("P3", "I3", fmt.Sprintf("the metadata of offset %d said so at %s", img.Offset(), seconds(s.now)), "%s went back from leader epoch %d and partition epoch %d to %d and %d",
 			p.id, t.leaderEpoch, t.partitionEpoch, reg.LeaderEpoch, reg.PartitionEpoch)
 	}
-	p.topicID = reg.TopicID
 	*t = truth{true, reg.Leader, reg.LeaderEpoch, reg.PartitionEpoch, append(t.isr[:0], reg.ISR...), s.now}
 }

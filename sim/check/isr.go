@@ -13,7 +13,7 @@ import (
 // topic's leave.
 
 func (s *State) onPartitionChanged(n *node, e *event.Event) {
-	p := s.intern(e.Partition)
+	p := s.incarnation(e.Partition, e.TopicID)
 	s.controller = n.id
 	if !p.isChanged {
 		p.isChanged = true
@@ -23,7 +23,7 @@ func (s *State) onPartitionChanged(n *node, e *event.Event) {
 }
 
 func (s *State) onUncleanElection(n *node, e *event.Event) {
-	p := s.intern(e.Partition)
+	p := s.incarnation(e.Partition, e.TopicID)
 	u := uncleanElection{epoch: e.Epoch, leader: e.Peer, seq: s.seq, t: s.now, lastKnown: e.Note != ""}
 	u.allowed = p.topic.Unclean
 	if img := s.in.ControllerImage(n.id); img != nil { // it may know more than is committed
@@ -44,7 +44,7 @@ func (s *State) checkISR(p *partition) {
 	if img == nil {
 		return
 	}
-	reg := img.Partition(p.id)
+	reg := p.in(img)
 	if reg == nil {
 		return
 	}

@@ -63,7 +63,7 @@ func (s *State) checkLeadership(r *replica) {
 	if img == nil || r.role != leading {
 		return
 	}
-	reg := img.Partition(r.part.id)
+	reg := r.part.in(img)
 	if reg == nil || reg.LeaderEpoch != r.epoch {
 		return // it knows more by now
 	}
@@ -73,7 +73,7 @@ func (s *State) checkLeadership(r *replica) {
 	if !r.isrKnown {
 		r.isr, r.isrKnown, r.isrSince = append(r.isr[:0], reg.ISR...), true, s.now
 	}
-	if log := s.in.Replica(r.node.id, r.part.id); log != nil {
+	if log := s.open(r); log != nil {
 		s.commit(r, log.HighWatermark(), r.epoch) // after an unclean election it may be beyond what counted until now
 	}
 }

@@ -20,6 +20,20 @@ func (s *State) checkLogStart(r *replica, log Replica) {
 	}
 }
 
+// checkFirstSegment: the files hold what lies above the log start.
+func (s *State) checkFirstSegment(r *replica, log Replica) {
+	for _, name := range s.in.Files(r.node.id, r.part.dir) {
+		base, ok := segmentBase(name, r.part.dir)
+		if !ok {
+			continue
+		}
+		if start := log.LogStartOffset(); base > start {
+			s.violate(r.safety("P3"), "I14", s.causeInFiles(r, base), "%s on broker %d starts at %d, but its first segment begins at %d", r.part.id, r.node.id, start, base)
+		}
+		return
+	}
+}
+
 // newestSnapshot is where the newest metadata snapshot on a node's disk ends; 0 if there is none.
 func (s *State) newestSnapshot(r *replica) (end int64) {
 	for _, name := range s.in.Files(r.node.id, r.part.dir) {

@@ -36,8 +36,9 @@ type partition struct {
 	leastISR  int                    // the least min.insync.replicas that a leader may still act upon
 	retention retention              // the shortest that anybody was told
 	start     int64                  // where a log may begin: what lies below went with leave
-	topicID   [16]byte
-	replicas  []*replica // of all nodes that ever had one
+	topicID   [16]byte               // zero while nobody has told
+	deleted   bool                   // with its topic: nothing is promised any more
+	replicas  []*replica             // of all nodes that ever had one
 
 	batches   []batch    // of all leaders
 	epochs    []epochLog // sorted
@@ -45,6 +46,7 @@ type partition struct {
 	leaders   []leadership // by epoch
 	removals  []removal    // of batches from replicas, in order
 	unclean   []uncleanElection
+	forgot    bool // leaders forgot a producer in time, and took from it what may be a repetition
 	losses    []lossRange
 	isChanged bool // in State.changed
 	truth     truth
@@ -68,17 +70,6 @@ type truth struct {
 
 func newPartition(id event.Partition, handle int, t Topic) *partition {
 	return &partition{id: id, handle: handle, dir: id.String() + "/", topic: t, leastISR: t.minISR(), committed: committed{leaderEpoch: none}}
-}
-
-// reset forgets everything: the topic was deleted, and may be created again under the same name. What its replicas still do
-// is of no interest. first is what the run promises of the topic until the metadata says more.
-func (p *partition) reset(first Topic) {
-	for _, r := range p.replicas {
-		r.old = true
-	}
-	fresh := newPartition(p.id, p.handle, first)
-	fresh.replicas, fresh.isChanged = p.replicas, p.isChanged
-	*p = *fresh
 }
 
 // epochLog is the log of one epoch, made if need be.

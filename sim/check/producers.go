@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/storage"
 )
 
@@ -14,16 +15,19 @@ import (
 // checkSequence compares a batch with the same producer's batch before it in the log.
 func (s *State) checkSequence(r *replica, slot int) {
 	b, before := r.at(slot), r.slots[slot].previous
-	if before < 0 || int(before) < r.first || b.sequence < 0 {
-		return // the first that the log has
+	if before < 0 || b.sequence < 0 {
+		return
 	}
 	a := r.at(int(before))
-	if a.lastSequence < 0 || s.mayHaveExpired(r, a) {
-		return
-	}
 	want := nextSequence(a, b)
-	if b.producerEpoch >= a.producerEpoch && b.sequence == want {
+	switch {
+	case a.lastSequence < 0, b.producerEpoch >= a.producerEpoch && b.sequence == want:
 		return
+	case s.mayHaveExpired(r, a):
+		r.part.forgot = true
+		return
+	case int(before) < r.first, a.next <= r.part.start:
+		return // what went from its leader with retention may have differed
 	}
 	name := recordName(r.part.id, b.base)
 	switch {
@@ -100,6 +104,43 @@ func (s *State) mayHaveExpired(r *replica, b *batch) bool {
 		expiry = s.promises.ProducerExpiry.Milliseconds()
 	}
 	return s.in.UnixMilli(r.node.id)+s.promises.ClockAhead.Milliseconds()-b.maxTimestamp > expiry
+}
+
+// rememberedBatches is how many of a producer's last batches a broker knows again.
+const rememberedBatches = 5
+
+// Remembers reports whether a broker leads a partition and has a batch among the last of its producer that it must know again when it
+// is sent once more; the leader epoch tells one leadership from the next.
+func (s *State) Remembers(broker int32, id event.Partition, producerID int64, producerEpoch int16, sequence int32) (epoch int32, yes bool) {
+	r := s.find(broker, s.intern(id))
+	dense, known := s.producers[producerID]
+	if r == nil || r.role != leading || !known || int(dense) >= len(r.lastOf) {
+		return none, false
+	}
+	slot := r.lastOf[dense]
+	for range rememberedBatches {
+		if slot < int32(r.first) {
+			break
+		}
+		b := r.at(int(slot))
+		if b.producerEpoch != producerEpoch || s.mayHaveExpired(r, b) {
+			break
+		}
+		if b.sequence == sequence {
+			return r.epoch, true
+		}
+		slot = r.slots[slot].previous
+	}
+	return none, false
+}
+
+// Refused says that a broker took a batch that it had to remember, when it was sent and when it was answered, for one out of order.
+func (s *State) Refused(broker int32, id event.Partition, sequence int32) Violation {
+	s.violate("P5", "I8", s.did(broker, "answered"), "broker %d answered OUT_OF_ORDER_SEQUENCE_NUMBER for sequence %d, which is among the last %d batches of its producer in %s",
+		broker, sequence, rememberedBatches, id)
+	v := s.violations[len(s.violations)-1]
+	s.violations = s.violations[:len(s.violations)-1]
+	return v
 }
 
 // compareProducer walks a producer's remembered batches and its batches in the log, from the last one back.

@@ -1,6 +1,10 @@
 package check
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/lockstep/lockstep/core/event"
+)
 
 // idempotent has leader 1 append a producer's batches, given as epoch and sequence.
 func idempotent(t *testing.T, batches ...[2]int) *fake {
@@ -46,4 +50,26 @@ func TestForgottenProducersFireAtTheEnd(t *testing.T) {
 	f := idempotent(t, [2]int{0, 0})
 	f.s.violations = f.s.AtEnd(f.now)
 	f.fires("I8", "P5", "broker 1 knows 0 of the 1 producers")
+}
+
+func TestLeaderRemembersTheLastFiveBatches(t *testing.T) { // K15
+	var batches [][2]int
+	for i := range 7 {
+		batches = append(batches, [2]int{0, i})
+	}
+	f := idempotent(t, batches...)
+	for sequence := range int32(8) {
+		if _, yes := f.s.Remembers(1, orders, 77, 0, sequence); yes != (sequence >= 2 && sequence < 7) {
+			t.Errorf("sequence %d: %v", sequence, yes)
+		}
+	}
+	if _, yes := f.s.Remembers(1, orders, 77, 1, 6); yes {
+		t.Error("of another producer epoch")
+	}
+	v := f.s.Refused(1, orders, 3)
+	checkSentence(t, &v)
+	f.emit(1, event.Event{Kind: event.BecameFollower, Partition: orders, Peer: 2, Epoch: 1, Offset: -1})
+	if _, yes := f.s.Remembers(1, orders, 77, 0, 6); yes {
+		t.Error("a follower has nothing to remember")
+	}
 }

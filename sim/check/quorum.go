@@ -34,6 +34,7 @@ func (s *State) becomeRaftLeader(r *replica, e *event.Event) {
 	if first, ok := r.part.lead(e.Epoch, r.node.id, s.now); !ok {
 		s.violate("P4", "I10", first.String(), "the quorum has two leaders in epoch %d, nodes %d and %d", e.Epoch, first.node, r.node.id)
 	}
+	s.checkVotes(r, e.Epoch)
 	s.checkLeaderHasCommitted(r, e.Epoch)
 }
 
@@ -90,9 +91,14 @@ func (s *State) checkMajority(r *replica) {
 	case n == 0:
 	case 2*have <= n:
 		s.violate("P4", "I10", s.did(r.node.id, "moved it"), "leader %d committed %s, which only %d of %d voters have", r.node.id, recordName(r.part.id, r.hw-1), have, n)
-	case 2*synced <= n && !slices.ContainsFunc(s.metadata.removals, func(m removal) bool { return m.kind == wiped || m.kind == damaged }):
+	case 2*synced <= n && !s.hasLostDisk():
 		s.violate("P4", "I10", s.did(r.node.id, "moved it"), "leader %d committed %s, which only %d of %d voters have synced", r.node.id, recordName(r.part.id, r.hw-1), synced, n)
 	}
+}
+
+// hasLostDisk reports whether a voter has lost what it had synced.
+func (s *State) hasLostDisk() bool {
+	return slices.ContainsFunc(s.metadata.removals, func(m removal) bool { return m.kind == wiped || m.kind == damaged })
 }
 
 // reachedInAnyEpoch is how far a voter's log is the leader's, or was before its last crash.

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/lockstep/lockstep/core/event"
@@ -12,6 +13,7 @@ var meta = event.MetadataPartition
 // quorumOf is leader 1 of epoch 1 with two committed records on all voters.
 func quorumOf(t *testing.T) *fake {
 	f := newFake(t, safe)
+	f.votes = true
 	for _, id := range f.Nodes() {
 		f.logs[id][meta] = &fakeLog{}
 		f.emit(id, event.Event{Kind: event.Recovered, Partition: meta, Epoch: -1})
@@ -25,7 +27,17 @@ func quorumOf(t *testing.T) *fake {
 }
 
 func (f *fake) raft(id int32, state string, epoch int32) {
+	if state == "leader" && f.votes {
+		f.vote(id, epoch, f.Nodes()...)
+	}
 	f.emit(id, event.Event{Kind: event.RaftBecame, Partition: meta, Peer: id, Epoch: epoch, Note: state})
+}
+
+// vote puts votes on disks.
+func (f *fake) vote(id, epoch int32, voters ...int32) {
+	for _, voter := range voters {
+		f.disks[voter]["__cluster_metadata-0/quorum-state"] = fmt.Appendf(nil, `{"leaderId":-1,"leaderEpoch":%d,"votedId":%d,"data_version":0}`, epoch, id)
+	}
 }
 
 func (f *fake) metadata(b []byte, nodes ...int32) {
@@ -87,6 +99,12 @@ func TestQuorumViolationsFire(t *testing.T) {
 			f.emit(1, event.Event{Kind: event.Truncated, Partition: meta, Offset: 2})
 			f.metadata(write(1, 2, "d"), 1)
 		}},
+		{"vote that is not synced", "node 2 leads the quorum in epoch 2, but only 1 of 3 voters have synced their votes", func(f *fake) { // M31
+			f.votes = false
+			f.vote(2, 2, 2, 3)
+			f.synced[3] = map[string][]byte{} // it is in the page cache
+			f.raft(2, "leader", 2)
+		}},
 		{"start without a snapshot", "no snapshot reaches there", func(f *fake) { // M28
 			f.logs[1][meta].start = 2
 			f.emit(1, event.Event{Kind: event.LogStartMoved, Partition: meta, Offset: 2})
@@ -98,6 +116,24 @@ func TestQuorumViolationsFire(t *testing.T) {
 			f.fires("I10", "P4", c.words)
 		})
 	}
+}
+
+func TestVoterOfANewerEpochMayHaveForgottenItsVote(t *testing.T) {
+	f := quorumOf(t)
+	f.votes = false
+	f.vote(2, 2, 2)
+	f.vote(1, 3, 3)
+	f.raft(2, "leader", 2)
+	f.silent()
+}
+
+func TestMetadataAppliedBeforeItIsCommittedFires(t *testing.T) { // K06
+	f := quorumOf(t)
+	f.emit(2, event.Event{Kind: event.MetadataApplied, Offset: 2, Len: 7})
+	f.silent()
+	f.metadata(write(1, 2, "c"), 1)
+	f.emit(1, event.Event{Kind: event.MetadataApplied, Offset: 3, Len: 8})
+	f.fires("I15", "P4", "node 1 applied the metadata below 3, of which only what is below 2 is committed")
 }
 
 func TestLogStartAtASnapshotIsSilent(t *testing.T) {

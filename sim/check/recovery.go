@@ -29,7 +29,10 @@ func (s *State) crash(r *replica, powerLoss bool) {
 	if !r.crashed {
 		r.required, r.requiredWhy = r.writtenRecords(), "written"
 	}
-	if powerLoss {
+	switch {
+	case r.part.deleted:
+		r.required = 0
+	case powerLoss:
 		s.requireDurable(r) // also of a node that was down already
 	}
 	r.powerLoss = powerLoss || r.crashed && r.powerLoss
@@ -87,9 +90,6 @@ func (b *batch) same(f logBatch) bool {
 
 // onRecovered compares an opened log with the model and makes the model what the files have.
 func (s *State) onRecovered(r *replica, e *event.Event) {
-	if r.old {
-		r.drop()
-	}
 	found, bad := s.readLog(r, s.in.File)
 	n := 0
 	for n < len(found) && found[n].next <= e.Offset {
@@ -223,8 +223,16 @@ func (s *State) checkFiles(r *replica) {
 	}
 	if at < len(r.slots) && r.at(at).next <= r.written {
 		s.violate(r.safety("P8"), "I13", s.causeInFiles(r, r.at(at).base), "record %s is in the log of broker %d, but not in its files%s",
-			recordName(r.part.id, r.at(at).base), r.node.id, bad)
+			recordName(r.part.id, r.at(at).base), r.node.id, because(bad))
 	}
+}
+
+// because appends what ended a walk of the files, if anything did.
+func because(bad string) string {
+	if bad == "" {
+		return ""
+	}
+	return ": " + bad
 }
 
 // reader reads a file of a node: Inspector.File or Inspector.Durable.

@@ -88,3 +88,12 @@ func TestRestartStormKeepsWhatTheFirstCrashRequired(t *testing.T) {
 	f.restart(2, 1, firstEpoch)
 	f.fires("I13", "P8", "below 3 was written")
 }
+
+func TestFilesThatBeginAboveTheLogStartFire(t *testing.T) { // M37
+	f := cluster(t, safe)
+	delete(f.disks[1], orders.String()+"/00000000000000000000.log")
+	f.disks[1][orders.String()+"/00000000000000000003.log"] = nil
+	f.logs[1][orders].start = 2
+	f.s.checkFirstSegment(f.s.find(1, f.s.intern(orders)), f.logs[1][orders])
+	f.fires("I14", "P3", "starts at 2, but its first segment begins at 3")
+}

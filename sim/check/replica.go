@@ -24,7 +24,6 @@ const (
 type replica struct {
 	node *node
 	part *partition
-	old  bool // of a topic that was deleted: its events mean nothing
 
 	slots    []slot
 	first    int     // slots[:first] lie below the log start
@@ -83,11 +82,12 @@ func (r *replica) resetRole() {
 	r.diverged = divergence{}
 }
 
-// drop is the end of a replica that its node no longer hosts.
-func (r *replica) drop() {
+// drop is the end of a replica that its node no longer hosts. A crash may bring back what is on the disk.
+func (s *State) drop(r *replica) {
+	s.remove(r, 0, truncated, "no longer hosted it")
 	r.resetRole()
 	r.clear(0)
-	r.old, r.required, r.hadEpoch = false, 0, none
+	r.required, r.hadEpoch = 0, none
 }
 
 // clear empties the log; it goes on at offset.

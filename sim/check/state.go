@@ -16,7 +16,8 @@ type State struct {
 
 	nodes      []*node // by id; nil between
 	partitions []*partition
-	names      map[event.Partition]*partition // behind each node's memory of the last one
+	names      map[event.Partition]*partition // those that have the names now, behind each node's memory of the last one
+	topics     map[incarnation]*partition     // all whose topic id is known
 	lastTopic  string
 	siblings   []*partition // those of lastTopic asked for, by index
 	metadata   *partition
@@ -65,7 +66,7 @@ type node struct {
 // NewState starts the checkers of a run.
 func NewState(in Inspector, p Promises) *State {
 	s := &State{
-		in: in, promises: p, names: map[event.Partition]*partition{}, producers: map[int64]int32{},
+		in: in, promises: p, names: map[event.Partition]*partition{}, topics: map[incarnation]*partition{}, producers: map[int64]int32{},
 		lastPID: -1, lastDense: -1, controller: -1,
 	}
 	s.metadata = s.intern(event.MetadataPartition)
@@ -85,25 +86,31 @@ func (s *State) node(id int32) *node {
 }
 
 // partitionOf finds an event's partition without hashing its name where it can.
-func (s *State) partitionOf(n *node, id event.Partition) *partition {
-	if p := n.last; p != nil && p.id == id {
+func (s *State) partitionOf(n *node, e *event.Event) *partition {
+	if p := n.last; p != nil && p.topicID == e.TopicID && p.id == e.Partition {
 		return p
 	}
-	n.last = s.intern(id)
+	n.last = s.incarnation(e.Partition, e.TopicID)
 	return n.last
 }
 
+// intern finds the partition that has a name now.
 func (s *State) intern(id event.Partition) *partition {
 	if id.Topic == s.lastTopic && uint32(id.Index) < uint32(len(s.siblings)) && s.siblings[id.Index] != nil {
 		return s.siblings[id.Index]
 	}
 	p := s.names[id]
 	if p == nil {
-		p = newPartition(id, len(s.partitions), s.topic(id.Topic))
+		p = s.add(id)
 		s.names[id] = p
-		s.partitions = append(s.partitions, p)
 	}
 	s.remember(p)
+	return p
+}
+
+func (s *State) add(id event.Partition) *partition {
+	p := newPartition(id, len(s.partitions), s.topic(id.Topic))
+	s.partitions = append(s.partitions, p)
 	return p
 }
 
@@ -167,12 +174,9 @@ func (s *State) Observe(o *Observation) {
 	}
 }
 
-// observeReplica takes an event of a node's replica. Those of a topic that was deleted meanwhile mean nothing any more.
+// observeReplica takes an event of a node's replica.
 func (s *State) observeReplica(n *node, e *event.Event) {
-	r := s.replica(n, s.partitionOf(n, e.Partition))
-	if r.old && e.Kind != event.Recovered && e.Kind != event.ReplicaRemoved {
-		return
-	}
+	r := s.replica(n, s.partitionOf(n, e))
 	switch e.Kind {
 	case event.Appended:
 		s.onAppended(r, e)
@@ -203,7 +207,7 @@ func (s *State) observeReplica(n *node, e *event.Event) {
 	case event.IsrRejected:
 		r.proposed = r.proposed[:0]
 	case event.ReplicaRemoved:
-		r.drop()
+		s.drop(r)
 	case event.RaftBecame:
 		s.onRaftBecame(r, e)
 	case event.RaftVoted:
@@ -273,7 +277,7 @@ func (s *State) takeViolation() *Violation {
 func (s *State) checkDirty(r *replica) {
 	why := r.dirty
 	r.dirty = 0
-	if !r.node.up || r.old {
+	if !r.node.up || r.part.deleted {
 		return
 	}
 	if why&dirtyLeader != 0 {
@@ -285,7 +289,7 @@ func (s *State) checkDirty(r *replica) {
 	if why&^uint8(dirtyHighWatermark|dirtyLeader) == 0 {
 		return
 	}
-	log := s.in.Replica(r.node.id, r.part.id)
+	log := s.open(r)
 	if log == nil {
 		r.dirty = why &^ (dirtyHighWatermark | dirtyLeader)
 		if why&dirtyOpened == 0 {
@@ -407,7 +411,7 @@ func (s *State) AtEnd(now scheduler.Instant) []Violation {
 	s.AfterTurn(-1, now)
 	for _, p := range s.partitions {
 		for _, r := range p.replicas {
-			if r.node.up && !r.old {
+			if r.node.up && !p.deleted {
 				s.audit(r)
 			}
 		}
@@ -418,12 +422,13 @@ func (s *State) AtEnd(now scheduler.Instant) []Violation {
 }
 
 func (s *State) audit(r *replica) {
-	log := s.in.Replica(r.node.id, r.part.id)
+	log := s.open(r)
 	if log == nil {
 		return
 	}
 	s.checkFiles(r)
 	s.checkLogStart(r, log)
+	s.checkFirstSegment(r, log)
 	s.checkEpochs(r, log)
 	s.checkProducerState(r, log, true)
 }

@@ -281,19 +281,48 @@ func TestOtherMetadataAtAnOffsetFires(t *testing.T) {
 
 func TestDeletedTopicIsForgotten(t *testing.T) {
 	f := cluster(t, safe)
+	f.recreate()
+	f.emit(2, event.Event{Kind: event.ReplicaRemoved, Partition: orders, TopicID: ordersID})
+	f.disks[2] = map[string][]byte{}
+	f.open(2)
+	f.elect(2, 0, 1, 2, 3)
+	f.append(write(0, 0, "new"), 2)
+	f.emit(1, event.Event{Kind: event.HighWatermark, Partition: orders, TopicID: ordersID, Offset: 3}) // has not heard of it
+	f.silent()
+}
+
+// recreate has everybody hear that the topic was deleted; another of its name is to come.
+func (f *fake) recreate() {
 	empty := metadata.NewImage()
 	empty.SetOffset(5000, 1)
 	f.images[1] = empty
 	f.emit(1, event.Event{Kind: event.MetadataApplied, Offset: 5000, Len: 1})
 	f.turn()
-	f.append(write(0, 3, "late"), 2)
-	f.emit(2, event.Event{Kind: event.ReplicaRemoved, Partition: orders})
-	f.disks[2] = map[string][]byte{}
-	f.open(2)
+	f.topic = [16]byte{8}
 	f.seq += 6000
-	f.elect(2, 0, 1, 2, 3)
-	f.append(write(0, 0, "new"), 2)
+}
+
+func TestLogOfADeletedTopicIsRecoveredAsItWas(t *testing.T) { // a broker that was down finds it before it has an image
+	f := cluster(t, safe)
+	f.crash(3, false, 3)
+	f.recreate()
+	f.emit(3, event.Event{Kind: event.NodeStarting})
+	f.emit(3, event.Event{Kind: event.Recovered, Partition: orders, TopicID: ordersID, Offset: 3})
 	f.silent()
+	f.emit(3, event.Event{Kind: event.ReplicaRemoved, Partition: orders, TopicID: ordersID})
+	f.crash(3, false, 3) // before the files went
+	f.emit(3, event.Event{Kind: event.NodeStarting})
+	f.emit(3, event.Event{Kind: event.Recovered, Partition: orders, TopicID: ordersID, Offset: 3})
+	f.silent()
+}
+
+func TestLogOfADeletedTopicUnderItsNextOneFires(t *testing.T) { // M59
+	f := cluster(t, safe)
+	f.crash(3, false, 3)
+	f.recreate()
+	f.emit(3, event.Event{Kind: event.NodeStarting})
+	f.emit(3, event.Event{Kind: event.Recovered, Partition: orders, Offset: 3})
+	f.fires("I13", "P8", "recovered record orders-2@0")
 }
 
 func TestLivenessNamesWhatIsStuck(t *testing.T) {

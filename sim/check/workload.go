@@ -88,7 +88,7 @@ func (h *History) onInconsistentOffset(consumer, partition int, offset int64, be
 
 // onDuplicate is a record at a second offset. Where the first one was lost as the configuration allows, it was sent again.
 func (h *History) onDuplicate(partition int, first, second int64, v value, t scheduler.Instant, cause string) {
-	if !h.producers[int(v.lane)/len(h.partitions)].Idempotent {
+	if !h.producers[int(v.lane)/len(h.partitions)].Idempotent || h.forgot(partition) {
 		return
 	}
 	for _, offset := range [2]int64{first, second} {
@@ -99,12 +99,25 @@ func (h *History) onDuplicate(partition int, first, second int64, v value, t sch
 	h.violateAs("duplicate", "P5", t, cause, "record %s is a duplicate of %s (%s, which is idempotent)", h.record(partition, second), h.record(partition, first), h.valueName(v))
 }
 
+// startOf is where the log may begin by now: a consumer that would have to go back below finds nothing there.
+func (h *History) startOf(partition int) int64 {
+	if h.state == nil {
+		return 0
+	}
+	return h.state.intern(h.partitions[partition].id).start
+}
+
+// forgot reports whether a producer expired in a partition: then nobody knows its retries.
+func (h *History) forgot(partition int) bool {
+	return h.state != nil && h.state.intern(h.partitions[partition].id).forgot
+}
+
 // judgeWorkload judges what shows only in the end.
 func (h *History) judgeWorkload(partition int, now scheduler.Instant) {
 	known := h.knownOffsets(partition)
 	h.judgeSkips(partition, known)
 	p := h.partitions[partition]
-	h.judgePassed(partition, p.start, p.end(), func(offset int64) value { return p.read[offset] }, now)
+	h.judgePassed(partition, max(p.start, h.startOf(partition)), p.end(), func(offset int64) value { return p.read[offset] }, now)
 	for producer := range h.producers {
 		h.judgeLane(producer, partition, known, now)
 	}
@@ -226,6 +239,9 @@ func (h *History) onLostWrite(producer, partition int, b *sent, i int64, now sch
 
 // judgeOrder: an idempotent producer's records are in the order in which it made them.
 func (h *History) judgeOrder(producer, partition int, l *lane, now scheduler.Instant) {
+	if h.forgot(partition) {
+		return
+	}
 	newest, of := int64(none), int64(none)
 	for counter, at := range l.seen {
 		if at < 0 {

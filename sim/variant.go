@@ -1,0 +1,46 @@
+package sim
+
+import "time"
+
+// Variant is what a campaign wants of every schedule that it draws. The zero value takes them as they come.
+type Variant struct {
+	Length    time.Duration `json:"length,omitempty"`    // of the main phase, simulated, in ns; 0: as drawn
+	Unbounded bool          `json:"unbounded,omitempty"` // losses of power and disks beyond what the promises survive
+}
+
+// Draw is the schedule of a seed.
+func (v Variant) Draw(seed uint64) *Schedule {
+	o := DrawOptions(seed)
+	if v.Length > 0 {
+		o.For = v.Length
+	}
+	o.Unbounded = o.Unbounded || v.Unbounded
+	return &Schedule{Build: Build(), Scenario: "fuzz", Seed: seed, Options: o, Faults: DrawFaults(seed, o)}
+}
+
+// Flags are the variant as flags of lockstep, each after a blank.
+func (v Variant) Flags() (flags string) {
+	if v.Length > 0 {
+		flags += " --length " + v.Length.String()
+	}
+	if v.Unbounded {
+		flags += " --unbounded"
+	}
+	return flags
+}
+
+// variant is how the schedule differs from what its seed draws by default.
+func (s *Schedule) variant() (v Variant) {
+	drawn := DrawOptions(s.Seed)
+	if s.Options.For != drawn.For {
+		v.Length = s.Options.For
+	}
+	v.Unbounded = s.Options.Unbounded && !drawn.Unbounded
+	return v
+}
+
+// Draw is the schedule of a seed.
+func Draw(seed uint64) *Schedule { return Variant{}.Draw(seed) }
+
+// DrawFor is the schedule of a seed for another duration of its main phase; 0 keeps the drawn one.
+func DrawFor(seed uint64, d time.Duration) *Schedule { return Variant{Length: d}.Draw(seed) }
