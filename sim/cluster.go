@@ -62,7 +62,7 @@ func (c *Cluster) add(id int32, o *ClusterOptions) (err error) {
 	return err
 }
 
-// release lets the next run have the memory of the disks: nobody looks at them any more.
+// release lets the next run have the memory of the disks and the network: nobody looks at them any more.
 func (c *Cluster) release() {
 	if c == nil {
 		return
@@ -70,6 +70,7 @@ func (c *Cluster) release() {
 	for _, n := range c.nodes {
 		n.disk.Release()
 	}
+	c.net.Release()
 }
 
 // node returns the node of a host name, nil if it is not a node's.

@@ -252,8 +252,12 @@ func (c *consumer) unsettled(cluster *Cluster) string {
 		if leader == nil || !leader.Up() {
 			return p.part.id.String() + " has no leader"
 		}
-		if end := leader.broker.Replicas().Partition(p.part.id).HighWatermark(); p.offset != end {
+		part := leader.broker.Replicas().Partition(p.part.id)
+		if end := part.HighWatermark(); p.offset != end {
 			return fmt.Sprintf("%s is at %d in %s, which ends at %d", c.name, p.offset, p.part.id, end)
+		}
+		if epoch := part.LeaderEpoch(); p.valid != epoch { // the end of another log may be as far
+			return fmt.Sprintf("%s has validated its position in %s under epoch %d, not under %d", c.name, p.part.id, p.valid, epoch)
 		}
 	}
 	return ""

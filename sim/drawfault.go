@@ -161,7 +161,7 @@ func drawSize(r *rand.Rand, k Kind) int64 {
 	case ElectLeader:
 		return r.Int64N(2)
 	case ClockOffset, ClockJump:
-		return pick[int64](r, -3_000_000, -60_000, -1000, 1000, 60_000, 3_000_000, week) // ms; Kafka refuses records of more than an hour ahead
+		return pick[int64](r, -3_000_000, -60_000, -1000, 60_000, 3_000_000, week, week) // ms; Kafka refuses records of more than an hour ahead
 	case ClockDrift:
 		return pick[int64](r, -100_000, -1000, 1000, 100_000)
 	case Reassign, AlterConfig:

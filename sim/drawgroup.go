@@ -84,7 +84,7 @@ var strikes = []Kind{Kill, Kill, PowerLoss, PowerLoss, Isolate, Isolate, Isolate
 var (
 	quorumRises = []string{
 		event.RaftBecame.String() + "/leader", event.RaftBecame.String() + "/leader", event.RaftBecame.String() + "/candidate",
-		event.RaftVoted.String(), event.ControllerActive.String(),
+		event.RaftVoted.String(), event.ControllerActive.String(), event.Appended.String(),
 	}
 	partitionRises = []string{
 		event.BecameLeader.String(), event.BecameLeader.String(), event.BecameFollower.String(), event.IsrProposed.String(),

@@ -70,6 +70,8 @@ func (j *judge) observe(node int32, e *event.Event) {
 	switch e.Kind {
 	case event.BrokerFenced:
 		j.service.onFenced(node, e, w.Now())
+	case event.LogDirFailed:
+		j.service.onLogDirFailed(node, e, w.Now())
 	case event.RaftBecame:
 		j.service.quorum.onLeader(node, e, w.Now())
 	}

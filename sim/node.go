@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -185,6 +186,7 @@ func (n *Node) properties(o *ClusterOptions) (props []config.Property) {
 	number("replica.lag.time.max.ms", o.ReplicaLag.Milliseconds())
 	number("replica.fetch.wait.max.ms", o.FetchWait.Milliseconds())
 	number("metadata.log.max.record.bytes.between.snapshots", o.SnapshotBytes)
+	number("producer.id.expiration.ms", math.MaxInt32) // longer than any clock jumps: producers that retry need to be known
 	number("leader.imbalance.check.interval.seconds", int64(o.AutoRebalance.Seconds()))
 	if o.QuorumTimeout > 0 {
 		number("controller.quorum.fetch.timeout.ms", o.QuorumTimeout.Milliseconds())

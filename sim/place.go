@@ -58,8 +58,11 @@ func checkPlace(s string, o *Options) error {
 }
 
 // covers reports whether an event is about what the place names: of another partition it is not. What concerns the quorum
-// concerns the node as a whole.
+// concerns the node as a whole; the log of a member of the quorum is the quorum's.
 func (p *place) covers(e *event.Event) bool {
+	if p.role == roleController || p.role == roleVoter {
+		return e.Kind < event.Appended || e.Kind > event.SegmentRolled || e.Partition == event.MetadataPartition
+	}
 	return p.partition.Topic == "" || e.Partition.Topic == "" || e.Partition == p.partition || e.Partition == event.MetadataPartition
 }
 

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lockstep/lockstep/core/record"
@@ -163,14 +164,16 @@ func (l *lane) seal(b *batch) {
 	p := l.producer
 	b.session, b.sequence = l.session, l.sequence
 	l.sequence = record.IncrementSequence(l.sequence, int32(b.count))
-	p.builder.Reset(b.data[:0], record.BatchOptions{
+	b.data = slices.Grow(b.data[:0], record.HeaderSize+b.count*(len(p.value)+recordOverhead))
+	p.builder.Reset(b.data, record.BatchOptions{
 		LeaderEpoch: -1, ProducerID: l.id, ProducerEpoch: l.epoch, BaseSequence: b.sequence, BaseTimestamp: b.timestamp,
 	})
 	for i := range b.count {
 		check.AppendValue(p.value[:0], p.index, l.ordinal, b.first+int64(i))
 		p.builder.Append(b.timestamp, nil, p.value)
 	}
-	b.data = p.builder.Build()
+	p.builder.Build()
+	b.data = p.builder.Bytes() // with all its room
 }
 
 func (p *producer) pumpAll() {

@@ -18,8 +18,10 @@ type quorum struct {
 	running       []scheduler.Instant // by place in the cluster's nodes: since when it runs without a pause
 }
 
-// givesUpWithin is how long a leader of the quorum may go on without a majority: one and a half fetch timeouts of 2 s, and a while more.
-const givesUpWithin = 3*time.Second + time.Second
+// givesUpWithin is how long a leader of the quorum may go on without a majority: one and a half fetch timeouts, and a while more.
+func (c *ClusterOptions) givesUpWithin() time.Duration {
+	return 3*c.quorumTimeout()/2 + time.Second
+}
 
 // onQuorumLeader notes who was elected.
 func (q *quorum) onLeader(id int32, e *event.Event, now scheduler.Instant) {
@@ -30,11 +32,11 @@ func (q *quorum) onLeader(id int32, e *event.Event, now scheduler.Instant) {
 
 // checkQuorum looks for a leader that has a successor: a majority has voted for that, so that nobody follows it any more.
 func (s *service) checkQuorum(now scheduler.Instant) {
-	q := &s.quorum
+	q, within := &s.quorum, s.run.schedule.Options.Cluster.givesUpWithin()
 	s.stir(now)
 	for i, n := range s.run.cluster.nodes {
 		since := max(q.elected, q.stirred, q.running[i])
-		if now.Sub(since) <= givesUpWithin || !n.isVoter() || n.id == q.leader || n.broker.Raft() == nil {
+		if now.Sub(since) <= within || !n.isVoter() || n.id == q.leader || n.broker.Raft() == nil {
 			continue
 		}
 		if _, epoch := n.broker.Raft().LeaderAndEpoch(); n.broker.Raft().State() == "leader" && epoch < q.epoch {

@@ -225,10 +225,14 @@ func (s *service) onFenced(by int32, e *event.Event, now scheduler.Instant) {
 }
 
 // hadQuorum reports whether for long the active controller could be reached, though it may have stood still, and could commit: a
-// heartbeat is answered when all before it is committed. A disk that is slow is none that counts.
+// heartbeat is answered when all before it is committed. So a disk that is slow does not count as a voter's, and it must not be so slow that a
+// broker has to wait for its answer until its session is over, as Kafka's do.
 func (s *service) hadQuorum(active *Node, long scheduler.Instant) bool {
 	nodes := s.run.cluster.nodes
 	if s.isCut(active.name) || s.cut[slices.Index(nodes, active)] >= long {
+		return false
+	}
+	if s.isStuck(active, long) {
 		return false
 	}
 	good, voters := 0, voterIDs(&s.run.schedule.Options.Cluster)
@@ -241,9 +245,37 @@ func (s *service) hadQuorum(active *Node, long scheduler.Instant) bool {
 	return 2*good > len(voters)
 }
 
+// isStuck reports whether a node's disk was frozen lately, or as slow as half a session for a sync.
+func (s *service) isStuck(n *Node, long scheduler.Instant) bool {
+	o := &s.run.schedule.Options.Cluster
+	return slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool {
+		lately := k.touches(n.name) && (!k.ended || k.endedAt >= long)
+		return lately && (k.fault.Kind == FrozenDisk || k.fault.Kind == SlowDisk && 2*time.Duration(k.fault.Size)*o.DiskSync >= o.Session)
+	})
+}
+
 // hasHadDisk reports whether a fault of its disk has had to do with a node lately.
 func (s *service) hasHadDisk(n *Node, long scheduler.Instant) bool {
 	return slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool {
 		return isOfDisk(k.fault.Kind) && k.touches(n.name) && (!k.ended || k.endedAt >= long)
 	})
+}
+
+// onLogDirFailed judges that a broker gave up its disk.
+func (s *service) onLogDirFailed(node int32, e *event.Event, now scheduler.Instant) {
+	n := s.run.cluster.byID(node)
+	spoiled := slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool { return spoilsDisk(k.fault.Kind) && k.touches(n.name) })
+	if !spoiled {
+		s.run.violate("P9", "LV", fmt.Sprintf("P9 broken: broker %d gave up its log directory (%s), though nothing has been wrong with its disk", node, e.Note),
+			fmt.Sprintf("broker %d gave it up at %s", node, seconds(now)))
+	}
+}
+
+// spoilsDisk reports whether a broker may find its disk failing during or after a fault.
+func spoilsDisk(k Kind) bool {
+	switch k {
+	case FailingDisk, FullDisk, WipedDisk, BitRot, MisdirectedWrite:
+		return true
+	}
+	return false
 }

@@ -59,7 +59,7 @@ func TestControllerThatFencesAHealthyBrokerIsNotLive(t *testing.T) { // M30
 	s := calmStage(t)
 	c := s.r.cluster.controller()
 	other := c.id%3 + 1
-	if _, err := s.Begin(Fault{Label: "slow-disk/0", Kind: SlowDisk, Target: c.name, Size: 1000}); err != nil {
+	if _, err := s.Begin(Fault{Label: "slow-disk/0", Kind: SlowDisk, Target: c.name, Size: 100}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Run(15 * time.Second); err != nil {

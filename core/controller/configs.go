@@ -318,6 +318,22 @@ func (c *Controller) configRecords(a *configChanges, validateOnly bool) []metada
 			clearElr.TopicName = config.ResourceName
 		}
 		records = append(records, clearElr)
+		records = append(records, c.keptElr(clearElr.TopicName)...)
 	}
+	return records
+}
+
+// keptElr are the records that bring back the ELR of partitions whose ISR is empty. Nothing can have been committed without those in
+// it, whatever min.insync.replicas is by now, and nobody else may lead: without it the partition would wait for an unclean
+// election, as it does in Kafka. An empty name means all topics.
+func (c *Controller) keptElr(topic string) (records []metadata.Record) {
+	c.img.Partitions(func(p *metadata.Partition) bool {
+		if (topic == "" || p.Topic == topic) && len(p.ISR) == 0 && len(p.ELR)+len(p.LastKnownELR) > 0 {
+			r := metadata.NewPartitionChange(p.TopicID, p.Index)
+			r.EligibleLeaderReplicas, r.LastKnownElr = orEmpty(p.ELR), orEmpty(p.LastKnownELR)
+			records = append(records, r)
+		}
+		return true
+	})
 	return records
 }

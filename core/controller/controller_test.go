@@ -469,6 +469,28 @@ func TestAChangeOfMinISREmptiesTheELR(t *testing.T) {
 	w.expect("a", 1, []int32{1}, nil)
 }
 
+// Nothing can have been committed while there was no ISR: who was eligible still is.
+func TestAChangeOfMinISRLeavesTheELRThatIsAllThereIs(t *testing.T) {
+	for _, kind := range []kmsg.ConfigResourceType{kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeBroker} {
+		w := newWorld(t, nil)
+		w.up(1, 2, 3)
+		w.topic("a", 1, 2)
+		w.expire(1)
+		w.expire(2)
+		w.expect("a", metadata.NoLeader, nil, []int32{1, 2})
+		name := "a"
+		if kind == kmsg.ConfigResourceTypeBroker {
+			name = ""
+		}
+		w.setConfig(kind, name, keyMinInsyncReplicas, kmsg.IncrementalAlterConfigOpSet, "1")
+		w.expect("a", metadata.NoLeader, nil, []int32{1, 2})
+		w.heartbeat(2)
+		if p := w.partition("a"); p.Leader != 2 || p.Recovering {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
 func TestALeaderReturnsOnRebalance(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.LeaderRebalanceInterval = 20 * time.Second })
 	w.up(1, 2)

@@ -211,7 +211,7 @@ func (b *partitionChange) mayElectLastKnown() bool {
 }
 
 // noteLastKnownLeader remembers the leader when the partition loses it, and forgets it when there is
-// one again.
+// one again. One that lost its leader while no ELR was kept has it still as the last member of its ISR.
 func (b *partitionChange) noteLastKnownLeader(r *metadata.PartitionChangeRecord) {
 	known := len(b.partition.LastKnownELR) > 0
 	switch {
@@ -221,6 +221,8 @@ func (b *partitionChange) noteLastKnownLeader(r *metadata.PartitionChangeRecord)
 		}
 	case r.Leader == metadata.NoLeader && !known && b.partition.Leader != metadata.NoLeader:
 		r.LastKnownElr = []int32{b.partition.Leader}
+	case r.Leader == metadata.NoLeaderChange && b.partition.Leader == metadata.NoLeader && !known && len(b.partition.ISR) == 1 && len(b.targetISR) == 0:
+		r.LastKnownElr = b.partition.ISR
 	case r.Leader >= 0 && known:
 		r.LastKnownElr = []int32{}
 	}

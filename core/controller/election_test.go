@@ -82,6 +82,8 @@ func TestElectionTable(t *testing.T) {
 		{name: "the last known leader when all were unclean", leader: -1, last: []int32{2}, alive: []int32{1, 2}, minISR: 2, want: "leader=2 isr=[2] last=[] recovery=1"},
 		{name: "nobody but the last known leader", leader: -1, last: []int32{2}, alive: []int32{1, 3}, minISR: 2, want: "nothing"},
 		{name: "without ELR the last member stays in the ISR", isr: []int32{1}, leader: 1, alive: []int32{2}, noELR: true, minISR: 2, want: "leader=-1"},
+		{name: "an unclean shutdown of one that stayed in the ISR without ELR", isr: []int32{2}, leader: -1, unclean: 2, minISR: 2, want: "isr=[] last=[2]"},
+		{name: "one that stayed in the ISR without ELR and is fenced", isr: []int32{2}, leader: -1, minISR: 2, want: "isr=[] elr=[2] last=[2]"},
 		{name: "without ELR it leads again", isr: []int32{1}, leader: -1, alive: []int32{1, 2}, target: []int32{1}, noELR: true, minISR: 2, want: "leader=1"},
 		{name: "without ELR, unclean", isr: []int32{1}, leader: 1, alive: []int32{2}, election: electUnclean, noELR: true, minISR: 2, want: "leader=2 isr=[2] recovery=1"},
 	} {

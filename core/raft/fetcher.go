@@ -5,6 +5,7 @@ import (
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/invariant"
 	"github.com/lockstep/lockstep/core/record"
+	"github.com/lockstep/lockstep/core/wire"
 	"github.com/lockstep/lockstep/network"
 	"github.com/lockstep/lockstep/scheduler"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -21,6 +22,7 @@ type fetcher struct {
 	inflight   bool
 	backingOff bool
 	astray     bool // the leader did not answer: ask another voter once
+	failures   int  // in a row
 	next       int  // voter to ask next
 	timer      scheduler.Timer
 
@@ -34,7 +36,7 @@ type fetcher struct {
 // restart forgets what was under way and starts anew when the state allows.
 func (f *fetcher) restart() {
 	f.generation++
-	f.inflight, f.backingOff, f.astray, f.leaderHW, f.download = false, false, false, -1, nil
+	f.inflight, f.backingOff, f.astray, f.failures, f.leaderHW, f.download = false, false, false, 0, -1, nil
 	f.n.say(f.proceedFunc)
 }
 
@@ -147,10 +149,13 @@ func (f *fetcher) onAnswer(generation int, r reply, err error) {
 	switch {
 	case generation != f.generation && !ok: // the answer sent us elsewhere; become has seen to the rest
 	case ok && !f.n.env.Buggify.Fires(buggify.RaftBackoff):
-		f.astray = false
+		f.astray, f.failures = false, 0
 		f.n.say(f.proceedFunc) // the answer may have named the leader: first let that be durable
 	default:
-		f.astray = !f.astray
+		// A leader whose connection is lost is asked once more before somebody else is: it may have been closed for being idle,
+		// and the other voter may be dead. That would be waited for longer than the leader waits for us.
+		f.failures++
+		f.astray = !f.astray && (f.failures > 1 || err != wire.ErrDisconnected)
 		f.backOff()
 	}
 }

@@ -213,7 +213,10 @@ func (op *delayedFetch) nextSlice() *storage.Slice {
 func (op *delayedFetch) readDisk(i int, p *Partition, read storage.ReadRequest) {
 	op.reading++
 	epoch := p.leaderEpoch
-	p.log.Read(read, func(s storage.Slice, err error) { op.onRead(i, p, epoch, s, err) })
+	s, err := p.log.Read(read, func(s storage.Slice, err error) { op.onRead(i, p, epoch, s, err) })
+	if err != storage.ErrPending { // it looks in memory first, and may have better luck there
+		op.onRead(i, p, epoch, s, err)
+	}
 }
 
 func (op *delayedFetch) take(i int, s storage.Slice) {

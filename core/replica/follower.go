@@ -243,9 +243,10 @@ func (f *following) startAt(offset int64) {
 	f.changed()
 }
 
-// onTruncated need not be waited for: the log's ends have moved already, and its disk operations keep their order.
+// onTruncated need not be waited for: the log's ends have moved already, and its disk operations keep their order. One that is removed
+// meanwhile ends with an error that says nothing of the disk.
 func (f *following) onTruncated(err error) {
-	if err != nil && !errors.Is(err, storage.ErrTruncated) {
+	if err != nil && !f.p.removed && !errors.Is(err, storage.ErrTruncated) {
 		f.p.m.onFailure(err)
 	}
 }

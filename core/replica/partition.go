@@ -246,7 +246,7 @@ func (p *Partition) emit(kind event.Kind, peer int32, offset int64, note string)
 }
 
 func (p *Partition) onRetention(err error) {
-	if err != nil {
+	if err != nil && !p.removed {
 		p.m.onFailure(err)
 	}
 }

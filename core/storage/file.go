@@ -105,21 +105,16 @@ func removeFile(d disk.Disk, name string, done func(error)) {
 
 // sequence runs step for 0 to n-1, each after the one before, until one fails.
 func sequence(n int, step func(i int, next func(error)), done func(error)) {
-	var run func(i int)
-	run = func(i int) {
-		if i == n {
-			done(nil)
+	i := -1
+	var next func(error)
+	next = func(err error) {
+		if i++; err != nil || i == n {
+			done(err)
 			return
 		}
-		step(i, func(err error) {
-			if err != nil {
-				done(err)
-				return
-			}
-			run(i + 1)
-		})
+		step(i, next)
 	}
-	run(0)
+	next(nil)
 }
 
 // steps runs functions one after the other until one fails.

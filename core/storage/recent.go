@@ -132,6 +132,9 @@ func (r *recent) truncate(offset int64) {
 // find is the place of the batch that holds offset, -1 if it is not there.
 func (r *recent) find(offset int64) int {
 	lo, hi := 0, r.n
+	if hi > 0 && r.last().base <= offset { // what most reads are for
+		lo = hi
+	}
 	for lo < hi {
 		if mid := (lo + hi) / 2; r.at(mid).base <= offset {
 			lo = mid + 1

@@ -158,10 +158,10 @@ func (e *encoder) topic(t *FetchTopic) {
 }
 
 func (e *encoder) partition(p *FetchPartition) {
-	e.int32(p.Index)
-	e.int16(p.ErrorCode)
-	e.int64(p.HighWatermark)
-	e.int64(p.LastStableOffset)
+	b := be.AppendUint32(e.buf, uint32(p.Index))
+	b = be.AppendUint16(b, uint16(p.ErrorCode))
+	b = be.AppendUint64(b, uint64(p.HighWatermark))
+	e.buf = be.AppendUint64(b, uint64(p.LastStableOffset))
 	if e.version >= fetchLogStartOffset {
 		e.int64(p.LogStartOffset)
 	}

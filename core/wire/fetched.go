@@ -49,8 +49,10 @@ func (r *reader) fetchedTopic(t *kmsg.FetchResponseTopic, all []kmsg.FetchRespon
 func (r *reader) fetchedPartition(p *kmsg.FetchResponseTopicPartition) {
 	*p = kmsg.FetchResponseTopicPartition{}
 	p.Default()
-	p.Partition, p.ErrorCode = r.int32(), r.int16()
-	p.HighWatermark, p.LastStableOffset, p.LogStartOffset = r.int64(), r.int64(), r.int64()
+	if b := r.span(30); b != nil {
+		p.Partition, p.ErrorCode = int32(be.Uint32(b)), int16(be.Uint16(b[4:]))
+		p.HighWatermark, p.LastStableOffset, p.LogStartOffset = int64(be.Uint64(b[6:])), int64(be.Uint64(b[14:])), int64(be.Uint64(b[22:]))
+	}
 	switch r.uvarint() { // the number of aborted transactions, plus one
 	case 0:
 	case 1:

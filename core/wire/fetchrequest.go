@@ -81,8 +81,10 @@ func (r *reader) fetchTopic(t *kmsg.FetchRequestTopic, all []kmsg.FetchRequestTo
 	for i := range t.Partitions {
 		p := &t.Partitions[i]
 		*p = kmsg.FetchRequestTopicPartition{}
-		p.Partition, p.CurrentLeaderEpoch, p.FetchOffset = r.int32(), r.int32(), r.int64()
-		p.LastFetchedEpoch, p.LogStartOffset, p.PartitionMaxBytes = r.int32(), r.int64(), r.int32()
+		if b := r.span(32); b != nil {
+			p.Partition, p.CurrentLeaderEpoch, p.FetchOffset = int32(be.Uint32(b)), int32(be.Uint32(b[4:])), int64(be.Uint64(b[8:]))
+			p.LastFetchedEpoch, p.LogStartOffset, p.PartitionMaxBytes = int32(be.Uint32(b[16:])), int64(be.Uint64(b[20:])), int32(be.Uint32(b[28:]))
+		}
 		p.HighWatermark = math.MaxInt64
 		r.noTags()
 	}
@@ -112,9 +114,11 @@ func (r *reader) forgottenTopic(t *kmsg.FetchRequestForgottenTopic) {
 
 // noTags fails if there are tagged fields.
 func (r *reader) noTags() {
-	if r.uvarint() != 0 {
-		r.fail()
+	if len(r.b) > 0 && r.b[0] == 0 {
+		r.b = r.b[1:]
+		return
 	}
+	r.fail()
 }
 
 // replicaState reads the request's tagged fields: none or the state of a replica.
@@ -165,14 +169,14 @@ func (e *encoder) fetchTopic(t *kmsg.FetchRequestTopic) {
 	e.buf = append(e.buf, t.TopicID[:]...)
 	e.length(len(t.Partitions))
 	for i := range t.Partitions {
-		p := &t.Partitions[i]
-		e.int32(p.Partition)
-		e.int32(p.CurrentLeaderEpoch)
-		e.int64(p.FetchOffset)
-		e.int32(p.LastFetchedEpoch)
-		e.int64(p.LogStartOffset)
-		e.int32(p.PartitionMaxBytes)
-		e.noTags()
+		p, b := &t.Partitions[i], e.buf // all in registers, for this is written more often than anything else
+		b = be.AppendUint32(b, uint32(p.Partition))
+		b = be.AppendUint32(b, uint32(p.CurrentLeaderEpoch))
+		b = be.AppendUint64(b, uint64(p.FetchOffset))
+		b = be.AppendUint32(b, uint32(p.LastFetchedEpoch))
+		b = be.AppendUint64(b, uint64(p.LogStartOffset))
+		b = be.AppendUint32(b, uint32(p.PartitionMaxBytes))
+		e.buf = append(b, 0) // no tags
 	}
 	e.noTags()
 }

@@ -2,6 +2,8 @@ package wire
 
 import "encoding/binary"
 
+var be = binary.BigEndian
+
 // reader reads Kafka's primitive types off b. When something does not fit it is bad, holds nothing
 // and yields zeros: check bad once, at the end. It never believes a count or a length beyond the
 // bytes that are there.

@@ -136,8 +136,11 @@ func (c *content) read(p []byte, pos int64) int {
 	return copy(p, c.data[pos:])
 }
 
-// durable returns what is left if all that may be lost is lost.
+// durable returns what is left if all that may be lost is lost; valid until the next change.
 func (c *content) durable() []byte {
+	if len(c.changes) == 0 && len(c.forgotten) == 0 && c.data != nil {
+		return c.data[:len(c.data):len(c.data)]
+	}
 	d := content{data: append([]byte{}, c.data...), forgotten: c.forgotten}
 	for i := len(c.changes) - 1; i >= 0; i-- {
 		d.undo(&c.changes[i])

@@ -58,7 +58,8 @@ type Disk struct {
 	inFlight []*op // each at its own slot
 	held     []*op // due, but the disk is frozen
 	unused   *op
-	names    int // how many Names returned last
+	scratch  []byte // a name, for its checksum
+	names    int    // how many Names returned last
 
 	delays *rand.Rand
 	slow   int64

@@ -18,7 +18,7 @@ func (d *Disk) Peek(name string) []byte {
 	return n.data[:n.size():n.size()]
 }
 
-// PeekDurable returns a copy of the bytes of a file that are there whatever a power loss takes, nil
+// PeekDurable returns the bytes of a file that are there whatever a power loss takes, valid until the file changes, nil
 // if the file itself may be gone. For checkers.
 func (d *Disk) PeekDurable(name string) []byte {
 	c, err := clean(name)

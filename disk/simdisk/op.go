@@ -221,7 +221,8 @@ func (o *op) sync(fault error) error {
 func (o *op) mix() {
 	sum := o.sum
 	if o.file == nil {
-		sum = crc32.Checksum([]byte(o.name), castagnoli)
+		o.disk.scratch = append(o.disk.scratch[:0], o.name...)
+		sum = crc32.Checksum(o.disk.scratch, castagnoli)
 	}
 	w := o.disk.node.World()
 	w.Mix(uint64(o.kind)<<56 ^ uint64(o.pos))

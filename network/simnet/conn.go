@@ -222,8 +222,11 @@ func (c *conn) onReset() {
 
 // finish is the end as the process sees it: what was not sent fails, then Closed.
 func (c *conn) finish(err error) {
+	c.host.runDones() // first: they may send once more on what they do not know to be closed
+	if c.state == gone {
+		return
+	}
 	c.leave()
-	c.host.runDones()
 	if p := c.peer; p.inFlight > 0 { // what nobody will take must not keep the peer from asking
 		p.inFlight = 0
 		p.sendOn()

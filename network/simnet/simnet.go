@@ -65,15 +65,14 @@ type Net struct {
 	opts    Options
 	hosts   []*Host // by id
 	byName  map[string]*Host
-	buffers buffers
+	buffers *buffers
 	conns   uint64 // made so far
 	dones   []func(error)
 }
 
 // New returns a network without hosts.
 func New(w *virtual.World, seed uint64, o Options) *Net {
-	n := &Net{world: w, byName: map[string]*Host{}}
-	n.buffers.init()
+	n := &Net{world: w, byName: map[string]*Host{}, buffers: spare.Get().(*buffers)}
 	n.Renew(seed, o)
 	return n
 }

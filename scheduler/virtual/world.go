@@ -123,12 +123,14 @@ func (w *World) Step() bool {
 	if !w.queue.settle() {
 		return false
 	}
+	defer w.endTurn() // also of one that panics
 	w.runTop()
 	return true
 }
 
 // RunUntil runs all that is due up to and including t. Then Now is t.
 func (w *World) RunUntil(t scheduler.Instant) {
+	defer w.endTurn() // also of one that panics
 	for w.queue.settle() && w.queue.heap[0].at <= t {
 		w.runTop()
 	}
@@ -149,7 +151,6 @@ func (w *World) runTop() {
 }
 
 func (w *World) turn(node *Node, runner Runner, arg int64) {
-	defer w.endTurn()
 	w.running = node
 	runner.Run(arg)
 	if len(w.deferred) > 0 {
@@ -158,6 +159,7 @@ func (w *World) turn(node *Node, runner Runner, arg int64) {
 	for _, f := range w.onTurn {
 		f(node.id)
 	}
+	w.endTurn()
 }
 
 func (w *World) runDeferred() {

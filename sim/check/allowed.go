@@ -2,11 +2,12 @@ package check
 
 // Reasons for losses that the configuration allows.
 const (
-	reasonUnclean = "unclean leader election"
-	reasonAlone   = "power loss, and every eligible replica shut down uncleanly (KIP-966), min.insync.replicas=1"
-	reasonLast    = "power loss, and every eligible replica shut down uncleanly (KIP-966), min.insync.replicas of 2 or more"
-	reasonPower   = "power loss of as many replicas as min.insync.replicas, without fsync and without eligible leader replicas"
-	reasonWiped   = "disks lost on as many replicas as min.insync.replicas"
+	reasonUnclean   = "unclean leader election"
+	reasonAlone     = "power loss, and every eligible replica shut down uncleanly (KIP-966), min.insync.replicas=1"
+	reasonLast      = "power loss, and every eligible replica shut down uncleanly (KIP-966), min.insync.replicas of 2 or more"
+	reasonPower     = "power loss of as many replicas as min.insync.replicas, without fsync and without eligible leader replicas"
+	reasonRetention = "retention, before the rest of the log was lost"
+	reasonWiped     = "disks lost on as many replicas as min.insync.replicas"
 )
 
 // allowedLoss is why the leader of epoch may miss a batch that was committed in an earlier one, "" if it may not.

@@ -182,7 +182,11 @@ func (c *committed) runOf(at int) commitRun {
 func (s *State) judgeLoss(r *replica, id int32, committedIn commitRun, epoch int32) {
 	p := r.part
 	b := &p.batches[id]
-	if reason := s.allowedLoss(p, id, committedIn, epoch); reason != "" {
+	reason := s.allowedLoss(p, id, committedIn, epoch)
+	if b.next <= p.start {
+		reason = reasonRetention
+	}
+	if reason != "" {
 		s.lose(reason, b.next-b.base)
 		p.losses = extendLoss(p.losses, lossRange{b.base, b.next, reason, s.now})
 		p.committed.cutReason = reason
