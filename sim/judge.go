@@ -44,7 +44,7 @@ func (j *judge) init(r *run) {
 
 func promisesOf(s *Schedule) check.Promises {
 	o := &s.Options
-	p := check.Promises{Topics: map[string]check.Topic{}, Voters: voterIDs(&o.Cluster)}
+	p := check.Promises{Topics: map[string]check.Topic{}, Voters: voterIDs(&o.Cluster), Unbounded: o.Unbounded}
 	for i := range s.Faults {
 		switch f := &s.Faults[i]; {
 		case f.Kind == ElectLeader && f.Size == 1:

@@ -80,3 +80,32 @@ func TestFencingABrokerThatStoodStillIsRight(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestGivingUpADiskThatIsFineIsNotLive(t *testing.T) {
+	s := calmStage(t)
+	s.r.judge.service.onLogDirFailed(2, &event.Event{Kind: event.LogDirFailed, Note: "why"}, s.r.world.Now())
+	expectBroken(t, s.failure(), "P9 broken: broker 2 gave up its log directory (why), though nothing has been wrong with its disk")
+}
+
+func TestQuorumLeaderThatHasASuccessorGivesUp(t *testing.T) { // M27
+	s := calmStage(t)
+	q := &s.r.judge.service.quorum
+	q.leader, q.epoch = q.leader%3+1, q.epoch+1
+	expectBroken(t, s.Run(6*time.Second), "still leads the quorum in epoch")
+}
+
+// The new leader never had what was read in epoch 1, and has more of epoch 0 than the old one.
+func TestConsumerGoesBackToWhereAnOlderEpochEnds(t *testing.T) {
+	p := &position{offset: 300, epochs: []epochRead{{0, 0}, {1, 139}}}
+	for _, c := range []struct {
+		epoch     int32
+		end, want int64
+	}{{1, 400, 300}, {1, 200, 200}, {0, 417, 139}, {0, 100, 100}} {
+		if got := p.agreed(c.epoch, c.end); got != c.want {
+			t.Errorf("epoch %d ends at %d: back to %d, want %d", c.epoch, c.end, got, c.want)
+		}
+	}
+	if p.back(139); p.offset != 139 || p.epoch() != 0 {
+		t.Errorf("at %d after epoch %d", p.offset, p.epoch())
+	}
+}

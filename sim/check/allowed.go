@@ -15,7 +15,8 @@ const (
 // A topic may elect uncleanly, and did. KIP-966 cannot tell a kill from a power loss: when all who were safe come back from
 // unclean shutdowns, it elects the last leader, and then the batch may be gone if a replica that had it lost it
 // with its power or its disk. While eligible leader replicas are kept that is the only way; without them it is
-// enough that as many replicas lost it as the least that had it when it was committed.
+// enough that as many replicas lost it as the least that had it when it was committed; or one, if it came back unnoticed and the
+// ISR then shrank to it, for which the fault budget leaves no room.
 func (s *State) allowedLoss(p *partition, id int32, committed commitRun, epoch int32) string {
 	if p == s.metadata {
 		return s.allowedMetadataLoss(id)
@@ -40,7 +41,7 @@ func (s *State) allowedLoss(p *partition, id int32, committed commitRun, epoch i
 	case !s.lapsedELR:
 	case disks >= committed.minISR:
 		return reasonWiped
-	case power+disks >= committed.minISR:
+	case power+disks >= committed.minISR, power+disks > 0 && s.promises.Unbounded:
 		return reasonPower
 	}
 	return ""

@@ -84,6 +84,8 @@ type Promises struct {
 	Default Topic            // of topics that are not named
 	Topics  map[string]Topic // by name
 	Voters  []int32          // of the quorum
+	// Unbounded: machines may lose their power while no eligible leader replicas are kept.
+	Unbounded bool
 	// ProducerExpiry is producer.id.expiration.ms; 0: Kafka's default. A wall clock may have been ahead by ClockAhead.
 	ProducerExpiry, ClockAhead time.Duration
 	Unclean                    []event.Partition // for which an operator may ask for an unclean election (KIP-460)

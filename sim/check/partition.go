@@ -46,7 +46,7 @@ type partition struct {
 	leaders   []leadership // by epoch
 	removals  []removal    // of batches from replicas, in order
 	unclean   []uncleanElection
-	forgot    bool // leaders forgot a producer in time, and took from it what may be a repetition
+	forgot    bool // a leader knew no more of a producer, as it may in time, and took from it what may be a repetition
 	losses    []lossRange
 	isChanged bool // in State.changed
 	truth     truth

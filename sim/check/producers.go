@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/lockstep/lockstep/core/event"
@@ -15,7 +16,11 @@ import (
 // checkSequence compares a batch with the same producer's batch before it in the log.
 func (s *State) checkSequence(r *replica, slot int) {
 	b, before := r.at(slot), r.slots[slot].previous
-	if before < 0 || b.sequence < 0 {
+	if b.sequence < 0 {
+		return
+	}
+	if before < 0 {
+		r.part.forgot = r.part.forgot || r.part.start > 0 && r.part.hadBeforeStart(b)
 		return
 	}
 	a := r.at(int(before))
@@ -39,6 +44,14 @@ func (s *State) checkSequence(r *replica, slot int) {
 	default:
 		s.violate("P5", "I8", s.did(r.node.id, "appended it"), "record %s on broker %d has sequence %d where its producer's next is %d", name, r.node.id, b.sequence, want)
 	}
+}
+
+// hadBeforeStart reports whether a batch repeats one that went with retention. A replica that came later never had it, so that it knows
+// nothing of the producer, as Kafka's do not.
+func (p *partition) hadBeforeStart(b *batch) bool {
+	return slices.ContainsFunc(p.batches, func(a batch) bool {
+		return a.next <= p.start && a.producer == b.producer && a.producerEpoch == b.producerEpoch && a.sequence == b.sequence
+	})
 }
 
 // nextSequence is what the batch b of a producer must begin with after a.
