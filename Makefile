@@ -22,7 +22,7 @@ test: ## all tests; Go and make are enough
 	GO=$(GO) scripts/fuzz-short
 	$(GO) run ./cmd/lockstep fuzz --seeds 200 --twice
 	GO=$(GO) scripts/digests
-	$(GO) run ./cmd/lockstep mutants K01 K06 K14 --seeds 40
+	$(GO) run ./cmd/lockstep mutants K01 K06 M16 --seeds 40
 
 .PHONY: mutants
 mutants: ## build each real bug of the bank into the core and see that the simulator finds it
