@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
 	"runtime"
-	"syscall"
 	"time"
 
 	"github.com/lockstep/lockstep/sim"
@@ -43,17 +40,15 @@ func (p *program) campaign(args []string) int {
 	if code, ended := parse(f, args); ended {
 		return code
 	}
-	steps := map[string][]func(context.Context, *campaignFlags) error{
+	steps := map[string][]func(*campaignFlags) error{
 		"enqueue": {p.enqueue}, "work": {p.work}, "status": {p.status}, "": {p.enqueue, p.work, p.status},
 	}[f.Arg(0)]
 	if f.NArg() > 1 || steps == nil || len(o.Seeds) == 0 || o.Topic == "" || o.batch == 0 || o.workers < 1 {
 		fmt.Fprintln(p.err, "lockstep: campaign takes enqueue, work, status or nothing, and --bootstrap-server and --topic; see lockstep campaign --help")
 		return exitUsage
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	for _, step := range steps {
-		if err := step(ctx, &o); err != nil {
+		if err := step(&o); err != nil {
 			return p.campaignFailed(err)
 		}
 	}
@@ -78,16 +73,16 @@ func (p *program) campaignFlags(o *campaignFlags) *pflag.FlagSet {
 // errBlind says that the checkers missed what they must see.
 var errBlind = errors.New("the canary was not found: no seed is run")
 
-func (p *program) enqueue(ctx context.Context, o *campaignFlags) error {
+func (p *program) enqueue(o *campaignFlags) error {
 	all := campaign.Range{From: o.seeds.from, To: o.seeds.from + o.seeds.count - 1, Variant: o.variant, Build: sim.Build()}
-	n, err := campaign.Enqueue(ctx, o.Options, all, o.batch)
+	n, err := campaign.Enqueue(p.ctx, o.Options, all, o.batch)
 	if err == nil {
 		fmt.Fprintf(p.err, "%d ranges of seeds %d..%d are in %s\n", n, all.From, all.To, o.Topic)
 	}
 	return err
 }
 
-func (p *program) work(ctx context.Context, o *campaignFlags) error {
+func (p *program) work(o *campaignFlags) error {
 	if !p.seesCanaries(o.json) {
 		return errBlind
 	}
@@ -95,7 +90,7 @@ func (p *program) work(ctx context.Context, o *campaignFlags) error {
 		p.runFuzzOf(ctx, r, o.workers, write)
 		return ctx.Err()
 	}}
-	n, err := w.Work(ctx)
+	n, err := w.Work(p.ctx)
 	fmt.Fprintf(p.err, "%d ranges run\n", n)
 	return err
 }
@@ -112,8 +107,8 @@ func (p *program) runFuzzOf(ctx context.Context, r campaign.Range, workers int, 
 	})
 }
 
-func (p *program) status(ctx context.Context, o *campaignFlags) error {
-	s, err := campaign.ReadStatus(ctx, o.Options)
+func (p *program) status(o *campaignFlags) error {
+	s, err := campaign.ReadStatus(p.ctx, o.Options)
 	if err != nil {
 		return err
 	}
@@ -123,7 +118,7 @@ func (p *program) status(ctx context.Context, o *campaignFlags) error {
 		}
 	}
 	sum := s.Results.Sum()
-	p.printFuzz(sum, fmt.Sprintf("%d of %d seeds of campaign %s", s.Results.Len(), s.Seeds, o.Topic), o.json)
+	p.printFuzz(sum, fmt.Sprintf("%d of %d seeds of campaign %s", s.Results.Len(), s.Seeds, o.Topic), report{json: o.json})
 	o.verdict = sum.Verdict()
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 // seesCanaries plays the canaries before a campaign. If one is missed the checkers are blind to something, and
 // the campaign would prove nothing.
 func (p *program) seesCanaries(asJSON bool) bool {
-	missed := sim.MissedCanaries(sim.RunOptions{Interrupted: p.interrupted.Load})
+	missed := sim.MissedCanaries(sim.RunOptions{Interrupted: p.interrupted})
 	if len(missed) == 0 {
 		return true
 	}

@@ -15,10 +15,14 @@ func readSchedule(name string) (*sim.Schedule, error) {
 	if err != nil {
 		return nil, err
 	}
-	if property.IsFailFile(string(text)) {
-		return property.ReadFailFile(string(text))
+	return parseSchedule(string(text))
+}
+
+func parseSchedule(text string) (*sim.Schedule, error) {
+	if property.IsFailFile(text) {
+		return property.ReadFailFile(text)
 	}
-	return sim.ParseSchedule(string(text))
+	return sim.ParseSchedule(text)
 }
 
 // convert turns a fail file of rapid into a schedule and a schedule into a fail file.
@@ -43,7 +47,7 @@ func (p *program) convertFile(name, out string) error {
 	if err != nil {
 		return err
 	}
-	s, err := readSchedule(name)
+	s, err := parseSchedule(string(text))
 	if err != nil {
 		return err
 	}

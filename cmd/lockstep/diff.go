@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -40,13 +39,10 @@ func (p *program) diff(args []string) int {
 	}
 	d, names, err := p.compare(f.Arg(0), f.Arg(1), *traces, *around)
 	if err != nil {
-		fmt.Fprintf(p.err, "lockstep: %v\n", err)
-		return exitUsage
+		return p.failed(err)
 	}
 	if *asJSON {
-		e := json.NewEncoder(p.out)
-		e.SetIndent("", "  ")
-		_ = e.Encode(d.asJSON(names))
+		p.printJSON(d.asJSON(names))
 	} else {
 		d.print(p.out, names)
 	}
@@ -77,7 +73,7 @@ func (p *program) compare(a, b string, traces bool, around int) (d compared, nam
 			return d, nil, err
 		}
 		d.schedule = sim.DiffSchedules(sa, sb)
-		ra, rb = sim.Traced(sa, p.interrupted.Load), sim.Traced(sb, p.interrupted.Load)
+		ra, rb = sim.Traced(sa, p.interrupted), sim.Traced(sb, p.interrupted)
 		names = sim.HostNames(sa)
 	}
 	d.partings, err = sim.DiffTraces(ra, rb, around)
@@ -93,11 +89,7 @@ func scheduleOf(arg string) (*sim.Schedule, error) {
 	if seed, err := strconv.ParseUint(arg, 10, 64); err == nil {
 		return sim.Draw(seed), nil
 	}
-	text, err := os.ReadFile(arg)
-	if err != nil {
-		return nil, err
-	}
-	return sim.ParseSchedule(string(text))
+	return readSchedule(arg)
 }
 
 func (d *compared) print(w io.Writer, names func(int32) string) {

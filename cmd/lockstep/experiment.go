@@ -22,7 +22,7 @@ func (p *program) experiment(args []string) int {
 	if len(args) > 0 {
 		for _, e := range experiments {
 			if e.name == args[0] {
-				return e.run(args[1:], p.out, p.err, p.interrupted.Load)
+				return e.run(args[1:], p.out, p.err, p.interrupted)
 			}
 		}
 		fmt.Fprintf(p.err, "lockstep: unknown experiment %q\n", args[0])

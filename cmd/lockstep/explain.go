@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/lockstep/lockstep/sim"
@@ -20,7 +19,7 @@ type explained struct {
 
 func (p *program) explain(args []string) int {
 	var from source
-	o := sim.BlameOptions{Interrupted: p.interrupted.Load}
+	o := sim.BlameOptions{Interrupted: p.interrupted}
 	f := p.flags("explain", "explain FILE | --seed N")
 	from.flags(f)
 	f.IntVar(&o.Points, "points", 11, "at how many moments to ask for the odds of the violation; 0: do not")
@@ -31,10 +30,9 @@ func (p *program) explain(args []string) int {
 	}
 	s, repro, err := from.load(f)
 	if err != nil {
-		fmt.Fprintf(p.err, "lockstep: %v\n", err)
-		return exitUsage
+		return p.failed(err)
 	}
-	x := sim.Explain(s, p.interrupted.Load)
+	x := sim.Explain(s, p.interrupted)
 	if !*asJSON {
 		x.Print(p.out)
 	}
@@ -64,7 +62,5 @@ func (p *program) printExplained(x *sim.Explanation, row []sim.Odds, repro strin
 	if len(x.Result.Violations) > 0 {
 		out.Violation = &x.Result.Violations[0]
 	}
-	e := json.NewEncoder(p.out)
-	e.SetIndent("", "  ")
-	_ = e.Encode(out)
+	p.printJSON(out)
 }

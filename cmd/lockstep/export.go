@@ -14,7 +14,7 @@ import (
 func (p *program) exportRun(s *sim.Schedule, repro string, o *replayOptions) int {
 	if slices.Contains(sim.ExportFormats(), o.export) {
 		export, _ := sim.NewExporter(o.export, p.out, s)
-		r := sim.Run(s, sim.RunOptions{Trace: export, Messages: true, Interrupted: p.interrupted.Load})
+		r := sim.Run(s, sim.RunOptions{Trace: export, Messages: true, Interrupted: p.interrupted})
 		return p.closed(export, r.Verdict().ExitCode())
 	}
 	format := sim.ExportFormat(o.export)
@@ -24,8 +24,7 @@ func (p *program) exportRun(s *sim.Schedule, repro string, o *replayOptions) int
 	}
 	file, err := os.Create(o.export)
 	if err != nil {
-		fmt.Fprintf(p.err, "lockstep: %v\n", err)
-		return exitUsage
+		return p.failed(err)
 	}
 	return p.exportTo(file, format, s, repro, o)
 }
@@ -34,8 +33,7 @@ func (p *program) exportTo(file io.WriteCloser, format string, s *sim.Schedule, 
 	export, _ := sim.NewExporter(format, file, s)
 	code := p.closed(export, p.play(s, repro, o, export))
 	if err := file.Close(); err != nil {
-		fmt.Fprintf(p.err, "lockstep: %v\n", err)
-		return exitUsage
+		return p.failed(err)
 	}
 	return code
 }
@@ -43,8 +41,7 @@ func (p *program) exportTo(file io.WriteCloser, format string, s *sim.Schedule, 
 // closed ends an export; it returns the exit code.
 func (p *program) closed(export sim.Exporter, code int) int {
 	if err := export.Close(); err != nil {
-		fmt.Fprintf(p.err, "lockstep: %v\n", err)
-		return exitUsage
+		return p.failed(err)
 	}
 	return code
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -43,9 +41,12 @@ type fuzzFlags struct {
 	shard  string
 	shards uint64
 	out    string
-	json   bool
 	blind  bool // --no-canary
+	report report
 }
+
+// report is how a fuzz's numbers are printed.
+type report struct{ json, buggify, coverage bool }
 
 func (p *program) fuzz(args []string) int {
 	var o sim.FuzzOptions
@@ -61,10 +62,10 @@ func (p *program) fuzz(args []string) int {
 	f.StringVar(&flags.shard, "shard", "", "run the i-th of n equal parts, as i/n with i from 0; a job's scheduler may say it in the environment")
 	f.Uint64Var(&flags.shards, "shards", 0, "how many parts there are, where the environment says only which this is")
 	f.StringVar(&flags.out, "out", "", "write a line of JSON for each seed; what is in the file already is not run again")
-	f.BoolVar(&p.showBuggify, "buggify", false, "print how often each rare path of the core was taken")
-	f.BoolVar(&p.showCoverage, "coverage", false, "print which features met which faults, and which never did")
+	f.BoolVar(&flags.report.buggify, "buggify", false, "print how often each rare path of the core was taken")
+	f.BoolVar(&flags.report.coverage, "coverage", false, "print which features met which faults, and which never did")
 	f.BoolVar(&flags.blind, "no-canary", false, "do not first prove that the checkers see")
-	f.BoolVar(&flags.json, "json", false, "print the summary as JSON")
+	f.BoolVar(&flags.report.json, "json", false, "print the summary as JSON")
 	if code, ended := parse(f, args); ended {
 		return code
 	}
@@ -74,14 +75,13 @@ func (p *program) fuzz(args []string) int {
 	}
 	var err error
 	if o.Shard, err = flags.theShard(); err != nil {
-		fmt.Fprintf(p.err, "lockstep: %v\n", err)
-		return exitUsage
+		return p.failed(err)
 	}
-	o.From, o.Seeds, o.Interrupted = flags.seeds.from, flags.seeds.count, p.interrupted.Load
-	if !flags.blind && !p.seesCanaries(flags.json) {
+	o.From, o.Seeds, o.Interrupted = flags.seeds.from, flags.seeds.count, p.interrupted
+	if !flags.blind && !p.seesCanaries(flags.report.json) {
 		return sim.Broken.ExitCode()
 	}
-	return p.fuzzInto(flags.out, o, flags.json)
+	return p.fuzzInto(flags.out, o, flags.report)
 }
 
 // theShard is what --shard says, else the environment.
@@ -93,32 +93,23 @@ func (f *fuzzFlags) theShard() (sim.Shard, error) {
 }
 
 // fuzzInto fuzzes and keeps the records in a file, if one is named.
-func (p *program) fuzzInto(name string, o sim.FuzzOptions, asJSON bool) (code int) {
+func (p *program) fuzzInto(name string, o sim.FuzzOptions, how report) (code int) {
 	if name == "" {
-		return p.runFuzz(o, asJSON)
+		return p.runFuzz(o, how)
 	}
 	file, err := sim.OpenResults(name, o.Variant)
 	if err != nil {
 		return p.failed(err)
 	}
 	o.Known, o.Record = file.Find, file.Append
-	code = p.runFuzz(o, asJSON)
+	code = p.runFuzz(o, how)
 	if err := file.Close(); err != nil {
 		return p.failed(err)
 	}
 	return code
 }
 
-// failed tells an error and returns its exit code: seeds with two digests are a verdict.
-func (p *program) failed(err error) int {
-	fmt.Fprintf(p.err, "lockstep: %v\n", err)
-	if errors.Is(err, sim.ErrTwoDigests) || errors.Is(err, errBlind) {
-		return sim.Broken.ExitCode()
-	}
-	return exitUsage
-}
-
-func (p *program) runFuzz(o sim.FuzzOptions, asJSON bool) int {
+func (p *program) runFuzz(o sim.FuzzOptions, how report) int {
 	progress := sim.NewProgress(p.err, o.Shard.Share(o.Seeds))
 	o.Progress = func(f *sim.Fuzz, r *sim.Result) {
 		if v := r.Verdict(); v == sim.Violated || v == sim.Broken {
@@ -130,12 +121,12 @@ func (p *program) runFuzz(o sim.FuzzOptions, asJSON bool) int {
 		progress.Show(f.Runs, fmt.Sprintf("seeds, %d failed", f.Verdicts[sim.Violated]+f.Verdicts[sim.Broken]))
 	}
 	repro := reproOf(&o)
-	if !asJSON {
+	if !how.json {
 		fmt.Fprintf(p.out, "%s\n", repro)
 	}
 	f := sim.RunFuzz(o)
 	progress.Clear()
-	p.printFuzz(f, repro, asJSON)
+	p.printFuzz(f, repro, how)
 	if f.Err != nil {
 		return p.failed(f.Err)
 	}
@@ -155,19 +146,17 @@ func (p *program) tellFailure(r *sim.Result) {
 	fmt.Fprintf(p.err, "seed %d: %s\n    %s\n", r.Schedule.Seed, r.Reason(), r.Repro())
 }
 
-func (p *program) printFuzz(f *sim.Fuzz, repro string, asJSON bool) {
+func (p *program) printFuzz(f *sim.Fuzz, repro string, how report) {
 	s := f.Summary()
-	if asJSON {
-		e := json.NewEncoder(p.out)
-		e.SetIndent("", "  ")
-		_ = e.Encode(s)
+	if how.json {
+		p.printJSON(s)
 		return
 	}
 	s.Print(p.out)
-	if p.showBuggify {
+	if how.buggify {
 		s.PrintBuggify(p.out)
 	}
-	if p.showCoverage {
+	if how.coverage {
 		f.Coverage.Print(p.out)
 	}
 	for i, failure := range s.Failures {

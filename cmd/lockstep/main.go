@@ -3,14 +3,18 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/lockstep/lockstep/sim"
 )
 
 // The exit codes that are no verdict.
@@ -29,11 +33,11 @@ var launched = time.Now()
 
 // program is one call of lockstep.
 type program struct {
-	out, err     io.Writer
-	interrupted  atomic.Bool
-	showBuggify  bool // fuzz prints a table of the sites
-	showCoverage bool // fuzz prints a table of features and faults
+	out, err io.Writer
+	ctx      context.Context // ends when the user interrupts
 }
+
+func (p *program) interrupted() bool { return p.ctx.Err() != nil }
 
 // verb is a command.
 type verb struct {
@@ -65,21 +69,22 @@ func main() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
-	p := &program{out: os.Stdout, err: os.Stderr}
-	p.catchInterrupts()
+	p := &program{out: os.Stdout, err: os.Stderr, ctx: untilInterrupted()}
 	os.Exit(p.main(os.Args[1:]))
 }
 
-// catchInterrupts lets the first Ctrl-C or SIGTERM end the work with its summary, and the second end the process.
-func (p *program) catchInterrupts() {
+// untilInterrupted lets the first Ctrl-C or SIGTERM end the work with its summary, and the second end the process.
+func untilInterrupted() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
-		p.interrupted.Store(true)
+		cancel()
 		<-signals
 		os.Exit(exitInterrupted)
 	}()
+	return ctx
 }
 
 func (p *program) main(args []string) int {
@@ -113,4 +118,20 @@ func (p *program) help([]string) int {
 	fmt.Fprintln(p.out, "lockstep COMMAND --help lists a command's flags. Exit codes: 0 passed, 1 violation, 2 usage, 3 inconclusive,")
 	fmt.Fprintln(p.out, "4 nondeterminism or a bug of the harness, 130 interrupted.")
 	return exitOK
+}
+
+// failed tells an error and returns its exit code: seeds with two digests are a verdict.
+func (p *program) failed(err error) int {
+	fmt.Fprintf(p.err, "lockstep: %v\n", err)
+	if errors.Is(err, sim.ErrTwoDigests) || errors.Is(err, errBlind) {
+		return sim.Broken.ExitCode()
+	}
+	return exitUsage
+}
+
+// printJSON prints a value for machines, indented.
+func (p *program) printJSON(v any) {
+	e := json.NewEncoder(p.out)
+	e.SetIndent("", "  ")
+	_ = e.Encode(v)
 }

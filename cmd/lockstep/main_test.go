@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -11,7 +12,7 @@ import (
 
 func call(args ...string) (code int, out, err string) {
 	var stdout, stderr bytes.Buffer
-	p := &program{out: &stdout, err: &stderr}
+	p := &program{out: &stdout, err: &stderr, ctx: context.Background()}
 	code = p.main(args)
 	return code, stdout.String(), stderr.String()
 }

@@ -31,7 +31,7 @@ func (p *program) merge(args []string) int {
 		}
 	}
 	sum := all.Sum()
-	p.printFuzz(sum, "lockstep merge", *asJSON)
+	p.printFuzz(sum, "lockstep merge", report{json: *asJSON})
 	return sum.Verdict().ExitCode()
 }
 

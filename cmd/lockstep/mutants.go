@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"strings"
@@ -41,8 +39,7 @@ func (p *program) mutants(args []string) int {
 	o.ids = f.Args()
 	w, err := mutant.NewWorkshop(".")
 	if err != nil {
-		fmt.Fprintf(p.err, "lockstep: %v\n", err)
-		return exitUsage
+		return p.failed(err)
 	}
 	defer w.Close()
 	return p.runMutants(w, &o)
@@ -54,22 +51,18 @@ func (p *program) runMutants(w *mutant.Workshop, o *mutantOptions) int {
 		bank, err = mutant.Select(bank, o.ids, o.tier)
 	}
 	if err != nil {
-		fmt.Fprintf(p.err, "lockstep: %v\n", err)
-		return exitUsage
+		return p.failed(err)
 	}
-	ctx, cancel := p.context()
-	defer cancel()
 	if o.check {
-		return p.checkMutants(ctx, w, bank)
+		return p.checkMutants(w, bank)
 	}
-	if o.hunt.Clean, err = w.Build(ctx, "clean"); err != nil {
-		fmt.Fprintf(p.err, "lockstep: %v\n", err)
-		return exitUsage
+	if o.hunt.Clean, err = w.Build(p.ctx, "clean"); err != nil {
+		return p.failed(err)
 	}
-	reports := p.huntAll(ctx, w, bank, o)
+	reports := p.huntAll(w, bank, o)
 	p.printMutants(reports, o.json)
 	switch {
-	case p.interrupted.Load():
+	case p.interrupted():
 		return exitInterrupted
 	case len(mutant.Missed(reports)) > 0:
 		return sim.Violated.ExitCode()
@@ -77,21 +70,9 @@ func (p *program) runMutants(w *mutant.Workshop, o *mutantOptions) int {
 	return exitOK
 }
 
-// context ends when the user interrupts.
-func (p *program) context() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		for ctx.Err() == nil && !p.interrupted.Load() {
-			time.Sleep(100 * time.Millisecond)
-		}
-		cancel()
-	}()
-	return ctx, cancel
-}
-
 // checkMutants proves that patches apply and compile.
-func (p *program) checkMutants(ctx context.Context, w *mutant.Workshop, bank []*mutant.Mutant) int {
-	broken := w.Check(ctx, bank)
+func (p *program) checkMutants(w *mutant.Workshop, bank []*mutant.Mutant) int {
+	broken := w.Check(p.ctx, bank)
 	for _, err := range broken {
 		fmt.Fprintf(p.err, "lockstep: %v\n", err)
 	}
@@ -103,7 +84,7 @@ func (p *program) checkMutants(ctx context.Context, w *mutant.Workshop, bank []*
 }
 
 // huntAll hunts some mutants at a time; the reports are in the order of the bank.
-func (p *program) huntAll(ctx context.Context, w *mutant.Workshop, bank []*mutant.Mutant, o *mutantOptions) []*mutant.Report {
+func (p *program) huntAll(w *mutant.Workshop, bank []*mutant.Mutant, o *mutantOptions) []*mutant.Report {
 	reports := make([]*mutant.Report, len(bank))
 	progress := sim.NewProgress(p.err, uint64(len(bank)))
 	var next, done atomic.Int64
@@ -111,8 +92,8 @@ func (p *program) huntAll(ctx context.Context, w *mutant.Workshop, bank []*mutan
 	var workers sync.WaitGroup
 	for range max(o.jobs, 1) {
 		workers.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(bank)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				reports[i] = w.Run(ctx, bank[i], o.hunt)
+			for i := next.Add(1) - 1; i < int64(len(bank)) && !p.interrupted(); i = next.Add(1) - 1 {
+				reports[i] = w.Run(p.ctx, bank[i], o.hunt)
 				lock.Lock()
 				progress.Show(uint64(done.Add(1)), "mutants, the last "+bank[i].ID)
 				lock.Unlock()
@@ -126,9 +107,7 @@ func (p *program) huntAll(ctx context.Context, w *mutant.Workshop, bank []*mutan
 
 func (p *program) printMutants(reports []*mutant.Report, asJSON bool) {
 	if asJSON {
-		e := json.NewEncoder(p.out)
-		e.SetIndent("", "  ")
-		_ = e.Encode(reports)
+		p.printJSON(reports)
 		return
 	}
 	mutant.Print(p.out, reports)

@@ -37,8 +37,7 @@ func (p *program) replay(args []string) int {
 	}
 	s, repro, err := o.load(f)
 	if err != nil {
-		fmt.Fprintf(p.err, "lockstep: %v\n", err)
-		return exitUsage
+		return p.failed(err)
 	}
 	if o.schedule {
 		fmt.Fprint(p.out, s)
@@ -70,9 +69,9 @@ func (p *program) play(s *sim.Schedule, repro string, o *replayOptions, export s
 	if !o.json {
 		fmt.Fprintf(out, "%s\n\n", repro)
 	}
-	r := sim.Run(s, sim.RunOptions{Trace: tee(o.tracer(out, s), export), Messages: export != nil, Interrupted: p.interrupted.Load})
+	r := sim.Run(s, sim.RunOptions{Trace: tee(o.tracer(out, s), export), Messages: export != nil, Interrupted: p.interrupted})
 	if o.twice && r.Verdict() != sim.Interrupted {
-		again := sim.Run(s, sim.RunOptions{Interrupted: p.interrupted.Load})
+		again := sim.Run(s, sim.RunOptions{Interrupted: p.interrupted})
 		if again.Digest != r.Digest && again.Verdict() != sim.Interrupted {
 			r.Bug = fmt.Sprintf("not deterministic: the second run's digest is %016x, the first one's %016x", again.Digest, r.Digest)
 		}

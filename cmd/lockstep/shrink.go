@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"time"
@@ -38,12 +37,11 @@ func (p *program) shrink(args []string) int {
 	}
 	s, repro, err := from.load(f)
 	if err != nil {
-		fmt.Fprintf(p.err, "lockstep: %v\n", err)
-		return exitUsage
+		return p.failed(err)
 	}
 	began := cpuTime()
 	o.Used = func() time.Duration { return cpuTime() - began }
-	o.Interrupted = p.interrupted.Load
+	o.Interrupted = p.interrupted
 	progress := sim.NewProgress(p.err, uint64(o.Budget.Milliseconds())+1)
 	o.Progress = func(s *sim.Shrunk) {
 		progress.Show(uint64(min(s.Used, o.Budget).Milliseconds())+1, "ms; "+s.Pass+": "+s.Summary())
@@ -57,16 +55,13 @@ func (p *program) printShrunk(s *sim.Shrunk, repro, file string, asJSON bool) in
 	text := s.Text(repro)
 	if file != "" {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			fmt.Fprintf(p.err, "lockstep: %v\n", err)
-			return exitUsage
+			return p.failed(err)
 		}
 	}
 	r := s.Result
 	switch {
 	case asJSON:
-		e := json.NewEncoder(p.out)
-		e.SetIndent("", "  ")
-		_ = e.Encode(newShrunk(s))
+		p.printJSON(newShrunk(s))
 	case s.Runs == 1:
 		fmt.Fprintf(p.out, "%s: nothing to shrink\n%s\n", r.Verdict(), repro)
 	default:
