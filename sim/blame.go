@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,7 +117,7 @@ func (s *Schedule) redrawAfter(at time.Duration, salt uint64) {
 
 // redrawHost draws another node for one; roles and clients stay.
 func redrawHost(r *rand.Rand, host string, nodes []string) string {
-	if isHost(host) && host[0] == 'n' {
+	if slices.Contains(nodes, host) {
 		return pick(r, nodes...)
 	}
 	return host

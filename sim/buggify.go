@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -100,30 +99,12 @@ func (c *SiteCounts) Never() (names []string) {
 
 // MarshalJSON names the sites and leaves out those that did not fire.
 func (c SiteCounts) MarshalJSON() ([]byte, error) {
-	named := map[string]uint64{}
-	for s, n := range c {
-		if n != 0 {
-			named[buggify.Site(s).String()] = n
-		}
-	}
-	return json.Marshal(named)
+	return marshalNamed(c[:], func(i int) string { return buggify.Site(i).String() })
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (c *SiteCounts) UnmarshalJSON(text []byte) error {
-	var named map[string]uint64
-	if err := json.Unmarshal(text, &named); err != nil {
-		return err
-	}
-	*c = SiteCounts{}
-	for name, n := range named { // order: each has its own place
-		s, err := buggify.ParseSite(name)
-		if err != nil {
-			return err
-		}
-		c[s] = n
-	}
-	return nil
+	return unmarshalNamed(text, c[:], buggify.ParseSite)
 }
 
 func (c *SiteCounts) sum() (total uint64) {
@@ -135,7 +116,7 @@ func (c *SiteCounts) sum() (total uint64) {
 
 // PrintBuggify writes how often each site fired, as a table for people.
 func (s *Summary) PrintBuggify(w io.Writer) {
-	t := newTable(w)
+	t := newLeftTable(w)
 	for site, n := range s.RarePaths {
 		times := thousands(n)
 		if n == 0 {

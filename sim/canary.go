@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/lockstep/lockstep/core/event"
@@ -44,13 +42,7 @@ func changeARecord(r *run) {
 		p := event.Partition{Topic: r.schedule.Options.Topics[0].Name}
 		leader := r.cluster.leader(p)
 		for _, n := range r.cluster.nodes {
-			if n == leader {
-				continue
-			}
-			log := slices.IndexFunc(n.disk.Names(), func(name string) bool {
-				return strings.HasPrefix(name, p.String()+"/") && strings.HasSuffix(name, ".log")
-			})
-			if log >= 0 && n.disk.CorruptBit(n.disk.Names()[log], firstValue, 3) {
+			if log := n.lastSegment(p); n != leader && log != "" && n.disk.CorruptBit(log, firstValue, 3) {
 				return
 			}
 		}

@@ -17,6 +17,7 @@ type chaos struct {
 	cuts     map[direction]int         // how many faults cut a direction of a link
 	armed    [event.NumKinds][]*ambush // faults that wait for an event, by its kind
 	active   []*strike                 // in the order they began
+	ended    int                       // of those
 	series   map[string]*series        // of faults that follow each other
 	struck   string                    // the host that the latest fault struck
 	healing  bool                      // no fault begins any more
@@ -165,6 +166,7 @@ func (c *chaos) end(s *strike) {
 		return
 	}
 	s.ended, s.endedAt = true, c.run.world.Now()
+	c.ended++
 	note := "ends without effect"
 	if s.did() {
 		note = "ends"
@@ -228,9 +230,6 @@ func (c *chaos) apply(s *strike, target string) {
 		c.applyToClock(s, n)
 	}
 }
-
-// nothing is what a fault did that found nothing to do.
-func nothing() bool { return false }
 
 // repeat calls step every so often until the strike ends, the first time now.
 func (c *chaos) repeat(s *strike, every time.Duration, step func()) {

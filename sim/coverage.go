@@ -1,9 +1,9 @@
 package sim
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/lockstep/lockstep/core/event"
@@ -50,6 +50,14 @@ var featureNames = [numFeatures]string{
 }
 
 func (f Feature) String() string { return featureNames[f] }
+
+func parseFeature(name string) (Feature, error) {
+	i := slices.Index(featureNames[:], name)
+	if i < 0 {
+		return 0, fmt.Errorf("no feature %q", name)
+	}
+	return Feature(i), nil
+}
 
 // sightings is what events tell of the features that a run uses.
 type sightings struct {
@@ -103,26 +111,12 @@ type FeatureCounts [numFeatures]int
 
 // MarshalJSON names the features and leaves out those that no run used.
 func (c FeatureCounts) MarshalJSON() ([]byte, error) {
-	named := map[string]int{}
-	for f, n := range c {
-		if n != 0 {
-			named[Feature(f).String()] = n
-		}
-	}
-	return json.Marshal(named)
+	return marshalNamed(c[:], func(i int) string { return Feature(i).String() })
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (c *FeatureCounts) UnmarshalJSON(text []byte) error {
-	var named map[string]int
-	if err := json.Unmarshal(text, &named); err != nil {
-		return err
-	}
-	*c = FeatureCounts{}
-	for f := range c {
-		c[f] = named[Feature(f).String()]
-	}
-	return nil
+	return unmarshalNamed(text, c[:], parseFeature)
 }
 
 // used is the features that a run of these options has used.
@@ -176,19 +170,6 @@ func (c *Coverage) Add(s *Stats) {
 	}
 }
 
-// Merge takes in another campaign's runs.
-func (c *Coverage) Merge(o *Coverage) {
-	for f := range c.Together {
-		c.Features[f] += o.Features[f]
-		for k := range c.Together[f] {
-			c.Together[f][k] += o.Together[f][k]
-		}
-	}
-	for k := range c.Kinds {
-		c.Kinds[k] += o.Kinds[k]
-	}
-}
-
 // Holes names what no run has shown: features and kinds of fault that were never seen, and of the others those that never met.
 func (c *Coverage) Holes() (holes []string) {
 	for f, n := range c.Features {
@@ -220,7 +201,7 @@ func (c *Coverage) neverWith(f Feature) (kinds []string) {
 
 // Print writes the matrix as a table, kinds of fault down and features across, and then its holes.
 func (c *Coverage) Print(w io.Writer) {
-	t := newTable(w)
+	t := newLeftTable(w)
 	head := []any{"", "runs"}
 	for f := range numFeatures {
 		head = append(head, letter(f))

@@ -69,18 +69,23 @@ type segmentFile struct {
 // lastSegments are the last segments of the node's partitions that hold anything, by partition; not the metadata's.
 func (n *Node) lastSegments() (last []segmentFile) {
 	o := &n.cluster.run.schedule.Options
-	names := n.disk.Names()
 	for _, t := range o.Topics {
 		for i := range t.Partitions {
-			f := segmentFile{partition: event.Partition{Topic: t.Name, Index: int32(i)}}
-			for _, name := range names {
-				if strings.HasPrefix(name, f.partition.String()+"/") && strings.HasSuffix(name, ".log") {
-					f.name = name // they are sorted by their offsets
-				}
-			}
+			p := event.Partition{Topic: t.Name, Index: int32(i)}
+			f := segmentFile{n.lastSegment(p), p}
 			if f.name != "" && len(n.disk.Peek(f.name)) > 0 {
 				last = append(last, f)
 			}
+		}
+	}
+	return last
+}
+
+// lastSegment is the name of a partition's last segment; empty if it has none.
+func (n *Node) lastSegment(p event.Partition) (last string) {
+	for _, name := range n.disk.NamesIn(p.String() + "/") {
+		if strings.HasSuffix(name, ".log") {
+			last = name // they are sorted by their offsets
 		}
 	}
 	return last

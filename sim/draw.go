@@ -1,9 +1,7 @@
 package sim
 
 import (
-	"cmp"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"time"
 
@@ -28,7 +26,7 @@ func DrawFaults(seed uint64, o Options) []Fault {
 	for i := range p.groups {
 		faults = append(faults, p.drawGroup(virtual.Rand(seed, "fault/group/"+strconv.Itoa(i)), i)...)
 	}
-	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
+	SortFaults(faults)
 	return faults
 }
 

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/lockstep/lockstep/core/event"
 )
 
 // draw draws the i-th fault; others are those before it.
@@ -62,9 +64,9 @@ func drawGapMost(r *rand.Rand) time.Duration {
 
 // makeReactive has the fault follow an event: on the node that it strikes, or on any other.
 func (p *plan) makeReactive(r *rand.Rand, f *Fault) {
-	where, delay := r.IntN(3), drawGap(r)
+	where, delay := r.IntN(3), drawUpTo(r, drawGapMost(r))
 	f.On = pick(r, p.events...)
-	f.Delay = delay.Truncate(10 * time.Microsecond)
+	f.Delay = delay
 	f.At = f.At * 3 / 4
 	switch {
 	case where == 0 && !f.Kind.isOperators():
@@ -83,11 +85,11 @@ func (p *plan) drawPlaces(r *rand.Rand, f *Fault, following bool) {
 	again := following && r.IntN(6) == 0
 	switch {
 	case f.Kind.isOperators():
-		f.Target = roleLeader + ":" + p.drawTopic(r)
+		f.Target = of(roleLeader, p.drawTopic(r))
 	case again:
 		f.Target = roleStruck
 	case f.Kind.isBrokers() && p.quorum:
-		f.Target = pick(r, roleLeader, roleFollower) + ":" + p.drawTopic(r)
+		f.Target = of(pick(r, roleLeader, roleFollower), p.drawTopic(r))
 	}
 	if f.Kind.hasPeer() {
 		f.Peer = peer
@@ -108,24 +110,23 @@ func (p *plan) drawRole(r *rand.Rand) string {
 	}
 	switch {
 	case at < 6:
-		return roleLeader + ":" + topic
+		return of(roleLeader, topic)
 	case at < 10:
-		return roleFollower + ":" + topic
+		return of(roleFollower, topic)
 	case at < 12:
-		return roleOutsider + ":" + topic
+		return of(roleOutsider, topic)
 	case at < 14:
 		return roleController
 	}
 	return node
 }
 
-// drawTopic draws a partition, as part of a place: the focus three times out of four.
-func (p *plan) drawTopic(r *rand.Rand) string {
-	at := p.partition
+// drawTopic draws a partition: the focus three times out of four.
+func (p *plan) drawTopic(r *rand.Rand) event.Partition {
 	if other := drawPartition(r, p.options); r.IntN(4) == 0 {
-		at = other
+		return other
 	}
-	return fmt.Sprintf("%s/%d", at.Topic, at.Index)
+	return p.partition
 }
 
 // drawPeer draws another place: a node's role, or one time in four a client.

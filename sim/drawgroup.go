@@ -59,7 +59,6 @@ type group struct {
 // role draws a role in the group: of one partition, or of the quorum.
 func (g *group) role(r *rand.Rand) string {
 	at := r.IntN(8)
-	t := fmt.Sprintf("%s/%d", g.partition.Topic, g.partition.Index)
 	nodes := nodeNames(&g.options.Cluster)
 	node := pick(r, nodes...)
 	switch {
@@ -70,11 +69,11 @@ func (g *group) role(r *rand.Rand) string {
 	case g.quorum || at == 7:
 		return node
 	case at < 3:
-		return roleLeader + ":" + t
+		return of(roleLeader, g.partition)
 	case at < 5:
-		return roleFollower + ":" + t
+		return of(roleFollower, g.partition)
 	}
-	return roleOutsider + ":" + t
+	return of(roleOutsider, g.partition)
 }
 
 // strikes take a node away from its role, for a moment or longer.
@@ -149,7 +148,7 @@ func (g *group) drawShadow(r *rand.Rand) (faults []Fault) {
 		f.Size = drawSize(r, f.Kind)
 		g.mayFollow(r, &f)
 		if f.Kind.isOperators() {
-			f.Target = fmt.Sprintf("%s:%s/%d", roleLeader, g.partition.Topic, g.partition.Index)
+			f.Target = of(roleLeader, g.partition)
 		}
 		faults = append(faults, f)
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -164,7 +165,7 @@ func (f *Fuzz) add(r *Record) {
 // sort puts the failures in the order of their seeds. A fuzz that ends with the first failure has no other, whoever
 // found one at the same time.
 func (f *Fuzz) sort() {
-	slices.SortFunc(f.Failures, func(a, b Record) int { return compareSeeds(a.Seed, b.Seed) })
+	slices.SortFunc(f.Failures, func(a, b Record) int { return cmp.Compare(a.Seed, b.Seed) })
 	if f.Options.FailFast && len(f.Failures) > 1 {
 		f.Failures = f.Failures[:1]
 	}

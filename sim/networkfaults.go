@@ -102,20 +102,13 @@ func (c *chaos) halfOpen(s *strike, target string) {
 
 // cut loses what goes some ways. Several faults may cut a way: it is whole again when the last has ended.
 func (c *chaos) cut(s *strike, ways []direction) {
-	net, before := c.run.cluster.net, 0
+	net := c.run.cluster.net
+	s.did = c.affects(ways, func(a simnet.Affected) int { return a.Cut })
 	for _, w := range ways {
 		s.claims = append(s.claims, "cut "+w.String())
-		before += net.Affected(w.from, w.to).Cut
 		if c.cuts[w]++; c.cuts[w] == 1 {
 			net.Cut(w.from, w.to)
 		}
-	}
-	s.did = func() bool {
-		now := 0
-		for _, w := range ways {
-			now += net.Affected(w.from, w.to).Cut
-		}
-		return now > before
 	}
 	s.undo = func() {
 		for _, w := range ways {
@@ -126,24 +119,30 @@ func (c *chaos) cut(s *strike, ways []direction) {
 	}
 }
 
+// affects says later whether anything that count counts has happened on some ways since.
+func (c *chaos) affects(ways []direction, count func(a simnet.Affected) int) func() bool {
+	sum := func() (n int) {
+		for _, w := range ways {
+			n += count(c.run.cluster.net.Affected(w.from, w.to))
+		}
+		return n
+	}
+	before := sum()
+	return func() bool { return sum() > before }
+}
+
 // slow delays what goes some ways. A way has one such fault at a time.
 func (c *chaos) slow(s *strike, all []direction) {
-	f, net := s.fault, c.run.cluster.net
+	f := s.fault
 	var ways []direction
-	before := 0
 	for _, w := range all {
 		if c.claim(s, f.Kind.String()+" "+w.String()) {
 			ways = append(ways, w)
-			before += slowed(f.Kind, net.Affected(w.from, w.to))
-			c.slowLink(f, w)
 		}
 	}
-	s.did = func() bool {
-		now := 0
-		for _, w := range ways {
-			now += slowed(f.Kind, net.Affected(w.from, w.to))
-		}
-		return now > before
+	s.did = c.affects(ways, func(a simnet.Affected) int { return slowed(f.Kind, a) })
+	for _, w := range ways {
+		c.slowLink(f, w)
 	}
 	s.undo = func() {
 		for _, w := range ways {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
@@ -92,18 +93,11 @@ func reassignRequest(p event.Partition, replicas []int32) (kmsg.Request, func(km
 		r := resp.(*kmsg.AlterPartitionAssignmentsResponse)
 		for i := range r.Topics {
 			for j := range r.Topics[i].Partitions {
-				return worst(r.ErrorCode, r.Topics[i].Partitions[j].ErrorCode)
+				return cmp.Or(r.ErrorCode, r.Topics[i].Partitions[j].ErrorCode)
 			}
 		}
 		return r.ErrorCode
 	}
-}
-
-func worst(a, b int16) int16 {
-	if a != 0 {
-		return a
-	}
-	return b
 }
 
 func electRequest(p event.Partition, unclean bool) (kmsg.Request, func(kmsg.Response) int16) {
@@ -119,7 +113,7 @@ func electRequest(p event.Partition, unclean bool) (kmsg.Request, func(kmsg.Resp
 		r := resp.(*kmsg.ElectLeadersResponse)
 		for i := range r.Topics {
 			for j := range r.Topics[i].Partitions {
-				return worst(r.ErrorCode, r.Topics[i].Partitions[j].ErrorCode)
+				return cmp.Or(r.ErrorCode, r.Topics[i].Partitions[j].ErrorCode)
 			}
 		}
 		return r.ErrorCode
@@ -185,7 +179,7 @@ func elrRequest(level int16, way int8) (kmsg.Request, func(kmsg.Response) int16)
 	return req, func(resp kmsg.Response) int16 {
 		r := resp.(*kmsg.UpdateFeaturesResponse)
 		for i := range r.Results {
-			return worst(r.ErrorCode, r.Results[i].ErrorCode)
+			return cmp.Or(r.ErrorCode, r.Results[i].ErrorCode)
 		}
 		return r.ErrorCode
 	}

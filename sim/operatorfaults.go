@@ -11,9 +11,7 @@ import (
 
 // applyAsOperator does what operators do. It counts when it was granted and changed something.
 func (c *chaos) applyAsOperator(s *strike) {
-	if c.operator == nil {
-		c.operator = newOperator(c.run)
-	}
+	c.callOperator()
 	p := parsePlace(s.fault.Target).partition
 	reg := c.run.cluster.registration(p)
 	if reg == nil && s.fault.Kind != UpdateFeatures && s.fault.Kind != RecreateTopic {
@@ -32,6 +30,13 @@ func (c *chaos) applyAsOperator(s *strike) {
 		c.recreate(s)
 	case UpdateFeatures:
 		c.updateFeatures(s)
+	}
+}
+
+// callOperator has the operator there, from the first time on that there is something to do.
+func (c *chaos) callOperator() {
+	if c.operator == nil {
+		c.operator = newOperator(c.run)
 	}
 }
 
@@ -235,9 +240,7 @@ func (c *chaos) unregister(s *strike, n *Node) {
 	if !n.isBroker() || c.isLastOfISR(n) {
 		return
 	}
-	if c.operator == nil {
-		c.operator = newOperator(c.run)
-	}
+	c.callOperator()
 	n.crash(false)
 	asked := true
 	req, code := unregisterRequest(n.id)

@@ -2,10 +2,10 @@ package sim
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/scheduler/virtual"
 )
 
@@ -28,7 +28,7 @@ func Places(o *Options) []string {
 	for _, t := range o.Topics {
 		for p := range t.Partitions {
 			for _, role := range []string{roleLeader, roleFollower, roleOutsider} {
-				places = append(places, fmt.Sprintf("%s:%s/%d", role, t.Name, p))
+				places = append(places, of(role, event.Partition{Topic: t.Name, Index: int32(p)}))
 			}
 		}
 	}

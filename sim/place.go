@@ -50,6 +50,20 @@ func parsePlace(s string) place {
 	return place{role: role, partition: event.Partition{Topic: topic, Index: int32(n)}}
 }
 
+// String is the place as parsePlace reads it.
+func (p place) String() string {
+	switch {
+	case p.role == "":
+		return p.host
+	case p.partition.Topic == "":
+		return p.role
+	}
+	return fmt.Sprintf("%s:%s/%d", p.role, p.partition.Topic, p.partition.Index)
+}
+
+// of is a role of a partition as a place.
+func of(role string, p event.Partition) string { return place{role: role, partition: p}.String() }
+
 func checkPlace(s string, o *Options) error {
 	if p := parsePlace(s); p.role == "" && !slices.Contains(hostNames(o), p.host) {
 		return fmt.Errorf("no host %q", s)

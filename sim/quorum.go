@@ -49,14 +49,8 @@ func (s *service) checkQuorum(now scheduler.Instant) {
 // stir notes what may have let a node stand still, or hear now what was said long ago.
 func (s *service) stir(now scheduler.Instant) {
 	q, c := &s.quorum, s.run.chaos
-	ended := 0
-	for _, k := range c.active {
-		if k.ended {
-			ended++
-		}
-	}
 	late := slices.ContainsFunc(c.active, func(k *strike) bool { return !k.ended && isLate(k.fault.Kind) })
-	if faults := [2]int{len(c.active), ended}; late || faults != q.faults {
+	if faults := [2]int{len(c.active), c.ended}; late || faults != q.faults {
 		q.faults, q.stirred = faults, now
 	}
 	for i, n := range s.run.cluster.nodes {

@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -37,8 +35,6 @@ func NewRecord(r *Result, v Variant) *Record {
 	return record
 }
 
-func compareSeeds(a, b uint64) int { return cmp.Compare(a, b) }
-
 // Digest is a run's digest; its text form is 16 hexadecimal digits.
 type Digest uint64
 
@@ -72,28 +68,8 @@ type KindCounts [numKinds]int
 
 // MarshalJSON names the kinds and leaves out those that have none.
 func (c KindCounts) MarshalJSON() ([]byte, error) {
-	named := map[string]int{}
-	for k, n := range c {
-		if n != 0 {
-			named[Kind(k).String()] = n
-		}
-	}
-	return json.Marshal(named)
+	return marshalNamed(c[:], func(i int) string { return Kind(i).String() })
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
-func (c *KindCounts) UnmarshalJSON(text []byte) error {
-	var named map[string]int
-	if err := json.Unmarshal(text, &named); err != nil {
-		return err
-	}
-	*c = KindCounts{}
-	for name, n := range named { // order: each has its own place
-		k, err := ParseKind(name)
-		if err != nil {
-			return err
-		}
-		c[k] = n
-	}
-	return nil
-}
+func (c *KindCounts) UnmarshalJSON(text []byte) error { return unmarshalNamed(text, c[:], ParseKind) }

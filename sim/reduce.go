@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/lockstep/lockstep/core/buggify"
+	"github.com/lockstep/lockstep/core/event"
 )
 
 // The passes of a shrinker. Each returns whether it made anything smaller.
@@ -168,30 +171,28 @@ func (k *shrinker) simplifyOptions() (gave bool) {
 }
 
 func (k *shrinker) dropConsumers() bool {
-	all := k.best.Options.Consumers
-	return ddmin(len(all), func(left []int) bool {
-		return k.reduceBy(func(c *Schedule) {
-			c.Options.Consumers = subset(all, left)
-			c.retarget()
-		})
-	})
+	return dropSome(k, 0, func(c *Schedule) *[]ConsumerOptions { return &c.Options.Consumers })
 }
 
 func (k *shrinker) dropProducers() bool {
-	all := k.best.Options.Producers
-	return ddmin(len(all), func(left []int) bool {
-		return k.reduceBy(func(c *Schedule) {
-			c.Options.Producers = subset(all, left)
-			c.retarget()
-		})
-	})
+	return dropSome(k, 0, func(c *Schedule) *[]ProducerOptions { return &c.Options.Producers })
 }
 
 func (k *shrinker) dropTopics() bool {
-	all := k.best.Options.Topics
+	return dropSome(k, 1, func(c *Schedule) *[]TopicOptions { return &c.Options.Topics })
+}
+
+// dropBuggify looks for the fewest rare paths that have to be taken.
+func (k *shrinker) dropBuggify() bool {
+	return dropSome(k, 0, func(c *Schedule) *[]buggify.Armed { return &c.Options.Buggify })
+}
+
+// dropSome looks for the fewest of a schedule's things of one sort, but least of them.
+func dropSome[T any](k *shrinker, least int, of func(c *Schedule) *[]T) bool {
+	all := *of(k.best)
 	return ddmin(len(all), func(left []int) bool {
-		return len(left) > 0 && k.reduceBy(func(c *Schedule) {
-			c.Options.Topics = subset(all, left)
+		return len(left) >= least && k.reduceBy(func(c *Schedule) {
+			*of(c) = subset(all, left)
 			c.retarget()
 		})
 	})
@@ -218,14 +219,6 @@ func (k *shrinker) dropPartitions() (gave bool) {
 		}
 	}
 	return gave
-}
-
-// dropBuggify looks for the fewest rare paths that have to be taken.
-func (k *shrinker) dropBuggify() bool {
-	all := k.best.Options.Buggify
-	return ddmin(len(all), func(left []int) bool {
-		return k.reduceBy(func(c *Schedule) { c.Options.Buggify = subset(all, left) })
-	})
 }
 
 // leastBrokers is what topics with three replicas need: to have fewer would change what is promised.
@@ -301,28 +294,21 @@ func standIn(host string, hosts []string) string {
 	return sort[number%len(sort)]
 }
 
-// standInTarget does the same for a target that may be a role of a partition, as in "leader:t0/1".
+// standInTarget does the same for a target that may be a role, as in "leader:t0/1".
 func (s *Schedule) standInTarget(target string, hosts []string) string {
-	role, partition, isRole := strings.Cut(target, ":")
+	p := parsePlace(target)
 	switch {
-	case !isRole && isHost(target):
+	case p.role == "" && target != "":
 		return standIn(target, hosts)
-	case !isRole:
+	case p.partition.Topic == "":
 		return target
 	}
-	topic, index, _ := strings.Cut(partition, "/")
-	number := 0
-	fmt.Sscan(index, &number)
-	t := s.Options.Topics[0]
-	if i := slices.IndexFunc(s.Options.Topics, func(t TopicOptions) bool { return t.Name == topic }); i >= 0 {
-		t = s.Options.Topics[i]
+	t := s.Options.topic(p.partition.Topic)
+	if t == nil {
+		t = &s.Options.Topics[0]
 	}
-	return fmt.Sprintf("%s:%s/%d", role, t.Name, number%t.Partitions)
-}
-
-// isHost tells n1, p0 and c0 from "controller" and other words.
-func isHost(target string) bool {
-	return len(target) > 1 && strings.IndexByte("npc", target[0]) >= 0 && target[1] >= '0' && target[1] <= '9'
+	p.partition = event.Partition{Topic: t.Name, Index: p.partition.Index % int32(t.Partitions)}
+	return p.String()
 }
 
 // plain tries the usual value of each option that has another: all of a line at once, then one by one.

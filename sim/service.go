@@ -62,13 +62,7 @@ func (s *service) observe(now scheduler.Instant) {
 		s.touched = make([]scheduler.Instant, len(s.run.cluster.nodes))
 		s.cut = make([]scheduler.Instant, len(s.run.cluster.nodes))
 	}
-	ended := 0
-	for _, k := range c.active {
-		if k.ended {
-			ended++
-		}
-	}
-	state := fmt.Sprint(len(c.active), ended, c.healing)
+	state := fmt.Sprint(len(c.active), c.ended, c.healing)
 	for i, n := range s.run.cluster.nodes {
 		state += fmt.Sprint(" ", n.incarnation, n.Up())
 		if s.isTouched(n.name) || !n.Up() || !n.ready || n.stopping {

@@ -72,19 +72,24 @@ func faultCounts(s *Stats) (counts []FaultCount) {
 
 // Print writes the summary as a table for people.
 func (s *Summary) Print(w io.Writer) {
-	t := newTable(w)
+	t := newLeftTable(w)
 	for _, row := range s.rows() {
 		_ = t.Append(row[0], row[1])
 	}
 	_ = t.Render()
 }
 
-func newTable(w io.Writer) *tablewriter.Table {
-	return tablewriter.NewTable(w,
+// NewTable is a table without lines, as all of this program's are; options add to that or overrule it.
+func NewTable(w io.Writer, options ...tablewriter.Option) *tablewriter.Table {
+	return tablewriter.NewTable(w, append([]tablewriter.Option{
 		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{Borders: tw.BorderNone, Settings: tw.Settings{Separators: tw.SeparatorsNone, Lines: tw.LinesNone}})),
 		tablewriter.WithRowAutoWrap(tw.WrapNone),
-		tablewriter.WithRowAlignmentConfig(tw.CellAlignment{PerColumn: []tw.Align{tw.AlignLeft, tw.AlignLeft}}),
-	)
+	}, options...)...)
+}
+
+// newLeftTable is a table whose first two columns begin at the left.
+func newLeftTable(w io.Writer) *tablewriter.Table {
+	return NewTable(w, tablewriter.WithRowAlignmentConfig(tw.CellAlignment{PerColumn: []tw.Align{tw.AlignLeft, tw.AlignLeft}}))
 }
 
 func (s *Summary) rows() (rows [][2]string) {

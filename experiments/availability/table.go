@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lockstep/lockstep/sim"
 	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/renderer"
 	"github.com/olekukonko/tablewriter/tw"
 )
 
@@ -124,9 +124,7 @@ func number(x float64) string {
 }
 
 func newTable(w io.Writer, header ...string) *tablewriter.Table {
-	return tablewriter.NewTable(w,
-		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{Borders: tw.BorderNone, Settings: tw.Settings{Separators: tw.SeparatorsNone, Lines: tw.LinesNone}})),
-		tablewriter.WithRowAutoWrap(tw.WrapNone),
+	return sim.NewTable(w,
 		tablewriter.WithHeaderAutoFormat(tw.Off),
 		tablewriter.WithHeaderAlignment(tw.AlignLeft),
 		tablewriter.WithRowAlignment(tw.AlignLeft),
