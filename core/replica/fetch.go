@@ -135,6 +135,9 @@ func (op *delayedFetch) readPartition(i int, first bool) error {
 	if err != nil {
 		return err
 	}
+	if f != nil && p.cannotVouchFor(e) {
+		part.DivergingEpoch = wire.EpochEnd{Epoch: e.LastFetchedEpoch, EndOffset: e.Offset}
+	}
 	if part.DivergingEpoch.EndOffset != unknownOffset {
 		op.urgent = true
 		p.describe(part)
@@ -297,4 +300,11 @@ func (p *Partition) checkDivergence(e *FetchEntry) (wire.EpochEnd, error) {
 		return wire.EpochEnd{Epoch: epoch, EndOffset: end}, nil
 	}
 	return none, nil
+}
+
+// cannotVouchFor reports whether a follower is where our log was begun, after records of an epoch before it. Whether those are what
+// other leaders committed there we do not know, only that they are gone since: it has to begin there too.
+func (p *Partition) cannotVouchFor(e *FetchEntry) bool {
+	start := p.log.LogStartOffset()
+	return e.Offset == start && p.log.EpochAt(start-1) < 0 && e.LastFetchedEpoch >= 0 && e.LastFetchedEpoch < p.log.EarliestEpoch()
 }

@@ -78,15 +78,12 @@ func (f *following) isReady() bool {
 }
 
 // position is where to go on. The last fetched epoch always comes from the log: remembered from the last response it would
-// be lost by an empty one, and the divergence that shows later would go unseen (KAFKA-15510).
+// be lost by an empty one, and the divergence that shows later would go unseen (KAFKA-15510). A log that retention emptied has it
+// still: without it a leader that never had those records would take us for caught up.
 func (f *following) position() fetchPosition {
 	log := f.p.log
-	end, start := log.LogEndOffset(), log.LogStartOffset()
-	last := log.EpochAt(end - 1)
-	if end == start && end > 0 {
-		last = log.LatestEpoch() // of records that retention took; without it a leader that never had them would take us for caught up
-	}
-	return fetchPosition{offset: end, logStartOffset: start, leaderEpoch: f.p.leaderEpoch, lastFetchedEpoch: last}
+	end := log.LogEndOffset()
+	return fetchPosition{offset: end, logStartOffset: log.LogStartOffset(), leaderEpoch: f.p.leaderEpoch, lastFetchedEpoch: log.EpochAt(end - 1)}
 }
 
 // changed has the fetcher look at the partition before its next request.

@@ -598,6 +598,68 @@ func TestDivergenceInAnEpochUnknownToTheLeaderIsFound(t *testing.T) {
 	}
 }
 
+// The old leader A returns with m2 at the offset where B committed m3, which is gone from B's log by now: both logs end at 2.
+func TestReturningLeaderDropsWhatCameBeforeTheLogStart(t *testing.T) {
+	c := newCluster(t, 2, func(cfg *Config) { cfg.DefaultMinISR = 1 })
+	a, b := c.nodes[1], c.nodes[2]
+	c.mustProduce(a, acksAll, "m1")
+	b.kill(false)
+	c.mustProduce(a, acksLeader, "m2")
+	a.kill(false)
+	b.start()
+	c.change(2, 2)
+	c.publish(2)
+	c.until("B leads", func() bool { return b.partition() != nil && b.partition().IsLeader() })
+	c.mustProduce(b, acksAll, "m3")
+	b.loop.Post(func() { b.partition().Log().AdvanceLogStart(2) })
+	a.start()
+	c.publish(1, 2)
+	c.until("A is in the ISR", func() bool { return len(b.partition().ISR()) == 2 })
+	if log := a.partition().Log(); a.count(event.Diverged) == 0 || log.LogStartOffset() != 2 || log.EpochAt(1) >= 0 {
+		t.Error("A keeps m2", log.Epochs(), c.describe())
+	}
+}
+
+// With the same log as B's, and with B's log start, A keeps what it knows.
+func TestFollowerAtTheLogStartKeepsItsLog(t *testing.T) {
+	c := newCluster(t, 2, func(cfg *Config) { cfg.DefaultMinISR = 1 })
+	a, b := c.nodes[1], c.nodes[2]
+	c.mustProduce(a, acksAll, "m1")
+	c.until("B knows", func() bool { return b.hw() == 1 })
+	a.kill(false)
+	c.change(2, 2)
+	c.publish(2)
+	c.until("B leads", func() bool { return b.partition().IsLeader() })
+	b.loop.Post(func() { b.partition().Log().AdvanceLogStart(1) })
+	c.mustProduce(b, acksAll, "m2")
+	a.start()
+	c.publish(1, 2)
+	c.until("A is in the ISR", func() bool { return len(b.partition().ISR()) == 2 })
+	if log := a.partition().Log(); a.count(event.Diverged) != 0 || log.EpochAt(0) != 1 {
+		t.Error("A has begun anew", log.Epochs(), c.describe())
+	}
+}
+
+// B's log was begun at 1, so that it does not know whose record was at 0. A, which has one, must begin there too.
+func TestFollowerOfWhomItsLeaderKnowsNothingBeginsAnew(t *testing.T) {
+	c := newCluster(t, 2, func(cfg *Config) { cfg.DefaultMinISR = 1 })
+	a, b := c.nodes[1], c.nodes[2]
+	c.mustProduce(a, acksAll, "m1")
+	c.until("B has it", c.sameEnd(1, 2))
+	a.kill(false)
+	b.loop.Post(func() { b.partition().Log().TruncateFullyAndStartAt(1, func(error) {}) })
+	c.change(2, 2)
+	c.publish(2)
+	c.until("B leads", func() bool { return b.partition().IsLeader() })
+	c.mustProduce(b, acksAll, "m2")
+	a.start()
+	c.publish(1, 2)
+	c.until("A is in the ISR", func() bool { return len(b.partition().ISR()) == 2 })
+	if log := a.partition().Log(); a.count(event.Diverged) == 0 || log.LogStartOffset() != 1 {
+		t.Error("A keeps m1", log.Epochs(), c.describe())
+	}
+}
+
 func TestFollowerGoesOnAfterItsLeaderIsElectedAgain(t *testing.T) {
 	c := newCluster(t, 2, nil)
 	c.mustProduce(c.nodes[1], acksAll, "m1")

@@ -189,7 +189,7 @@ func TestRetentionStaysBelowTheHighWatermark(t *testing.T) {
 	}
 	l.SetHighWatermark(5)
 	n.must("retention", l.DeleteOldSegments)
-	if l.LogStartOffset() != 4 || l.Epochs()[0].Start != 4 {
+	if l.LogStartOffset() != 4 || l.Epochs()[0] != (EpochEntry{0, 0}) {
 		t.Fatalf("log starts at %d, epochs %v", l.LogStartOffset(), l.Epochs())
 	}
 	if _, err := n.read(l, ReadRequest{Offset: 3, UpTo: 10, MaxBytes: 1}); err != kerr.OffsetOutOfRange {

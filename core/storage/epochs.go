@@ -24,6 +24,14 @@ func (c *epochCache) latest() EpochEntry {
 	return c.entries[len(c.entries)-1]
 }
 
+// earliest is the first entry, or {-1, -1}.
+func (c *epochCache) earliest() EpochEntry {
+	if len(c.entries) == 0 {
+		return EpochEntry{-1, -1}
+	}
+	return c.entries[0]
+}
+
 // assign notes that epoch starts at start and reports whether that was news. Entries that the new
 // one contradicts are dropped.
 func (c *epochCache) assign(epoch int32, start int64) bool {
@@ -46,20 +54,23 @@ func (c *epochCache) truncateFromEnd(end int64) bool {
 	return dropped
 }
 
-// truncateFromStart forgets what lies below start: the entry that holds start begins there now.
+// truncateFromStart forgets what lies below start, but for the entry of the record just before it: only by that can a leader
+// tell a follower which is at start, with its own log or with another's.
+//
+// Counter-example to Kafka's, whose first entry then begins at start: B has records 0 to 3 of epoch 0, never committed. A leads epoch
+// 1, commits its own 0 to 3, and retention takes them. B asks for 4 after epoch 0; A has nothing but (1, 4) and finds it in order.
 func (c *epochCache) truncateFromStart(start int64) bool {
-	n := sort.Search(len(c.entries), func(i int) bool { return c.entries[i].Start > start })
-	if n == 0 || n == 1 && c.entries[0].Start == start {
+	n := sort.Search(len(c.entries), func(i int) bool { return c.entries[i].Start >= start })
+	if n <= 1 {
 		return false
 	}
 	c.entries = slices.Delete(c.entries, 0, n-1)
-	c.entries[0].Start = start
 	return true
 }
 
 // endOffsetFor answers OffsetForLeaderEpoch: the largest epoch known that is not above the one
 // asked for, and where it ends; (-1, -1) is undefined. The latest epoch ends at logEndOffset. An epoch before
-// all known ones is answered with itself and the first known start: its data is gone.
+// all known ones is answered with itself and the first known start, which may be below the log's: its data is gone.
 func (c *epochCache) endOffsetFor(epoch int32, logEndOffset int64) (int32, int64) {
 	if epoch < 0 || len(c.entries) == 0 {
 		return -1, -1
@@ -77,7 +88,7 @@ func (c *epochCache) endOffsetFor(epoch int32, logEndOffset int64) (int32, int64
 	return c.entries[higher-1].Epoch, c.entries[higher].Start
 }
 
-// epochAt is the epoch of the batch at offset, or -1.
+// epochAt is the epoch of the batch at offset, or -1. It is known of the one before the log start too, unless the log began there.
 func (c *epochCache) epochAt(offset int64) int32 {
 	n := sort.Search(len(c.entries), func(i int) bool { return c.entries[i].Start > offset })
 	if n == 0 {

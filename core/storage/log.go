@@ -118,13 +118,17 @@ func (l *Log) SetHighWatermark(hw int64) {
 // LatestEpoch is the last leader epoch in the log, or assigned; -1 if none.
 func (l *Log) LatestEpoch() int32 { return l.epochs.latest().Epoch }
 
+// EarliestEpoch is the first leader epoch of which the log knows; -1 if none.
+func (l *Log) EarliestEpoch() int32 { return l.epochs.earliest().Epoch }
+
 // EndOffsetForEpoch answers OffsetForLeaderEpoch: the largest known epoch not above the one asked for
 // and its end offset; (-1, -1) is undefined (KIP-101, KIP-279).
 func (l *Log) EndOffsetForEpoch(epoch int32) (foundEpoch int32, endOffset int64) {
 	return l.epochs.endOffsetFor(epoch, l.written)
 }
 
-// EpochAt is the leader epoch of the batch at offset, or -1.
+// EpochAt is the leader epoch of the batch at offset, or -1. It is known of the last one that left the log at its start, too; not if the
+// log was begun there.
 func (l *Log) EpochAt(offset int64) int32 { return l.epochs.epochAt(offset) }
 
 // Epochs is the history of leader epochs.

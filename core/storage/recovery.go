@@ -31,8 +31,7 @@ type opener struct {
 	expect int64 // the offset that the next batch must not be below
 	damage bool  // what follows is not to be kept
 	gone   []*segment
-	stale  bool         // the epoch checkpoint on disk differs from the cache
-	known  []EpochEntry // the epoch checkpoint as it was
+	stale  bool // the epoch checkpoint on disk differs from the cache
 }
 
 // Open opens the log in a directory, or creates it. What is in the log when done runs is durable. An error is
@@ -150,7 +149,6 @@ func (p *opener) readEpochs(next func(error)) {
 	readExisting(p.log.env.Disk, p.log.path(epochFile), func(b []byte, err error) {
 		if err == nil {
 			p.log.epochs.entries, err = parseEpochs(b)
-			p.known = slices.Clone(p.log.epochs.entries)
 		}
 		if errors.Is(err, ErrCorrupt) {
 			p.distrust()
@@ -381,25 +379,12 @@ func (p *opener) bound(next func(error)) {
 	l.logStart = max(p.o.LogStartOffset, l.segments.first().base)
 	l.written, l.highWatermark, l.recoveryPoint = l.next, l.logStart, l.next
 	start := l.epochs.truncateFromStart(l.logStart)
-	end := p.endEpochs() // last, so that another restart finds the same
+	end := l.epochs.truncateFromEnd(l.next)
 	if !end && !start && !p.stale {
 		next(nil)
 		return
 	}
 	l.writeEpochs(next)
-}
-
-// endEpochs forgets the epochs that start at the log's end. A log that retention has emptied keeps that of the records it had:
-// only so does a follower find out that its leader never had them.
-func (p *opener) endEpochs() (changed bool) {
-	l := p.log
-	if l.logStart < l.next || l.next == 0 {
-		return l.epochs.truncateFromEnd(l.next)
-	}
-	if n := slices.IndexFunc(p.known, func(e EpochEntry) bool { return e.Start == l.next }); n >= 0 && len(l.epochs.entries) == 0 {
-		l.epochs.entries = append(l.epochs.entries, p.known[n]) // the walk had dropped it, to find it anew
-	}
-	return false
 }
 
 // settle makes what was recovered durable: replication counts it from here on.

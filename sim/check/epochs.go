@@ -24,6 +24,7 @@ func (s *State) checkEpochs(r *replica, log Replica) {
 	if !s.isMonotone(r, cache) {
 		return
 	}
+	cache = s.passBefore(r, cache)
 	n, last := 0, int32(none)
 	for i := r.first; i < len(r.slots); i++ {
 		b := r.at(i)
@@ -44,6 +45,23 @@ func (s *State) checkEpochs(r *replica, log Replica) {
 			return
 		}
 	}
+}
+
+// passBefore leaves out the entry of the epoch that ended where the log starts. It may be known, and then is that of the last record that
+// left the log there.
+func (s *State) passBefore(r *replica, cache []storage.EpochEntry) []storage.EpochEntry {
+	end := r.end
+	if len(cache) > 1 {
+		end = cache[1].Start
+	}
+	if len(cache) == 0 || cache[0].Start >= r.logStart || end != r.logStart {
+		return cache
+	}
+	if r.first > 0 && r.at(r.first-1).epoch != cache[0].Epoch {
+		s.violate(r.safety("P3"), "I4", s.causeOfCache(r), "the epoch cache of %s on broker %d has epoch %d before the log start %d; that of the last record there was %d",
+			r.part.id, r.node.id, cache[0].Epoch, r.logStart, r.at(r.first-1).epoch)
+	}
+	return cache[1:]
 }
 
 func (s *State) isMonotone(r *replica, cache []storage.EpochEntry) bool {

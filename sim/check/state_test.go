@@ -158,6 +158,32 @@ func TestWrongEpochCacheFires(t *testing.T) { // M09, M10
 	}
 }
 
+// What left the log at its start may still be known of: the epoch of the last record there, as it was.
+func TestEpochBeforeTheLogStartMayBeKnown(t *testing.T) {
+	retained := func(cache ...storage.EpochEntry) *fake {
+		f := cluster(t, safe)
+		f.elect(2, 1, 1, 2, 3)
+		f.append(write(1, 3, "m3"), 2)
+		f.logs[2][orders].start, f.logs[2][orders].hw = 3, 3
+		f.logs[2][orders].epochs = cache
+		f.s.Deleted(orders, 3)
+		f.emit(2, event.Event{Kind: event.LogStartMoved, Partition: orders, Offset: 3})
+		return f
+	}
+	retained(storage.EpochEntry{Epoch: 0, Start: 0}, storage.EpochEntry{Epoch: 1, Start: 3}).silent()
+	retained(storage.EpochEntry{Epoch: 1, Start: 3}).silent()
+	for name, cache := range map[string][]storage.EpochEntry{
+		"another epoch": {{Epoch: -7, Start: 0}, {Epoch: 1, Start: 3}}, "begins too early": {{Epoch: 0, Start: 0}, {Epoch: 1, Start: 2}},
+		"only before": {{Epoch: 0, Start: 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := retained(cache...)
+			f.t = t
+			f.fires("I4", "P3", "epoch cache of orders-2 on broker 2")
+		})
+	}
+}
+
 func TestBatchOfAnOlderEpochFires(t *testing.T) {
 	f := cluster(t, safe)
 	f.elect(2, 1, 1, 2, 3)
