@@ -331,6 +331,48 @@ func TestBandwidthIsSharedByTheFramesOfALink(t *testing.T) {
 	}
 }
 
+// What waited for the bandwidth goes on at the new one, in order, and nothing waits on behind it.
+func TestALiftedLimitHoldsNothingUp(t *testing.T) {
+	for name, lift := range map[string]func(*world){
+		"lifted": func(x *world) { x.n.SetBandwidth("a", "b", 0) }, "healed": func(x *world) { x.n.HealAll() },
+		"raised": func(x *world) { x.n.SetBandwidth("a", "b", 4_000_000) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := connected(t, 1, simnet.Options{})
+			x.n.SetBandwidth("a", "b", 1000)
+			var want []string
+			for i := range 4 {
+				want = append(want, fmt.Sprintf("%01000d", i))
+				x.a.send(want[i])
+			}
+			x.run(1500 * time.Millisecond)
+			x.wantGot(x.b, want[:1]...)
+			lift(x)
+			x.run(5 * time.Millisecond)
+			x.a.send("and on")
+			x.run(5 * time.Millisecond)
+			x.wantGot(x.b, append(want, "and on")...)
+		})
+	}
+}
+
+func TestALowerLimitHastensNothing(t *testing.T) {
+	x := connected(t, 1, simnet.Options{})
+	x.n.SetBandwidth("a", "b", 1000)
+	start := x.w.Now()
+	for range 2 {
+		x.a.send(string(make([]byte, 1000)))
+	}
+	x.run(500 * time.Millisecond)
+	x.n.SetBandwidth("a", "b", 1)
+	x.run(time.Minute)
+	for i, at := range x.b.at {
+		if least := time.Duration(i+1) * time.Second; at.Sub(start) < least {
+			t.Errorf("frame %d came after %s", i, at.Sub(start))
+		}
+	}
+}
+
 func TestDelaysKeepTheOrderOfAConnection(t *testing.T) {
 	x := connected(t, 1, simnet.Options{})
 	x.n.SetDelay("a", "b", 0, time.Second)

@@ -59,8 +59,23 @@ func (n *Net) SetDelay(a, b string, min, max time.Duration) {
 	l.slowed = min != n.opts.MinDelay || max != n.opts.MaxDelay
 }
 
-// SetBandwidth limits the way from a to b; 0 is no limit. Frames already under way keep their time.
-func (n *Net) SetBandwidth(a, b string, bytesPerSec int64) { n.named(a, b).perSec = bytesPerSec }
+// SetBandwidth limits the way from a to b; 0 is no limit. What an older, lower limit still holds up goes on at the new one.
+func (n *Net) SetBandwidth(a, b string, bytesPerSec int64) { n.named(a, b).setBandwidth(bytesPerSec) }
+
+// setBandwidth: a window full of frames that waited for an older limit would be under way for minutes after it.
+func (l *link) setBandwidth(bytesPerSec int64) {
+	l.perSec = bytesPerSec
+	now := l.net.world.Now()
+	if l.idleAt <= now {
+		return
+	}
+	l.idleAt = now
+	for _, c := range l.to.conns {
+		if c.peer.link == l {
+			c.hasten()
+		}
+	}
+}
 
 // Cut loses all packets from a to b. As in TCP the sender keeps and repeats them: they arrive after
 // Heal, unless the connection has given up by then. Acknowledgements for b's frames are lost too,
@@ -110,8 +125,9 @@ func (n *Net) HealAll() {
 	for _, from := range n.hosts {
 		for _, l := range from.links {
 			if l != nil {
-				l.cut, l.clogged, l.slowed, l.perSec = false, false, false, 0
+				l.cut, l.clogged, l.slowed = false, false, false
 				l.min, l.max = n.opts.MinDelay, n.opts.MaxDelay
+				l.setBandwidth(0)
 				l.wake()
 			}
 		}
@@ -174,14 +190,18 @@ func (l *link) control() time.Duration {
 
 // arrival draws when the n-th frame, sent now, arrives.
 func (l *link) arrival(n uint64, size int) scheduler.Instant {
-	now := l.net.world.Now()
-	sent := now
+	if l.perSec > 0 || l.slowed {
+		l.affected.Slowed++
+	}
+	return l.pass(n, size)
+}
+
+// pass has the n-th frame take its share of the bandwidth, and its delay.
+func (l *link) pass(n uint64, size int) scheduler.Instant {
+	sent := l.net.world.Now()
 	if l.perSec > 0 {
 		sent = max(sent, l.idleAt).Add(time.Duration(int64(size) * int64(time.Second) / l.perSec))
 		l.idleAt = sent
-	}
-	if sent != now || l.slowed {
-		l.affected.Slowed++
 	}
 	return sent.Add(between(mix(l.key, n), l.min, l.max))
 }

@@ -178,6 +178,28 @@ func (c *conn) launch(s segment) {
 	c.peer.host.node.AfterEvent(s.due.Sub(now), c.peer, opDeliver)
 }
 
+// hasten has what is on the way to this side arrive as if it had been sent now, if that is sooner.
+func (c *conn) hasten() {
+	now := c.net.world.Now()
+	due := now
+	for i := c.taken; i < len(c.arriving); i++ {
+		s := &c.arriving[i]
+		if s.due <= now {
+			continue
+		}
+		if s.frame != nil {
+			due = max(due, c.peer.link.pass(s.n, s.size()))
+		}
+		if due >= s.due {
+			due = s.due
+			continue
+		}
+		s.due = due
+		c.host.node.AfterEvent(due.Sub(now), c, opDeliver)
+	}
+	c.peer.lastDue = due
+}
+
 // resetAfter has this side learn, d from now, that the connection is no more.
 func (c *conn) resetAfter(d time.Duration) { c.host.node.AfterEvent(d, c, opReset) }
 
