@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/lockstep/lockstep/core"
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/env"
 	"github.com/lockstep/lockstep/core/event"
@@ -33,7 +34,8 @@ type Node struct {
 	disk    *simdisk.Disk
 	config  *config.Config
 
-	broker      *core.Broker // nil while the process is down
+	broker      *core.Broker   // nil while the process is down
+	rare        *buggify.Sites // of this incarnation
 	incarnation int
 	ready       bool // Start has succeeded in this incarnation
 	failed      error
@@ -99,7 +101,8 @@ func (n *Node) onStarted(broker *core.Broker, err error) {
 func (n *Node) env() env.Env {
 	seed, prefix := n.cluster.run.schedule.Seed, n.name+"/"+strconv.Itoa(n.incarnation)+"/"
 	stream := func(purpose string) *rand.Rand { return n.cluster.run.world.Stream(seed, prefix+purpose) }
-	return env.Env{Loop: n.loop, Disk: n.disk, Net: n.host, Rand: stream, Event: n, Buggify: n.cluster.run.sites(stream)}
+	n.rare = n.cluster.run.sites(stream)
+	return env.Env{Loop: n.loop, Disk: n.disk, Net: n.host, Rand: stream, Event: n, Buggify: n.rare}
 }
 
 // Emit implements event.Sink.

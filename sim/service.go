@@ -7,6 +7,7 @@ import (
 
 	"fmt"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/scheduler"
@@ -23,10 +24,18 @@ type service struct {
 	state   string              // what calm is measured by
 	touched []scheduler.Instant // by place in the cluster's nodes: when a fault last had to do with it
 	cut     []scheduler.Instant // the same, but for faults of its disk and pauses
+	backoff []backoff           // by place, too
 	able    []ability           // by the partitions' ordinals; empty while it is not calm
 	led     *Node               // the active controller
 	since   scheduler.Instant   // which it has been since
 	quorum  quorum
+}
+
+// backoff tells of a broker that backs off from its leaders by a rare path, for replica.fetch.backoff.ms at a time. One time in a few
+// that goes on for longer than all else takes.
+type backoff struct {
+	hits uint64
+	now  bool // since the last look
 }
 
 // ability is since when a partition can acknowledge, and in which partition epoch.
@@ -61,6 +70,7 @@ func (s *service) observe(now scheduler.Instant) {
 	if s.touched == nil {
 		s.touched = make([]scheduler.Instant, len(s.run.cluster.nodes))
 		s.cut = make([]scheduler.Instant, len(s.run.cluster.nodes))
+		s.backoff = make([]backoff, len(s.run.cluster.nodes))
 	}
 	state := fmt.Sprint(len(c.active), c.ended, c.healing)
 	for i, n := range s.run.cluster.nodes {
@@ -71,6 +81,8 @@ func (s *service) observe(now scheduler.Instant) {
 		if s.isCut(n.name) || !n.Up() || !n.ready || n.stopping {
 			s.cut[i] = now
 		}
+		hits := n.rare.Hits(buggify.FollowerBackoff)
+		s.backoff[i] = backoff{hits, hits != s.backoff[i].hits}
 	}
 	if state != s.state || s.isRestless() {
 		s.state, s.calm = state, now
@@ -194,6 +206,8 @@ func (s *service) canAcknowledge(reg *metadata.Partition) bool {
 	healthy := 0
 	for _, id := range reg.ISR {
 		switch n := c.byID(id); {
+		case id != reg.Leader && s.backsOff(n):
+			return false
 		case s.isHealthy(n):
 			healthy++
 		case n != nil && n.Up():
@@ -201,6 +215,12 @@ func (s *service) canAcknowledge(reg *metadata.Partition) bool {
 		}
 	}
 	return healthy >= min(t.MinISR, len(reg.Replicas))
+}
+
+// backsOff reports whether a follower has backed off since the last look.
+func (s *service) backsOff(n *Node) bool {
+	i := slices.Index(s.run.cluster.nodes, n)
+	return i >= 0 && s.backoff[i].now
 }
 
 // onFenced judges that a controller fenced a broker.

@@ -1,10 +1,12 @@
 package sim
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 )
 
@@ -52,6 +54,28 @@ func TestRecordThatWaitsForFaultsIsPatient(t *testing.T) {
 	}
 	if err := s.Run(30 * time.Second); err != nil {
 		t.Error(err)
+	}
+}
+
+// A follower that backs off again and again, as an armed rare path has it, keeps a record waiting; one that backs off no more does not.
+func TestRecordThatWaitsForAFollowerThatBacksOffIsPatient(t *testing.T) {
+	for site, broken := range map[buggify.Site]bool{buggify.FollowerBackoff: false, buggify.SessionReset: true} {
+		s := calmStage(t)
+		p := buggify.NewPlan([]buggify.Armed{{Site: site, OneIn: 1}})
+		p.Switch(true)
+		leader := s.r.cluster.image().Partition(s.r.producers[0].lanes[0].part.id).Leader
+		follower := s.r.cluster.byID(leader%3 + 1)
+		follower.rare = p.Sites(func(string) *rand.Rand { return rand.New(rand.NewPCG(1, 1)) })
+		var fire func()
+		fire = func() {
+			follower.rare.Fires(site)
+			s.r.world.After(time.Second, fire)
+		}
+		fire()
+		s.r.producers[0].lanes[0].add(1) // and nobody sends it
+		if err := s.Run(30 * time.Second); (err != nil) != broken {
+			t.Errorf("%v: %v", site, err)
+		}
 	}
 }
 

@@ -41,6 +41,7 @@ type Sites struct {
 	plan    *Plan
 	rand    func(purpose string) *rand.Rand
 	streams [NumSites]*rand.Rand // made at the first use
+	hits    [NumSites]uint64
 }
 
 // Sites returns what an incarnation with these streams of random numbers asks.
@@ -55,7 +56,16 @@ func (x *Sites) fires(s Site) bool {
 		return false
 	}
 	x.plan.Hits[s]++
+	x.hits[s]++
 	return true
+}
+
+// Hits is how often a site has fired in this incarnation.
+func (x *Sites) Hits(s Site) uint64 {
+	if x == nil {
+		return 0
+	}
+	return x.hits[s]
 }
 
 func (x *Sites) stream(s Site) *rand.Rand {

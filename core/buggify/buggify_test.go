@@ -23,7 +23,7 @@ func TestSitesHaveDistinctNames(t *testing.T) {
 func TestNothingFiresInADaemon(t *testing.T) {
 	var none *buggify.Sites
 	for s := range buggify.NumSites {
-		if none.Fires(s) {
+		if none.Fires(s) || none.Hits(s) > 0 {
 			t.Errorf("%v fired", s)
 		}
 	}
@@ -36,8 +36,8 @@ func TestOnlyArmedSitesFireAndOnlyWhileSwitchedOn(t *testing.T) {
 		t.Error("fired before the switch")
 	}
 	p.Switch(true)
-	if !x.Fires(buggify.ShortRead) || x.Fires(buggify.RecentMiss) || p.Hits[buggify.ShortRead] != 1 {
-		t.Errorf("hits %d", p.Hits[buggify.ShortRead])
+	if !x.Fires(buggify.ShortRead) || x.Fires(buggify.RecentMiss) || p.Hits[buggify.ShortRead] != 1 || x.Hits(buggify.ShortRead) != 1 {
+		t.Errorf("hits %d, %d", p.Hits[buggify.ShortRead], x.Hits(buggify.ShortRead))
 	}
 }
 
