@@ -327,13 +327,23 @@ func (c *Controller) configRecords(a *configChanges, validateOnly bool) []metada
 // it, whatever min.insync.replicas is by now, and nobody else may lead: without it the partition would wait for an unclean
 // election, as it does in Kafka. An empty name means all topics.
 func (c *Controller) keptElr(topic string) (records []metadata.Record) {
-	c.img.Partitions(func(p *metadata.Partition) bool {
-		if (topic == "" || p.Topic == topic) && len(p.ISR) == 0 && len(p.ELR)+len(p.LastKnownELR) > 0 {
+	for _, p := range c.withElr(topic) {
+		if len(p.ISR) == 0 {
 			r := metadata.NewPartitionChange(p.TopicID, p.Index)
 			r.EligibleLeaderReplicas, r.LastKnownElr = orEmpty(p.ELR), orEmpty(p.LastKnownELR)
 			records = append(records, r)
 		}
+	}
+	return records
+}
+
+// withElr are the partitions that a ClearElrRecord changes. An empty name means all topics.
+func (c *Controller) withElr(topic string) (found []*metadata.Partition) {
+	c.img.Partitions(func(p *metadata.Partition) bool {
+		if (topic == "" || p.Topic == topic) && len(p.ELR)+len(p.LastKnownELR) > 0 {
+			found = append(found, p)
+		}
 		return true
 	})
-	return records
+	return found
 }

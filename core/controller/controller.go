@@ -214,19 +214,18 @@ func (c *Controller) append(records []metadata.Record) bool {
 
 // replay applies one record of ours and says what it did.
 func (c *Controller) replay(r metadata.Record) {
-	change, _ := r.(*metadata.PartitionChangeRecord)
-	var old *metadata.Partition
-	if change != nil {
-		old = c.img.TopicByID(change.TopicID).Partition(change.PartitionID)
+	emit := func() { c.emitRecord(r) }
+	switch r := r.(type) {
+	case *metadata.PartitionChangeRecord:
+		old := c.img.TopicByID(r.TopicID).Partition(r.PartitionID)
+		emit = func() { c.emitPartitionChange(old, r) }
+	case *metadata.ClearElrRecord:
+		old := c.withElr(r.TopicName)
+		emit = func() { c.emitCleared(old) }
 	}
 	err := c.img.Apply(r)
 	invariant.Check(err == nil, "controller wrote a record that does not fit its image: %v", err)
-	switch {
-	case change != nil:
-		c.emitPartitionChange(old, change)
-	default:
-		c.emitRecord(r)
-	}
+	emit()
 }
 
 // answer is what every handler ends with: the response when its records have committed, the failure

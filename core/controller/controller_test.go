@@ -467,6 +467,9 @@ func TestAChangeOfMinISREmptiesTheELR(t *testing.T) {
 	w.expect("a", 1, []int32{1}, []int32{2})
 	w.setConfig(kmsg.ConfigResourceTypeTopic, "a", keyMinInsyncReplicas, kmsg.IncrementalAlterConfigOpSet, "1")
 	w.expect("a", 1, []int32{1}, nil)
+	if e := w.events[len(w.events)-1]; e.Kind != event.PartitionChanged || e.Note != "isr=1 elr=" || e.Offset != int64(w.partition("a").PartitionEpoch) {
+		t.Errorf("the last event is %v", e)
+	}
 }
 
 // Nothing can have been committed while there was no ISR: who was eligible still is.

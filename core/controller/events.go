@@ -45,6 +45,13 @@ func (c *Controller) emitPartitionChange(old *metadata.Partition, r *metadata.Pa
 	c.emitPartition(p)
 }
 
+// emitCleared says of partitions that had an ELR how they are without.
+func (c *Controller) emitCleared(old []*metadata.Partition) {
+	for _, p := range old {
+		c.emitPartition(c.img.TopicByID(p.TopicID).Partition(p.Index))
+	}
+}
+
 func (c *Controller) emitPartition(p *metadata.Partition) {
 	c.env.Event.Emit(event.Event{
 		Kind: event.PartitionChanged, Partition: p.Key(), TopicID: p.TopicID, Peer: p.Leader, Epoch: p.LeaderEpoch,

@@ -20,6 +20,7 @@ type registration struct {
 	writer   int32 // the controller, and its incarnation: another one may know of less
 	life     int32
 	minISR   int
+	setting  [2]string // min.insync.replicas of the topic and of the cluster: when one is changed, the ELR is forgotten (KIP-966)
 	isr, elr []int32
 }
 
@@ -106,12 +107,18 @@ func (s *State) checkELR(n *node, p *partition, partitionEpoch int32, note strin
 	t.RF = len(reg.Replicas)
 	before := p.written
 	isr, elr, _ := strings.Cut(note, " elr=")
-	p.written = registration{true, n.id, n.incarnation, t.minISR(), parseIDs(nil, isr), parseIDs(nil, elr)}
+	p.written = registration{true, n.id, n.incarnation, t.minISR(), minISRSetting(img, p.id.Topic), parseIDs(nil, isr), parseIDs(nil, elr)}
 	cause := s.did(n.id, fmt.Sprintf("wrote partition epoch %d of %s", partitionEpoch, p.id))
 	s.checkApart(n, p, reg, cause)
-	if before.known && before.writer == n.id && before.life == n.incarnation && before.minISR == p.written.minISR {
+	if before.known && before.writer == n.id && before.life == n.incarnation && before.setting == p.written.setting {
 		s.checkStillEligible(n, p, reg, &before, cause)
 	}
+}
+
+func minISRSetting(img *metadata.Image, topic string) (s [2]string) {
+	s[0], _ = img.ConfigValue(metadata.ResourceTopic, topic, keyMinISR)
+	s[1], _ = img.ConfigValue(metadata.ResourceBroker, "", keyMinISR)
+	return s
 }
 
 // checkApart: who is eligible is a replica, and not in the ISR.

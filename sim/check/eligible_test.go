@@ -55,6 +55,34 @@ func TestELRViolationsFire(t *testing.T) {
 	}
 }
 
+// KIP-966 has a change of min.insync.replicas forget the ELR, also where the old value is back before anything else is written.
+func TestAChangeOfMinISRForgetsTheELR(t *testing.T) {
+	for _, resource := range []metadata.ConfigRecord{{ResourceType: metadata.ResourceTopic, ResourceName: orders.Topic}, {ResourceType: metadata.ResourceBroker}} {
+		f := cluster(t, safe)
+		f.changed(f.withELR(1, 1, []int32{1}, []int32{2}))
+		for epoch, value := range []string{"3", "2"} {
+			img := f.withELR(1, int32(epoch)+2, []int32{1}, nil)
+			record := resource
+			record.Name, record.Value = keyMinISR, &value
+			f.must(img.Apply(&record))
+			f.changed(img)
+		}
+		f.silent()
+	}
+}
+
+// Another change of the topic, or one of another topic, is no reason.
+func TestAnotherChangeOfConfigForgetsNoELR(t *testing.T) {
+	for topic, key := range map[string]string{orders.Topic: keyFlushMessages, "other": keyMinISR} {
+		f := cluster(t, safe)
+		f.changed(f.withELR(1, 1, []int32{1}, []int32{2}))
+		img, value := f.withELR(1, 2, []int32{1}, nil), "1"
+		f.must(img.Apply(&metadata.ConfigRecord{ResourceType: metadata.ResourceTopic, ResourceName: topic, Name: key, Value: &value}))
+		f.changed(img)
+		f.fires("I6", "P1", "no longer knows broker 2, which was in ISR [1] and ELR [2] of orders-2")
+	}
+}
+
 // registered has controller 1 write a registration.
 func (f *fake) registered(id int32, epoch int64, img *metadata.Image) {
 	f.writer[1] = img
