@@ -49,7 +49,7 @@ func (b *partitionChange) build() *metadata.PartitionChangeRecord {
 	b.targetELR = b.nextELR()
 	unclean := b.elect(r)
 	b.endEpochOfRemoved(r)
-	if unclean || !b.elrEnabled {
+	if unclean || !b.elrEnabled && !b.onlyELRKnows() {
 		b.targetELR = nil
 	}
 	if !slices.Equal(b.targetELR, p.ELR) {
@@ -126,18 +126,25 @@ func (b *partitionChange) directories() [][16]byte {
 	return dirs
 }
 
+// onlyELRKnows reports whether the ISR is empty and stays so: with ELR turned off by now, what it had noted until then is all
+// that is known of who has the data. (Kafka forgets it, and the partition waits for an unclean election.)
+func (b *partitionChange) onlyELRKnows() bool {
+	return len(b.partition.ISR) == 0 && len(b.targetISR) == 0
+}
+
 // nextELR is the ELR that goes with the target ISR (KIP-966): none when the ISR is at least min ISR,
 // else those who left the ISR since it fell below, since nothing can have been committed without
 // them. Sorted. Who has no replica any more is no leader to wait for.
 func (b *partitionChange) nextELR() []int32 {
-	if !b.elrEnabled {
-		return b.partition.ELR
-	}
-	if len(b.targetISR) >= min(b.minISR, len(b.target.replicas)) {
+	candidates := [][]int32{b.partition.ELR, b.partition.ISR}
+	switch {
+	case !b.elrEnabled:
+		candidates = candidates[:1]
+	case len(b.targetISR) >= min(b.minISR, len(b.target.replicas)):
 		return nil
 	}
 	var elr []int32
-	for _, ids := range [][]int32{b.partition.ELR, b.partition.ISR} {
+	for _, ids := range candidates {
 		for _, id := range ids {
 			if b.mayStayEligible(id) && !slices.Contains(elr, id) {
 				elr = append(elr, id)
@@ -206,7 +213,7 @@ func (b *partitionChange) eligible(id int32) bool {
 // uncleanly, the last leader is the best there is, and waiting brings nothing better.
 func (b *partitionChange) mayElectLastKnown() bool {
 	last := b.partition.LastKnownELR
-	return b.elrEnabled && len(b.targetISR) == 0 && len(b.targetELR) == 0 && len(last) == 1 && b.acceptable(last[0]) &&
+	return (b.elrEnabled || b.onlyELRKnows()) && len(b.targetISR) == 0 && len(b.targetELR) == 0 && len(last) == 1 && b.acceptable(last[0]) &&
 		slices.Contains(b.target.replicas, last[0])
 }
 
@@ -215,16 +222,13 @@ func (b *partitionChange) mayElectLastKnown() bool {
 func (b *partitionChange) noteLastKnownLeader(r *metadata.PartitionChangeRecord) {
 	known := len(b.partition.LastKnownELR) > 0
 	switch {
-	case !b.elrEnabled:
-		if known {
-			r.LastKnownElr = []int32{}
-		}
-	case r.Leader == metadata.NoLeader && !known && b.partition.Leader != metadata.NoLeader:
-		r.LastKnownElr = []int32{b.partition.Leader}
-	case r.Leader == metadata.NoLeaderChange && b.partition.Leader == metadata.NoLeader && !known && len(b.partition.ISR) == 1 && len(b.targetISR) == 0:
-		r.LastKnownElr = b.partition.ISR
 	case r.Leader >= 0 && known:
 		r.LastKnownElr = []int32{}
+	case known || !b.elrEnabled:
+	case r.Leader == metadata.NoLeader && b.partition.Leader != metadata.NoLeader:
+		r.LastKnownElr = []int32{b.partition.Leader}
+	case r.Leader == metadata.NoLeaderChange && b.partition.Leader == metadata.NoLeader && len(b.partition.ISR) == 1 && len(b.targetISR) == 0:
+		r.LastKnownElr = b.partition.ISR
 	}
 }
 

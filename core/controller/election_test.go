@@ -84,6 +84,13 @@ func TestElectionTable(t *testing.T) {
 		{name: "without ELR the last member stays in the ISR", isr: []int32{1}, leader: 1, alive: []int32{2}, noELR: true, minISR: 2, want: "leader=-1"},
 		{name: "an unclean shutdown of one that stayed in the ISR without ELR", isr: []int32{2}, leader: -1, unclean: 2, minISR: 2, want: "isr=[] last=[2]"},
 		{name: "one that stayed in the ISR without ELR and is fenced", isr: []int32{2}, leader: -1, minISR: 2, want: "isr=[] elr=[2] last=[2]"},
+		{name: "ELR is off and it alone knows who has the data", elr: []int32{1, 2}, leader: -1, last: []int32{1}, alive: []int32{3}, noELR: true, minISR: 2, want: "nothing"},
+		{name: "one that ELR knew returns when it is off", elr: []int32{1, 2}, leader: -1, last: []int32{1}, alive: []int32{2, 3}, noELR: true, minISR: 2, want: "leader=2 isr=[2] elr=[] last=[]"},
+		{name: "one that ELR knew is forgotten when it is off", elr: []int32{1, 2}, leader: -1, last: []int32{1}, alive: []int32{3}, unclean: 1, noELR: true, minISR: 2, want: "elr=[2]"},
+		{name: "the last known leader returns when ELR is off", leader: -1, last: []int32{2}, alive: []int32{1, 2}, noELR: true, minISR: 2, want: "leader=2 isr=[2] last=[] recovery=1"},
+		{name: "not the last known leader while the ISR has a member", isr: []int32{1}, leader: -1, last: []int32{2}, alive: []int32{2}, noELR: true, minISR: 2, want: "nothing"},
+		{name: "unclean when ELR is off", elr: []int32{1}, leader: -1, last: []int32{1}, alive: []int32{3}, election: electUnclean, noELR: true, minISR: 2, want: "leader=3 isr=[3] elr=[] last=[] recovery=1"},
+		{name: "the ELR goes with the ISR's own member when it is off", isr: []int32{1}, elr: []int32{2}, leader: 1, alive: []int32{3}, noELR: true, minISR: 2, want: "leader=-1 elr=[]"},
 		{name: "without ELR it leads again", isr: []int32{1}, leader: -1, alive: []int32{1, 2}, target: []int32{1}, noELR: true, minISR: 2, want: "leader=1"},
 		{name: "without ELR, unclean", isr: []int32{1}, leader: 1, alive: []int32{2}, election: electUnclean, noELR: true, minISR: 2, want: "leader=2 isr=[2] recovery=1"},
 	} {
@@ -107,7 +114,7 @@ func TestElectionsKeepWhatIsPromised(t *testing.T) {
 			election: electionType(rapid.IntRange(0, 2).Draw(t, "election")), unclean: rapid.Int32Range(0, 3).Draw(t, "unclean"),
 		}
 		e.isr = subset("isr", e.replicas)
-		if !e.noELR {
+		if !e.noELR || len(e.isr) == 0 {
 			e.elr = slices.DeleteFunc(subset("elr", e.replicas), func(id int32) bool { return slices.Contains(e.isr, id) })
 		}
 		e.alive = slices.DeleteFunc(subset("alive", e.replicas), func(id int32) bool { return id == e.unclean })
