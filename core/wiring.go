@@ -52,6 +52,7 @@ func (b *Broker) controllerConfig() controller.Config {
 		NumPartitions:            b.cfg.NumPartitions,
 		DefaultReplicationFactor: b.cfg.DefaultReplicationFactor,
 		MinInsyncReplicas:        int(defaults.Long("min.insync.replicas")),
+		MaxBatchBytes:            raft.MaxBatchBytes,
 		UncleanLeaderElection:    defaults.Bool("unclean.leader.election.enable"),
 		Features:                 []metadata.Feature{{Name: metadata.MetadataVersion, Level: 30}, {Name: controller.FeatureELR, Level: 1}},
 		Supported:                api.Features,

@@ -196,7 +196,7 @@ func (n *Node) properties(o *ClusterOptions) (props []config.Property) {
 		number("controller.quorum.election.timeout.ms", o.QuorumTimeout.Milliseconds()/2)
 	}
 	if o.SegmentBytes > 0 {
-		number("metadata.log.segment.bytes", o.SegmentBytes)
+		number("internal.metadata.log.segment.bytes", o.SegmentBytes)
 	}
 	if o.RetentionCheck > 0 {
 		number("log.retention.check.interval.ms", o.RetentionCheck.Milliseconds())

@@ -34,7 +34,7 @@ type ClusterOptions struct {
 	ReplicaLag     time.Duration // replica.lag.time.max.ms
 	FetchWait      time.Duration // replica.fetch.wait.max.ms
 	SnapshotBytes  int64         // metadata.log.max.record.bytes.between.snapshots
-	SegmentBytes   int64         // metadata.log.segment.bytes; 0: the default
+	SegmentBytes   int64         // internal.metadata.log.segment.bytes; 0: the default
 	QuorumTimeout  time.Duration // controller.quorum.fetch.timeout.ms, and twice the election timeout; 0: the defaults
 	MaxLinkDelay   time.Duration // of every link at first
 	DiskSync       time.Duration // the longest sync at first

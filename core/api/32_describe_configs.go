@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/metadata"
@@ -100,6 +101,9 @@ func (d *describer) broker(s *Server) {
 	cluster := clusterDefaults(s.Image())
 	for i := range config.BrokerKeys {
 		key := &config.BrokerKeys[i]
+		if strings.HasPrefix(key.Name, "internal.") {
+			continue
+		}
 		value, ok := s.Config.Value(key.Name)
 		var chain []config.Entry
 		if v, ok := cluster[key.Name]; ok {

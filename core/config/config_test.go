@@ -77,6 +77,7 @@ func TestBadInputIsNamed(t *testing.T) {
 		"zookeeper.connect=localhost:2181":      "no ZooKeeper here",
 		"retention.ms=5":                        "a broker's default for it is log.retention.ms",
 		"num.partitions=many":                   `num.partitions: "many" is not a number`,
+		"metadata.log.segment.bytes=8388607":    "below its least value 8388608",
 		"num.partitions=0":                      "below its least value 1",
 		"unclean.leader.election.enable=yes":    `"yes" is neither true nor false`,
 		"process.roles=zookeeper":               `"zookeeper" is not one of broker, controller`,
@@ -145,4 +146,13 @@ func FuzzParse(f *testing.F) {
 			Parse(props)
 		}
 	})
+}
+
+// Kafka's least is a batch of the metadata log; only a test may go below.
+func TestASmallMetadataSegmentIsForTests(t *testing.T) {
+	for text, want := range map[string]int32{"metadata.log.segment.bytes=8388608": 8388608, "internal.metadata.log.segment.bytes=1000": 1000} {
+		if c, warnings, err := parse(t, text); err != nil || len(warnings) > 0 || c.MetadataSegment != want {
+			t.Errorf("%s: %v, %v", text, err, warnings)
+		}
+	}
 }

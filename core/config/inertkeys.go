@@ -114,7 +114,6 @@ var inertKeys = []string{
 	"initial.broker.registration.timeout.ms",
 	"inter.broker.protocol.version",
 	"internal.metadata.delete.delay.millis",
-	"internal.metadata.log.segment.bytes",
 	"internal.metadata.max.batch.size.in.bytes",
 	"internal.segment.bytes",
 	"leader.imbalance.per.broker.percentage",

@@ -98,6 +98,9 @@ func (c *Config) deriveNumbers() {
 	c.QuorumRequest = c.millis("controller.quorum.request.timeout.ms")
 	c.SnapshotEveryBytes = c.long("metadata.log.max.record.bytes.between.snapshots")
 	c.MetadataSegment = c.int32("metadata.log.segment.bytes")
+	if _, isSet := c.Value("internal.metadata.log.segment.bytes"); isSet {
+		c.MetadataSegment = c.int32("internal.metadata.log.segment.bytes")
+	}
 	c.HeartbeatInterval = c.millis("broker.heartbeat.interval.ms")
 	c.SessionTimeout = c.millis("broker.session.timeout.ms")
 	c.ReplicaLagTimeMax = c.millis("replica.lag.time.max.ms")

@@ -35,7 +35,7 @@ func (c *Controller) AlterPartition(req *kmsg.AlterPartitionRequest, done func(*
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
-	answer(c, records, resp, alterPartitionError, done)
+	answerInParts(c, records, resp, alterPartitionError, done)
 }
 
 func alterPartitionError(err *kerr.Error) *kmsg.AlterPartitionResponse {

@@ -2,8 +2,9 @@
 // a response.
 //
 // A handler is a pure check of a request against the image; the records it returns are appended as
-// one atomic batch, replayed onto the controller's own image, and the response is released when the
-// batch has committed. The image is therefore ahead of what is committed, and dies with the epoch.
+// one atomic batch (as several if they are too many and need not be all or nothing), replayed onto the
+// controller's own image, and the response is released when they have committed. The image is therefore
+// ahead of what is committed, and dies with the epoch.
 package controller
 
 import (
@@ -39,6 +40,7 @@ type Config struct {
 	DefaultReplicationFactor int16         // default.replication.factor, 1
 	MinInsyncReplicas        int           // min.insync.replicas where neither topic nor cluster sets it, 1
 	UncleanLeaderElection    bool          // unclean.leader.election.enable where neither topic nor cluster sets it
+	MaxBatchBytes            int           // of one batch that the quorum takes, 8 MiB
 	// Features are finalized when the metadata log is empty, metadata.version first. nil: DefaultFeatures.
 	Features []metadata.Feature
 	// Supported is what this controller can run; no feature can be set to another level. nil: nothing can be set.
@@ -67,6 +69,7 @@ func (c Config) withDefaults() Config {
 	c.NumPartitions = cmp.Or(c.NumPartitions, 1)
 	c.DefaultReplicationFactor = cmp.Or(c.DefaultReplicationFactor, 1)
 	c.MinInsyncReplicas = cmp.Or(c.MinInsyncReplicas, 1)
+	c.MaxBatchBytes = cmp.Or(c.MaxBatchBytes, 8<<20)
 	if c.Features == nil {
 		c.Features = DefaultFeatures
 	}
@@ -171,47 +174,6 @@ func (c *Controller) OnCommit(next int64) {
 	}
 }
 
-// write appends records as one batch, replays them, and calls done when they have committed, or with
-// NOT_CONTROLLER when that is not known. Without records it waits for what was written before: the
-// response may rest on it.
-func (c *Controller) write(records []metadata.Record, done func(error)) {
-	if !c.Active() {
-		done(kerr.NotController)
-		return
-	}
-	if len(records) > 0 && !c.append(records) {
-		done(kerr.NotController)
-		return
-	}
-	if c.nextOffset <= c.committed {
-		done(nil)
-		return
-	}
-	c.waiting = append(c.waiting, waiter{c.nextOffset, done})
-}
-
-// append reports whether the records are in the log and the image.
-func (c *Controller) append(records []metadata.Record) bool {
-	epoch := c.epoch
-	next, err := c.quorum.Append(epoch, metadata.MarshalAll(records))
-	if c.epoch != epoch {
-		return false
-	}
-	if err != nil {
-		c.quorum.Resign(epoch)
-		if c.epoch == epoch {
-			c.resign()
-		}
-		return false
-	}
-	for _, r := range records {
-		c.replay(r)
-	}
-	c.nextOffset = next
-	c.img.SetOffset(next, epoch)
-	return true
-}
-
 // replay applies one record of ours and says what it did.
 func (c *Controller) replay(r metadata.Record) {
 	emit := func() { c.emitRecord(r) }
@@ -226,18 +188,6 @@ func (c *Controller) replay(r metadata.Record) {
 	err := c.img.Apply(r)
 	invariant.Check(err == nil, "controller wrote a record that does not fit its image: %v", err)
 	emit()
-}
-
-// answer is what every handler ends with: the response when its records have committed, the failure
-// otherwise.
-func answer[R any](c *Controller, records []metadata.Record, resp R, failed func(*kerr.Error) R, done func(R)) {
-	c.write(records, func(err error) {
-		if err != nil {
-			done(failed(err.(*kerr.Error)))
-			return
-		}
-		done(resp)
-	})
 }
 
 // checkBrokerEpoch answers STALE_BROKER_EPOCH unless epoch is of the broker's living incarnation.

@@ -28,7 +28,7 @@ func (c *Controller) ElectLeaders(req *kmsg.ElectLeadersRequest, done func(*kmsg
 		return
 	}
 	resp, records := c.electLeaders(req)
-	answer(c, records, resp, electLeadersError, done)
+	answerInParts(c, records, resp, electLeadersError, done)
 }
 
 func electLeadersError(err *kerr.Error) *kmsg.ElectLeadersResponse {
@@ -154,6 +154,6 @@ func (c *Controller) electWhere(wanted func(*metadata.Partition) bool) {
 		return len(records) < maxElectionsPerRebalance
 	})
 	if len(records) > 0 {
-		c.write(records, func(error) {})
+		c.writeInParts(records, func(error) {})
 	}
 }

@@ -50,8 +50,7 @@ func (u leaderUpdate) concerns(p *metadata.Partition) bool {
 		u.uncleanShutdown != none && (slices.Contains(p.ISR, u.uncleanShutdown) || slices.Contains(p.ELR, u.uncleanShutdown))
 }
 
-// leaderUpdates appends the changes of all partitions that an update concerns: one batch, however
-// many they are.
+// leaderUpdates appends the changes of all partitions that an update concerns, each on its own.
 func (c *Controller) leaderUpdates(records []metadata.Record, u leaderUpdate) []metadata.Record {
 	return c.leaderUpdatesOf(records, u, u.concerns)
 }
@@ -121,7 +120,7 @@ func (c *Controller) onSessionExpired(id int32, epoch int64) {
 	if b == nil || b.Epoch != epoch || b.Fenced {
 		return
 	}
-	c.write(c.fenceRecords(b), func(error) {})
+	c.writeInParts(c.fenceRecords(b), func(error) {})
 }
 
 // elrEnabled reports whether eligible leader replicas are kept (KIP-966).

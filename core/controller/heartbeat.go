@@ -41,7 +41,7 @@ func (c *Controller) BrokerHeartbeat(req *kmsg.BrokerHeartbeatRequest, done func
 		records = c.directoryRecords(b, req)
 	}
 	s.metadataOffset = req.CurrentMetadataOffset
-	answer(c, records, heartbeatResponse(b, req, next), heartbeatError, done)
+	answerInParts(c, records, heartbeatResponse(b, req, next), heartbeatError, done)
 	c.noteShutdown(s, next)
 }
 

@@ -40,7 +40,7 @@ func (c *Controller) RegisterBroker(req *kmsg.BrokerRegistrationRequest, done fu
 	}
 	resp := kmsg.NewPtrBrokerRegistrationResponse()
 	resp.BrokerEpoch = r.BrokerEpoch
-	answer(c, append(records, r), resp, registrationError, done)
+	answerInParts(c, append(records, r), resp, registrationError, done)
 }
 
 func registrationError(err *kerr.Error) *kmsg.BrokerRegistrationResponse {
@@ -146,7 +146,7 @@ func (c *Controller) UnregisterBroker(req *kmsg.UnregisterBrokerRequest, done fu
 	records := c.leaderUpdates(nil, leaderUpdate{remove: none, add: none, uncleanShutdown: b.ID})
 	records = append(records, &metadata.UnregisterBrokerRecord{BrokerID: b.ID, BrokerEpoch: b.Epoch})
 	c.sessions.remove(b.ID)
-	answer(c, records, kmsg.NewPtrUnregisterBrokerResponse(), unregisterError, done)
+	answerInParts(c, records, kmsg.NewPtrUnregisterBrokerResponse(), unregisterError, done)
 }
 
 func unregisterError(err *kerr.Error) *kmsg.UnregisterBrokerResponse {

@@ -55,12 +55,14 @@ type Config struct {
 const (
 	retryBackoff      = 50 * time.Millisecond // after a request that led nowhere
 	fetchMaxBytes     = 8 << 20               // asked of the leader
-	maxBatchBytes     = 8 << 20               // of one Append
 	snapshotMaxBytes  = 1 << 20               // a FetchSnapshot chunk
 	deliverMaxBytes   = 1 << 20               // read at once for the listener
 	observerRetention = 5 * time.Minute       // after its last fetch
 	metadataDir       = "__cluster_metadata-0"
 )
+
+// MaxBatchBytes is the most that one Append may come to (Kafka's KafkaRaftClient.MAX_BATCH_SIZE_BYTES).
+const MaxBatchBytes = 8 << 20
 
 // metadataTopicID is the id that every Kafka cluster gives its metadata topic.
 var metadataTopicID = [16]byte{15: 1}
@@ -77,7 +79,7 @@ func (c Config) withDefaults() Config {
 	}
 	// Snapshots alone say what may go (KAFKA-14238).
 	c.LogConfig.RetentionBytes, c.LogConfig.RetentionMs = -1, -1
-	c.LogConfig.MaxMessageBytes = max(c.LogConfig.MaxMessageBytes, maxBatchBytes)
+	c.LogConfig.MaxMessageBytes = max(c.LogConfig.MaxMessageBytes, MaxBatchBytes)
 	c.Voters = slices.Clone(c.Voters)
 	slices.SortFunc(c.Voters, func(a, b Voter) int { return cmp.Compare(a.ID, b.ID) })
 	return c

@@ -120,7 +120,7 @@ func (o *opening) readElection() {
 
 func (o *opening) openLog() {
 	storage.Open(o.env, storage.OpenOptions{Dir: metadataDir, Partition: event.MetadataPartition, TopicID: metadataTopicID,
-		Config: o.cfg.LogConfig, LogStartOffset: o.snapshot.EndOffset}, func(log *storage.Log, err error) {
+		Config: o.cfg.LogConfig, LogStartOffset: o.snapshot.EndOffset, AnyBatch: true}, func(log *storage.Log, err error) {
 		o.check(func() { o.then(log) })(err)
 	})
 }

@@ -57,7 +57,7 @@ func (l *Log) checkLeaderAppend(b record.Batch) error {
 		return l.down()
 	case len(b) > int(l.config.MaxMessageBytes):
 		return kerr.MessageTooLarge
-	case len(b) > int(l.config.SegmentBytes):
+	case len(b) > int(l.config.SegmentBytes) && !l.anyBatch:
 		return kerr.RecordListTooLarge
 	case l.rebuilding && b.ProducerID() >= 0:
 		return kerr.NotLeaderForPartition

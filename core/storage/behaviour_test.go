@@ -135,6 +135,25 @@ func TestTooLargeIsRefused(t *testing.T) {
 	}
 }
 
+// The metadata log's batches must never be refused for its segments' size: they get segments of their own.
+func TestABatchLargerThanASegmentHasOneAlone(t *testing.T) {
+	n := newNode(t, 1)
+	o := n.options(smallConfig())
+	o.AnyBatch = true
+	l := n.open(o)
+	for _, size := range []int{10, 2000, 3000, 10, 10} {
+		n.append(l, batch(0, 0, 1, size, 1), 0)
+	}
+	want := n.content(l)
+	if bases := n.segmentsOf(); !slices.Equal(bases, []int64{0, 1, 2, 3}) {
+		t.Errorf("segments at %v", bases)
+	}
+	n.must("close", l.Close)
+	if l = n.open(o); l.LogEndOffset() != 5 || !slices.EqualFunc(n.content(l), want, func(a, b record.Batch) bool { return bytes.Equal(a, b) }) {
+		t.Errorf("after a restart it ends at %d", l.LogEndOffset())
+	}
+}
+
 func TestTruncatedAppendsLearnOfIt(t *testing.T) {
 	n := newNode(t, 1)
 	l := n.open(n.options(smallConfig()))

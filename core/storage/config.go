@@ -75,6 +75,8 @@ type OpenOptions struct {
 	RecoveryPoint  int64
 	LogStartOffset int64
 	KeepProducers  bool // track idempotent producers (not for the metadata log)
+	// AnyBatch takes a batch that is larger than a segment, which then has it alone, as every follower does.
+	AnyBatch bool
 
 	held *heldMemory // shared by a Manager's logs; nil: the log's own
 }

@@ -21,6 +21,7 @@ type Log struct {
 	dir           string
 	config        LogConfig
 	keepProducers bool
+	anyBatch      bool
 
 	segments segments
 	active   *segment
@@ -54,7 +55,7 @@ type Log struct {
 func newLog(e *env.Env, o *OpenOptions) *Log {
 	l := &Log{
 		env: e, partition: o.Partition, topicID: o.TopicID, dir: o.Dir, config: o.Config,
-		keepProducers: o.KeepProducers, segments: newSegments(),
+		keepProducers: o.KeepProducers, anyBatch: o.AnyBatch, segments: newSegments(),
 		producers: producers{states: map[int64]*ProducerState{}},
 	}
 	l.recent.all = o.held
