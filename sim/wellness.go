@@ -9,7 +9,7 @@ import (
 )
 
 // ailment says what keeps the cluster from being well: every node ready, a controller active, no broker fenced, every
-// partition led, every ISR full and every high watermark at the log's end; empty if nothing does.
+// partition led, every ISR full, every high watermark at the log's end and every producer known again; empty if nothing does.
 func (c *Cluster) ailment() string {
 	for _, n := range c.nodes {
 		switch {
@@ -74,6 +74,11 @@ func (c *Cluster) ailmentOf(p event.Partition, reg *metadata.Partition) string {
 		return fmt.Sprintf("%d does not know yet that it leads %s", reg.Leader, p)
 	case leader.HighWatermark() != leader.Log().LogEndOffset():
 		return fmt.Sprintf("the high watermark of %s is %d, its log ends at %d", p, leader.HighWatermark(), leader.Log().LogEndOffset())
+	}
+	for _, id := range reg.Replicas {
+		if r := c.byID(id).broker.Replicas().Partition(p); r != nil && r.Log() != nil && r.Log().IsRebuilding() {
+			return fmt.Sprintf("%d still reads back who produced to %s", id, p)
+		}
 	}
 	return ""
 }

@@ -116,7 +116,13 @@ func TestProducersAppendedDuringARebuildAreNotForgotten(t *testing.T) {
 	if _, err := l.AppendAsFollower(producerBatch(2, 1, 3, 1, 1, 9, 0, 2), nil, nil); err != nil {
 		t.Fatal(err)
 	}
+	if !l.IsRebuilding() {
+		t.Error("the rebuild has ended already")
+	}
 	n.run("rebuild", &rebuilt)
+	if l.IsRebuilding() {
+		t.Error("the rebuild has not ended")
+	}
 	if p := l.Producers(); len(p) != 1 || len(p[0].Batches()) != 2 || p[0].Batches()[1].LastSequence != 4 {
 		t.Fatalf("producers %+v", p)
 	}

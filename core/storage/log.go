@@ -143,7 +143,10 @@ func (l *Log) AssignEpoch(epoch int32, start int64) {
 	}
 }
 
-// Producers is a copy of the producer states by producer id.
+// IsRebuilding reports whether the producer states are being read back from the disk, after a truncation.
+func (l *Log) IsRebuilding() bool { return l.rebuilding }
+
+// Producers is a copy of the producer states by producer id; of what they were before a truncation none while IsRebuilding.
 func (l *Log) Producers() []ProducerState { return l.producers.sorted() }
 
 // OnFailure calls f, once, when a write, sync or read fails: the log is offline from then on. errors.Is(err,
