@@ -91,6 +91,28 @@ func (k Kind) isBrokers() bool {
 	return k == WipedDisk || k == BitRot || k == MisdirectedWrite || k == UnregisterBroker
 }
 
+// isClocks says that the fault leads a wall clock astray.
+func (k Kind) isClocks() bool { return k >= ClockOffset && k <= ClockFreeze }
+
+// isOfHosts says that the fault strikes clients as well as nodes: all of the network but what is about nodes alone.
+func (k Kind) isOfHosts() bool { return k <= Clog && k != Bridge }
+
+// checkTarget finds whom the kind of fault cannot strike.
+func (k Kind) checkTarget(target string, o *Options) error {
+	if err := checkPlace(target, o); err != nil {
+		return err
+	}
+	p := parsePlace(target)
+	switch {
+	case k == RecreateTopic || k == UpdateFeatures: // are about no partition
+	case k.isOperators() && p.partition.Topic == "":
+		return fmt.Errorf("it is about a partition, as in leader:t0/0, not about %s", target)
+	case !k.isOfHosts() && p.role == "" && slices.Contains(clientNames(o), p.host):
+		return fmt.Errorf("it strikes nodes, not the client %s", target)
+	}
+	return nil
+}
+
 // Fault is one trouble of a schedule. Its luck depends on its label alone: taking another fault
 // away does not change it.
 type Fault struct {
@@ -108,7 +130,10 @@ type Fault struct {
 
 // check finds what no run could do.
 func (f *Fault) check(o *Options) error {
-	if err := checkPlace(f.Target, o); err != nil {
+	if f.Kind >= numKinds {
+		return fmt.Errorf("it has no kind")
+	}
+	if err := f.Kind.checkTarget(f.Target, o); err != nil {
 		return err
 	}
 	if f.Kind.hasPeer() {
@@ -122,6 +147,10 @@ func (f *Fault) check(o *Options) error {
 	switch {
 	case f.At < 0 || f.For < 0 || f.Delay < 0:
 		return fmt.Errorf("negative time")
+	case f.Size < 0 && !f.Kind.isClocks():
+		return fmt.Errorf("negative size")
+	case f.Kind == ClockDrift && f.Size < -1_000_000:
+		return fmt.Errorf("a clock that drifts by %d millionths runs backwards", f.Size)
 	case f.Delay > 0 && f.On == "":
 		return fmt.Errorf("a delay without an event")
 	case f.Peer == "any" || f.Target == "any" && f.On == "":

@@ -89,6 +89,15 @@ func defaultCluster() ClusterOptions {
 	}
 }
 
+// plainProducer and plainConsumer are clients of whom a schedule's line says nothing else.
+func plainProducer() ProducerOptions {
+	return ProducerOptions{Acks: -1, Interval: 50 * time.Millisecond, Records: 1, Size: 20, Version: 9}
+}
+
+func plainConsumer() ConsumerOptions {
+	return ConsumerOptions{Wait: 500 * time.Millisecond, MaxBytes: 1 << 20, Version: 13}
+}
+
 // Canonical is the benchmark's scenario: three combined nodes, eight partitions with three replicas,
 // about 130 produces a simulated second.
 func Canonical() Options {

@@ -22,8 +22,8 @@ func Kinds() (kinds []Kind) {
 // HasPeer says that the fault is between two hosts.
 func (k Kind) HasPeer() bool { return k.hasPeer() }
 
-// Places are names of whom a fault can strike: those of hosts, and the roles that some host has at any time.
-func Places(o *Options) []string {
+// Places are names of whom a kind of fault can strike: those of hosts, and the roles that some host has at any time.
+func Places(k Kind, o *Options) []string {
 	places := append(hostNames(o), roleController, roleVoter)
 	for _, t := range o.Topics {
 		for p := range t.Partitions {
@@ -32,7 +32,7 @@ func Places(o *Options) []string {
 			}
 		}
 	}
-	return places
+	return slices.DeleteFunc(places, func(place string) bool { return k.checkTarget(place, o) != nil })
 }
 
 // SizeOf is one of the sizes that mean something to a kind of fault.

@@ -64,9 +64,15 @@ func (p place) String() string {
 // of is a role of a partition as a place.
 func of(role string, p event.Partition) string { return place{role: role, partition: p}.String() }
 
+// checkPlace finds a place that no host can ever be at.
 func checkPlace(s string, o *Options) error {
-	if p := parsePlace(s); p.role == "" && !slices.Contains(hostNames(o), p.host) {
+	p := parsePlace(s)
+	t := o.topic(p.partition.Topic)
+	switch {
+	case p.role == "" && !slices.Contains(hostNames(o), p.host):
 		return fmt.Errorf("no host %q", s)
+	case p.partition.Topic != "" && (t == nil || p.partition.Index < 0 || int(p.partition.Index) >= t.Partitions):
+		return fmt.Errorf("no partition %s", p.partition)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -71,13 +70,13 @@ func (s *Schedule) parseLine(verb string, words []string) (err error) {
 		o.Topics = append(o.Topics, TopicOptions{})
 		return parseFields(words, o.Topics[len(o.Topics)-1].fields())
 	case "producer":
-		o.Producers = append(o.Producers, ProducerOptions{})
+		o.Producers = append(o.Producers, plainProducer())
 		return parseFields(words, o.Producers[len(o.Producers)-1].fields())
 	case "consumer":
-		o.Consumers = append(o.Consumers, ConsumerOptions{})
+		o.Consumers = append(o.Consumers, plainConsumer())
 		return parseFields(words, o.Consumers[len(o.Consumers)-1].fields())
 	case "fault":
-		s.Faults = append(s.Faults, Fault{})
+		s.Faults = append(s.Faults, Fault{Kind: numKinds}) // the line has to say which
 		return parseFields(words, s.Faults[len(s.Faults)-1].fields())
 	}
 	if len(words) != 1 {
@@ -104,33 +103,4 @@ func (s *Schedule) parseScalar(verb, value string) (err error) {
 		err = fmt.Errorf("unknown line %q", verb)
 	}
 	return err
-}
-
-// check finds what cannot be run.
-func (s *Schedule) check() error {
-	c := &s.Options.Cluster
-	switch {
-	case c.Brokers < 1 || c.Brokers > 9:
-		return errors.New("schedule: 1 to 9 brokers")
-	case c.Voters < 1 || c.Voters > 9 || c.Combined && c.Voters > c.Brokers:
-		return errors.New("schedule: 1 to 9 voters, of combined nodes no more than brokers")
-	case s.Options.For <= 0:
-		return errors.New("schedule: no duration")
-	}
-	for _, t := range s.Options.Topics {
-		if t.RF < 1 || t.RF > c.Brokers || t.Partitions < 1 || t.Name == "" {
-			return fmt.Errorf("schedule: topic %q cannot be placed", t.Name)
-		}
-	}
-	for i, p := range s.Options.Producers {
-		if _, err := parseOperations(p.Keep); err != nil {
-			return fmt.Errorf("schedule: keep of producer %d: %w", i, err)
-		}
-	}
-	for i := range s.Faults {
-		if err := s.Faults[i].check(&s.Options); err != nil {
-			return fmt.Errorf("schedule: fault %s: %w", s.Faults[i].Label, err)
-		}
-	}
-	return nil
 }

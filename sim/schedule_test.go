@@ -85,3 +85,55 @@ func TestScheduleOrdersFaultsByTime(t *testing.T) {
 		}
 	}
 }
+
+// What no run could do, or what would be a run of something else than its writer meant, is refused with a word on why.
+func TestScheduleThatCannotBeRunIsRefused(t *testing.T) {
+	const good = "seed 4\nfor 2s\nsettle 1s\ncluster brokers=3\ntopic name=t0 partitions=2 rf=3 min.isr=2\nproducer acks=-1\nconsumer wait=50ms\nfault label=kill/0 kind=kill at=1s for=1s target=n2\n"
+	if _, err := ParseSchedule(good); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{"kind=kill ", "", "it has no kind"},
+		{"at=1s", "at=-1s", "negative time"},
+		{"target=n2", "target=n2 size=-1", "negative size"},
+		{"target=n2", "", `no host ""`},
+		{"target=n2", "target=p0", "it strikes nodes, not the client p0"},
+		{"target=n2", "target=leader:t9/0", "no partition t9-0"},
+		{"target=n2", "target=leader:t0/2", "no partition t0-2"},
+		{"target=n2", "target=n1 on=became-leader@leader:t9/0", "no partition t9-0"},
+		{"kind=kill", "kind=reassign", "it is about a partition, as in leader:t0/0, not about n2"},
+		{"kind=kill", "kind=partition", `no host ""`},
+		{"kind=kill", "kind=clock-drift size=-1000001", "runs backwards"},
+		{"fault ", "fault label=kill/0 kind=pause target=n1\nfault ", `two faults are labelled "kill/0"`},
+		{"for 2s", "for 0s", "for is not above zero"},
+		{"settle 1s", "settle -1s", "settle is negative"},
+		{"brokers=3", "brokers=3 session=0s", "session is below a millisecond"},
+		{"brokers=3", "brokers=3 rebalance=300ms", "rebalance is below a second"},
+		{"brokers=3", "brokers=3 disk.sync=-1s", "disk.sync=-1s is negative"},
+		{"topic name=t0 partitions=2 rf=3 min.isr=2\n", "", "clients and no topic"},
+		{" min.isr=2", "", "min.isr is not above zero"},
+		{"min.isr=2", "min.isr=2 replicas=1,2,3", "they are of 1 partitions, not of 2"},
+		{"min.isr=2", "min.isr=2 replicas=1,2,2/1,2,3", `"2" is not one more broker`},
+		{"producer ", "topic name=t0 partitions=1 rf=1 min.isr=1\nproducer ", "two topics are called t0"},
+		{"acks=-1", "acks=7", "acks=7 is not -1, 0 or 1"},
+		{"acks=-1", "acks=1 idempotent=true", "idempotent needs acks=-1"},
+		{"acks=-1", "interval=0s", "interval is not above zero"},
+		{"acks=-1", "records=0", "records is not above zero"},
+		{"acks=-1", "version=99", "version=99 is not one of Produce, 3 to 13"},
+		{"wait=50ms", "version=3", "version=3 is not one of Fetch, 4 to 18"},
+	} {
+		_, err := ParseSchedule(strings.Replace(good, c.old, c.new, 1))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q for %q: got %v, want %q", c.new, c.old, err, c.want)
+		}
+	}
+}
+
+// What is drawn can be run: from seeds here, by rapid in sim/property.
+func TestDrawnSchedulesCanBeRun(t *testing.T) {
+	for seed := range uint64(3000) {
+		if err := Draw(seed).check(); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+	}
+}

@@ -96,7 +96,7 @@ func TestFaultsKeepAHostWhenTheClusterShrinks(t *testing.T) {
 	s := Draw(1)
 	s.Options.Cluster = defaultCluster()
 	s.Options.Cluster.Brokers, s.Options.Cluster.Combined, s.Options.Cluster.Voters = 5, false, 3
-	s.Options.Topics = []TopicOptions{{Name: "t0", Partitions: 1, RF: 3}, {Name: "t1", Partitions: 4, RF: 3}}
+	s.Options.Topics = []TopicOptions{{Name: "t0", Partitions: 1, RF: 3, MinISR: 2}, {Name: "t1", Partitions: 4, RF: 3, MinISR: 2}}
 	s.Options.Consumers = nil
 	s.Faults = []Fault{
 		{Label: "a", Kind: Kill, Target: "n5"}, {Label: "b", Kind: Kill, Target: "leader:t2/3"}, {Label: "c", Kind: Kill, Target: "controller"},

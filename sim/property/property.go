@@ -54,9 +54,9 @@ func drawFault(t *rapid.T, label string, kinds []sim.Kind, o *sim.Options) sim.F
 	f := sim.Fault{Label: label, Kind: rapid.SampledFrom(kinds).Draw(t, "kind")}
 	f.At = millis(t, 0, o.For, "at")
 	f.For = millis(t, 10*time.Millisecond, 10*time.Second, "for")
-	f.Target = rapid.SampledFrom(sim.Places(o)).Draw(t, "target")
+	f.Target = rapid.SampledFrom(sim.Places(f.Kind, o)).Draw(t, "target")
 	if f.Kind.HasPeer() {
-		f.Peer = rapid.SampledFrom(sim.Places(o)).Draw(t, "peer")
+		f.Peer = rapid.SampledFrom(sim.Places(f.Kind, o)).Draw(t, "peer")
 	}
 	f.Size = sim.SizeOf(f.Kind, rapid.Uint64Range(0, 15).Draw(t, "size"))
 	return f

@@ -78,3 +78,13 @@ func TestFailFilesAndSchedulesAreInterchangeable(t *testing.T) {
 		t.Errorf("rapid does not reproduce it from our file:\n%s", out)
 	}
 }
+
+// A schedule that a property drew is read again from its fail file: nothing is drawn that a schedule may not say.
+func TestWhatAPropertyDrawsCanBeRead(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := Schedule(3*time.Second).Draw(t, "schedule")
+		if again, err := sim.ParseSchedule(s.String()); err != nil || again.String() != s.String() {
+			t.Fatalf("%v", err)
+		}
+	})
+}
