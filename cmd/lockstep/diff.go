@@ -41,6 +41,9 @@ func (p *program) diff(args []string) int {
 	if err != nil {
 		return p.failed(err)
 	}
+	if p.interrupted() { // the runs did not end: they part where they were left
+		return exitInterrupted
+	}
 	if *asJSON {
 		p.printJSON(d.asJSON(names))
 	} else {

@@ -43,7 +43,7 @@ func (p *program) explain(args []string) int {
 		fmt.Fprintln(p.out, "\nhow often it is broken when all that comes after a moment is drawn anew:")
 		sim.PrintOdds(p.out, row)
 	}
-	return x.Result.Verdict().ExitCode()
+	return p.exitCode(x.Result.Verdict().ExitCode())
 }
 
 func (p *program) odds(s *sim.Schedule, x *sim.Explanation, o sim.BlameOptions) []sim.Odds {

@@ -39,6 +39,14 @@ type program struct {
 
 func (p *program) interrupted() bool { return p.ctx.Err() != nil }
 
+// exitCode is the exit code of work that has one, unless the user ended it before.
+func (p *program) exitCode(code int) int {
+	if p.interrupted() {
+		return exitInterrupted
+	}
+	return code
+}
+
 // verb is a command.
 type verb struct {
 	name, args, doc string

@@ -11,8 +11,12 @@ import (
 )
 
 func call(args ...string) (code int, out, err string) {
+	return callIn(context.Background(), args...)
+}
+
+func callIn(ctx context.Context, args ...string) (code int, out, err string) {
 	var stdout, stderr bytes.Buffer
-	p := &program{out: &stdout, err: &stderr, ctx: context.Background()}
+	p := &program{out: &stdout, err: &stderr, ctx: ctx}
 	code = p.main(args)
 	return code, stdout.String(), stderr.String()
 }
@@ -69,5 +73,23 @@ func TestFuzzPrintsOneJSONObject(t *testing.T) {
 	var summary map[string]any
 	if err := json.Unmarshal([]byte(out), &summary); err != nil || code != exitOK || summary["seeds"] != 2.0 {
 		t.Errorf("exit code %d, %v: %s", code, err, out)
+	}
+}
+
+// Whatever is interrupted says what it has, and then that it was.
+func TestInterruptedWorkExitsWith130(t *testing.T) {
+	interrupted, interrupt := context.WithCancel(context.Background())
+	interrupt()
+	broken := brokenFile(t)
+	for want, args := range map[string][]string{ // order: each alone
+		"interrupted: lockstep fuzz": {"fuzz", "--seeds", "5", "--no-canary"},
+		"\ninterrupted":              {"replay", broken},
+		"lockstep replay":            {"shrink", broken},
+		"interrupted: nothing":       {"explain", broken},
+		"":                           {"diff", "3", "4"},
+	} {
+		if code, out, _ := callIn(interrupted, args...); code != exitInterrupted || !strings.Contains(out, want) || want == "" && out != "" {
+			t.Errorf("%v: exit code %d: %s", args, code, out)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,17 +58,14 @@ func (p *program) runMutants(w *mutant.Workshop, o *mutantOptions) int {
 		return p.checkMutants(w, bank)
 	}
 	if o.hunt.Clean, err = w.Build(p.ctx, "clean"); err != nil {
-		return p.failed(err)
+		return p.exitCode(p.failed(err))
 	}
 	reports := p.huntAll(w, bank, o)
 	p.printMutants(reports, o.json)
-	switch {
-	case p.interrupted():
-		return exitInterrupted
-	case len(mutant.Missed(reports)) > 0:
-		return sim.Violated.ExitCode()
+	if len(mutant.Missed(reports)) > 0 {
+		return p.exitCode(sim.Violated.ExitCode())
 	}
-	return exitOK
+	return p.exitCode(exitOK)
 }
 
 // checkMutants proves that patches apply and compile.
@@ -83,7 +81,7 @@ func (p *program) checkMutants(w *mutant.Workshop, bank []*mutant.Mutant) int {
 	return exitOK
 }
 
-// huntAll hunts some mutants at a time; the reports are in the order of the bank.
+// huntAll hunts some mutants at a time; the reports are in the order of the bank. Of hunts that were interrupted there is none.
 func (p *program) huntAll(w *mutant.Workshop, bank []*mutant.Mutant, o *mutantOptions) []*mutant.Report {
 	reports := make([]*mutant.Report, len(bank))
 	progress := sim.NewProgress(p.err, uint64(len(bank)))
@@ -93,7 +91,11 @@ func (p *program) huntAll(w *mutant.Workshop, bank []*mutant.Mutant, o *mutantOp
 	for range max(o.jobs, 1) {
 		workers.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(bank)) && !p.interrupted(); i = next.Add(1) - 1 {
-				reports[i] = w.Run(p.ctx, bank[i], o.hunt)
+				r := w.Run(p.ctx, bank[i], o.hunt)
+				if p.interrupted() && r.Error != "" {
+					return
+				}
+				reports[i] = r
 				lock.Lock()
 				progress.Show(uint64(done.Add(1)), "mutants, the last "+bank[i].ID)
 				lock.Unlock()
@@ -102,7 +104,7 @@ func (p *program) huntAll(w *mutant.Workshop, bank []*mutant.Mutant, o *mutantOp
 	}
 	workers.Wait()
 	progress.Clear()
-	return reports[:min(next.Load(), int64(len(bank)))]
+	return slices.DeleteFunc(reports, func(r *mutant.Report) bool { return r == nil })
 }
 
 func (p *program) printMutants(reports []*mutant.Report, asJSON bool) {

@@ -67,7 +67,7 @@ func (p *program) printShrunk(s *sim.Shrunk, repro, file string, asJSON bool) in
 	default:
 		p.tellShrunk(s, text, file)
 	}
-	return r.Verdict().ExitCode()
+	return p.exitCode(r.Verdict().ExitCode())
 }
 
 func (p *program) tellShrunk(s *sim.Shrunk, text, file string) {
@@ -76,7 +76,7 @@ func (p *program) tellShrunk(s *sim.Shrunk, text, file string) {
 	}
 	fmt.Fprintln(p.out, s.Summary())
 	if !s.Finished {
-		fmt.Fprintln(p.out, "the budget ended the search; more may give")
+		fmt.Fprintln(p.out, "the search was ended; more may give")
 	}
 	fmt.Fprintf(p.out, "%s: %s\n", s.Result.Verdict(), s.Result.Reason())
 	if file != "" {
