@@ -12,6 +12,9 @@ type Progress struct {
 	w       *os.File // nil: not a terminal
 	of      uint64
 	began   time.Time
+	limit   time.Duration // after which the work ends whatever is left; 0: never
+	known   uint64        // steps that were done before it began
+	started bool
 	shown   time.Time
 	visible bool
 }
@@ -25,20 +28,35 @@ func NewProgress(w io.Writer, of uint64) *Progress {
 	return p
 }
 
+// Within says that the work ends after so long, however far it is; 0 takes that back.
+func (p *Progress) Within(limit time.Duration) { p.limit = limit }
+
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
 }
 
-// Show says that done steps are done, at least one, and how long the rest will take at that pace. what names the steps.
+// Show says that done steps are done, at least one, and how long the rest will take at that pace. what names the steps. Those that were
+// done at the first call but for one took no time: somebody else did them.
 func (p *Progress) Show(done uint64, what string) {
 	now := time.Now()
+	if !p.started {
+		p.started, p.known = true, done-1
+	}
 	if p.w == nil || now.Sub(p.shown) < 200*time.Millisecond {
 		return
 	}
 	p.shown, p.visible = now, true
-	left := time.Duration(float64(now.Sub(p.began)) / float64(done) * float64(p.of-done))
-	fmt.Fprintf(p.w, "\r\x1b[K%d of %d %s, %s left", done, p.of, what, left.Round(time.Second))
+	fmt.Fprintf(p.w, "\r\x1b[K%d of %d %s, %s left", done, p.of, what, p.left(done, now.Sub(p.began)).Round(time.Second))
+}
+
+// left is how long what is not done takes, after so much of it was done in some time.
+func (p *Progress) left(done uint64, took time.Duration) time.Duration {
+	left := time.Duration(float64(took) / float64(max(done-p.known, 1)) * float64(p.of-min(done, p.of)))
+	if p.limit > 0 {
+		left = min(left, max(p.limit-took, 0))
+	}
+	return left
 }
 
 // Clear takes the line away, so that something else can be printed.

@@ -111,6 +111,7 @@ func (p *program) fuzzInto(name string, o sim.FuzzOptions, how report) (code int
 
 func (p *program) runFuzz(o sim.FuzzOptions, how report) int {
 	progress := sim.NewProgress(p.err, o.Shard.Share(o.Seeds))
+	progress.Within(o.Limit)
 	o.Progress = func(f *sim.Fuzz, r *sim.Result) {
 		if v := r.Verdict(); v == sim.Violated || v == sim.Broken {
 			progress.Clear()
