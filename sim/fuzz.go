@@ -3,6 +3,7 @@ package sim
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,7 +32,11 @@ type FuzzOptions struct {
 // Fuzz is the sum of many runs.
 type Fuzz struct {
 	Options  FuzzOptions
+	Build    string // of the program that ran the seeds
 	Runs     uint64
+	First    uint64 // the lowest seed
+	Last     uint64 // and the highest
+	Missing  uint64 // seeds of a campaign that others have still to run
 	Verdicts [Interrupted + 1]uint64
 	Stats    Stats
 	Broken   map[string]uint64 // violations by promise
@@ -45,7 +50,7 @@ type Fuzz struct {
 }
 
 func newFuzz(o FuzzOptions) *Fuzz {
-	return &Fuzz{Options: o, Broken: map[string]uint64{}, began: time.Now()}
+	return &Fuzz{Options: o, Build: Build(), First: math.MaxUint64, Broken: map[string]uint64{}, began: time.Now()}
 }
 
 // RunFuzz runs the seeds on several workers, each with a world of its own. What a run does depends
@@ -150,6 +155,7 @@ func (o *FuzzOptions) isInterrupted() bool { return o.Interrupted != nil && o.In
 // add sums up one more run; their order does not matter.
 func (f *Fuzz) add(r *Record) {
 	f.Runs++
+	f.First, f.Last = min(f.First, r.Seed), max(f.Last, r.Seed)
 	f.Verdicts[r.Verdict]++
 	f.Coverage.Add(&r.Stats)
 	f.Digest += virtual.Rand(uint64(r.Digest), fmt.Sprint(r.Seed)).Uint64()
@@ -172,7 +178,7 @@ func (f *Fuzz) sort() {
 }
 
 // Verdict is the worst of all runs: a bug of the harness before a violation. A few inconclusive runs
-// are no failure; nothing but those is.
+// are no failure; nothing but those is, and neither has a campaign passed that is under way.
 func (f *Fuzz) Verdict() Verdict {
 	switch {
 	case f.Verdicts[Broken] > 0:
@@ -181,7 +187,7 @@ func (f *Fuzz) Verdict() Verdict {
 		return Violated
 	case f.Options.isInterrupted():
 		return Interrupted
-	case f.Verdicts[Passed] == 0:
+	case f.Verdicts[Passed] == 0 || f.Missing > 0:
 		return Inconclusive
 	}
 	return Passed

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -33,6 +35,19 @@ func NewRecord(r *Result, v Variant) *Record {
 		record.Repro = r.Repro()
 	}
 	return record
+}
+
+// ParseRecord reads a record's JSON.
+func ParseRecord(text []byte) (*Record, error) {
+	r := new(Record)
+	err := json.Unmarshal(text, r)
+	if err == nil && r.Build == "" {
+		err = errors.New("it names no build")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("not a record of a campaign: %w", err)
+	}
+	return r, nil
 }
 
 // Digest is a run's digest; its text form is 16 hexadecimal digits.

@@ -69,6 +69,7 @@ func (s *Results) Seeds() []uint64 {
 // Sum is the results as the fuzz that they are of.
 func (s *Results) Sum() *Fuzz {
 	f := newFuzz(FuzzOptions{Variant: s.variant})
+	f.Build = s.build
 	for _, seed := range s.Seeds() {
 		f.add(s.records[seed])
 	}
@@ -110,9 +111,9 @@ func (s *Results) addLine(line []byte) error {
 	if len(bytes.TrimSpace(line)) == 0 {
 		return nil
 	}
-	record := new(Record)
-	if err := json.Unmarshal(line, record); err != nil {
-		return fmt.Errorf("not a record of a campaign: %w", err)
+	record, err := ParseRecord(line)
+	if err != nil {
+		return err
 	}
 	return s.Add(record)
 }

@@ -179,3 +179,26 @@ func TestFailFastReportsTheLowestSeedWhateverTheWorkers(t *testing.T) {
 		t.Errorf("failures %v", f.Failures)
 	}
 }
+
+func TestWhatIsNoRecordIsNoResult(t *testing.T) {
+	for _, line := range []string{"{}", "[1]", "garbage", `{"seed":1,"verdict":"passed","digest":"0000000000000001"}`, `{"seed":1,"build":"x","verdict":"nope"}`} {
+		if _, err := new(Results).Read(strings.NewReader(line + "\n")); err == nil {
+			t.Errorf("%s is taken for a record", line)
+		}
+	}
+}
+
+// A summary says by itself what it is a summary of: it may be kept.
+func TestSummarySaysWhatWasRun(t *testing.T) {
+	f := RunFuzz(FuzzOptions{From: 3, Seeds: 3, Variant: Variant{Length: time.Second, Unbounded: true}, Workers: 1})
+	s := f.Summary()
+	if s.Build != Build() || s.First != 3 || s.Last != 5 || s.Seeds != 3 || s.Length != time.Second || !s.Unbounded || s.SimulatedHours == 0 || s.Events == 0 || len(s.Faults) != len(Kinds()) || len(s.Coverage.Holes) == 0 {
+		t.Errorf("%+v", s)
+	}
+	if f.Verdict() != Passed {
+		t.Fatal(f.Verdict())
+	}
+	if f.Missing = 1; f.Verdict() != Inconclusive {
+		t.Errorf("%s, though a seed is missing", f.Verdict())
+	}
+}

@@ -15,9 +15,15 @@ import (
 
 // Summary is a fuzz's numbers as they are printed and as JSON.
 type Summary struct {
+	Build string `json:"build"`          // of the program that ran the seeds, with its commit if it was built from one
+	What  string `json:"what,omitempty"` // the command that ran them, or the campaign that they are of
+	First uint64 `json:"firstSeed"`
+	Last  uint64 `json:"lastSeed"`
+	Variant
 	Seeds           uint64            `json:"seeds"`
 	Passed          uint64            `json:"passed"`
 	Inconclusive    uint64            `json:"inconclusive"`
+	Missing         uint64            `json:"missing,omitempty"` // seeds of a campaign without an outcome yet
 	Violated        uint64            `json:"violated"`
 	Broken          uint64            `json:"broken"`
 	SimulatedHours  float64           `json:"simulatedHours"`
@@ -53,6 +59,7 @@ type FaultCount struct {
 func (f *Fuzz) Summary() *Summary {
 	s, wall := &f.Stats, max(f.Wall.Seconds(), 1e-9)
 	return &Summary{
+		Build: f.Build, Missing: f.Missing, First: min(f.First, f.Last), Last: f.Last, Variant: f.Options.Variant,
 		Seeds: f.Runs, Passed: f.Verdicts[Passed], Inconclusive: f.Verdicts[Inconclusive], Violated: f.Verdicts[Violated], Broken: f.Verdicts[Broken],
 		SimulatedHours: s.Simulated.Hours(), Events: s.Events, Faults: faultCounts(s),
 		RarePaths: s.Buggify, RarePathsUnused: s.Buggify.Never(),
@@ -96,6 +103,7 @@ func (s *Summary) rows() (rows [][2]string) {
 	add := func(name, format string, args ...any) {
 		rows = append(rows, [2]string{name, fmt.Sprintf(format, args...)})
 	}
+	add("build", "%s", s.Build)
 	add("seeds", "%s: %s passed, %s inconclusive", thousands(s.Seeds), thousands(s.Passed), thousands(s.Inconclusive))
 	add("simulated", "%.2f hours", s.SimulatedHours)
 	add("events", "%s", thousands(s.Events))

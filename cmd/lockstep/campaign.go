@@ -118,6 +118,7 @@ func (p *program) status(o *campaignFlags) error {
 		}
 	}
 	sum := s.Results.Sum()
+	sum.Missing = s.Missing()
 	p.printFuzz(sum, fmt.Sprintf("%d of %d seeds of campaign %s", s.Results.Len(), s.Seeds, o.Topic), report{json: o.json})
 	o.verdict = sum.Verdict()
 	return nil

@@ -149,6 +149,7 @@ func (p *program) tellFailure(r *sim.Result) {
 
 func (p *program) printFuzz(f *sim.Fuzz, repro string, how report) {
 	s := f.Summary()
+	s.What = repro
 	if how.json {
 		p.printJSON(s)
 		return

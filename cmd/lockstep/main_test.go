@@ -71,7 +71,7 @@ func lastObject(t *testing.T, args ...string) (o map[string]any) {
 func TestFuzzPrintsOneJSONObject(t *testing.T) {
 	code, out, _ := call("fuzz", "--seeds", "2", "--seed-from", "5", "--length", "2s", "--json")
 	var summary map[string]any
-	if err := json.Unmarshal([]byte(out), &summary); err != nil || code != exitOK || summary["seeds"] != 2.0 {
+	if err := json.Unmarshal([]byte(out), &summary); err != nil || code != exitOK || summary["seeds"] != 2.0 || summary["what"] != "lockstep fuzz --seeds 5..6 --length 2s" || summary["build"] == "" {
 		t.Errorf("exit code %d, %v: %s", code, err, out)
 	}
 }

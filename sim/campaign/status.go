@@ -19,8 +19,11 @@ type Status struct {
 	Results *sim.Results // so far
 }
 
+// Missing is how many seeds have no result yet.
+func (s *Status) Missing() uint64 { return s.Seeds - min(uint64(s.Results.Len()), s.Seeds) }
+
 // Done reports whether every seed has its result.
-func (s *Status) Done() bool { return uint64(s.Results.Len()) >= s.Seeds }
+func (s *Status) Done() bool { return s.Missing() == 0 }
 
 // ReadStatus reads both topics to their ends. It fails with sim.ErrTwoDigests if a seed's results differ.
 func ReadStatus(ctx context.Context, o Options) (*Status, error) {
@@ -34,8 +37,11 @@ func ReadStatus(ctx context.Context, o Options) (*Status, error) {
 			return err
 		}),
 		readAll(ctx, o, o.results(), func(value []byte) error {
-			r := new(sim.Record)
-			return errors.Join(json.Unmarshal(value, r), s.Results.Add(r))
+			r, err := sim.ParseRecord(value)
+			if err != nil {
+				return err
+			}
+			return s.Results.Add(r)
 		}),
 	)
 	s.Seeds = seedsIn(ranges)
