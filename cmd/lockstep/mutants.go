@@ -20,6 +20,7 @@ type mutantOptions struct {
 	tier  string
 	jobs  int
 	check bool
+	build string
 	json  bool
 }
 
@@ -33,6 +34,7 @@ func (p *program) mutants(args []string) int {
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "how many to hunt at once, each on one core")
 	f.BoolVar(&o.hunt.Shrink, "shrink", false, "find the smallest schedule that shows each")
 	f.BoolVar(&o.check, "check", false, "only prove that every patch applies and compiles")
+	f.StringVar(&o.build, "build", "", "only build the simulator with this one mutant in its core, into this file")
 	f.BoolVar(&o.json, "json", false, "print the reports as JSON")
 	if code, ended := parse(f, args); ended {
 		return code
@@ -54,8 +56,11 @@ func (p *program) runMutants(w *mutant.Workshop, o *mutantOptions) int {
 	if err != nil {
 		return p.failed(err)
 	}
-	if o.check {
+	switch {
+	case o.check:
 		return p.checkMutants(w, bank)
+	case o.build != "":
+		return p.buildMutant(w, bank, o.build)
 	}
 	if o.hunt.Clean, err = w.Build(p.ctx, "clean"); err != nil {
 		return p.exitCode(p.failed(err))
@@ -78,6 +83,19 @@ func (p *program) checkMutants(w *mutant.Workshop, bank []*mutant.Mutant) int {
 		return sim.Violated.ExitCode()
 	}
 	fmt.Fprintf(p.out, "%d mutants apply and compile\n", len(bank))
+	return exitOK
+}
+
+// buildMutant leaves a simulator whose core has a bug.
+func (p *program) buildMutant(w *mutant.Workshop, bank []*mutant.Mutant, file string) int {
+	if len(bank) != 1 {
+		fmt.Fprintln(p.err, "lockstep: --build takes one mutant; see lockstep mutants --help")
+		return exitUsage
+	}
+	if err := w.BuildInto(p.ctx, file, bank[0]); err != nil {
+		return p.exitCode(p.failed(err))
+	}
+	fmt.Fprintf(p.out, "%s has %s in its core: %s\n", file, bank[0].ID, bank[0].Title)
 	return exitOK
 }
 
@@ -108,12 +126,13 @@ func (p *program) huntAll(w *mutant.Workshop, bank []*mutant.Mutant, o *mutantOp
 }
 
 func (p *program) printMutants(reports []*mutant.Report, asJSON bool) {
+	s := mutant.Summarize(reports)
 	if asJSON {
-		p.printJSON(reports)
+		p.printJSON(s)
 		return
 	}
 	mutant.Print(p.out, reports)
-	fmt.Fprintln(p.out, mutant.Tally(reports))
+	fmt.Fprintln(p.out, s)
 	for _, r := range reports {
 		if r.Error != "" {
 			fmt.Fprintf(p.err, "%s: %s\n", r.ID, r.Error)
@@ -122,7 +141,7 @@ func (p *program) printMutants(reports []*mutant.Report, asJSON bool) {
 			fmt.Fprintf(p.err, "%s: these seeds fail without it as well: %v\n", r.ID, r.Dirty)
 		}
 	}
-	if missed := mutant.Missed(reports); len(missed) > 0 {
-		fmt.Fprintf(p.out, "to be found: %s\n", strings.Join(missed, " "))
+	if len(s.Missed) > 0 {
+		fmt.Fprintf(p.out, "to be found: %s\n", strings.Join(s.Missed, " "))
 	}
 }

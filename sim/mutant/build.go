@@ -76,6 +76,15 @@ func (w *Workshop) Build(ctx context.Context, name string, mutants ...*Mutant) (
 	return program, w.compile(ctx, name, mutants, "-o", program, "./cmd/lockstep")
 }
 
+// BuildInto builds the simulator with a mutant in its core into a file, for people to play with.
+func (w *Workshop) BuildInto(ctx context.Context, file string, m *Mutant) error {
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	return w.compile(ctx, m.ID, []*Mutant{m}, "-o", file, "./cmd/lockstep")
+}
+
 // Compile proves that the core and the clients compile with some mutants in it.
 func (w *Workshop) Compile(ctx context.Context, name string, mutants ...*Mutant) error {
 	return w.compile(ctx, name, mutants, "./core/...", "./sim")

@@ -37,6 +37,7 @@ type Report struct {
 	Directed    string   `json:"directed,omitempty"` // what the schedule written for it does: "fails", "passes"
 	Faults      *int     `json:"faults,omitempty"`   // of the shrunk schedule
 	Operations  *int     `json:"operations,omitempty"`
+	Shrinking   *float64 `json:"shrinkingCoreSeconds,omitempty"`
 	Error       string   `json:"error,omitempty"`
 }
 
@@ -184,9 +185,12 @@ func (h *hunt) take(f *failure) {
 // shrink asks for the smallest schedule that still shows it.
 func (h *hunt) shrink(ctx context.Context) {
 	out, _, err := h.exec(ctx, h.program, 2*time.Minute, "shrink", "--json", "--budget", "30s", "--seed", strconv.FormatUint(h.report.Seed, 10))
-	var shrunk struct{ Faults, Operations *int }
+	var shrunk struct {
+		Faults, Operations *int
+		Seconds            *float64
+	}
 	if err == nil && json.Unmarshal(out, &shrunk) == nil {
-		h.report.Faults, h.report.Operations = shrunk.Faults, shrunk.Operations
+		h.report.Faults, h.report.Operations, h.report.Shrinking = shrunk.Faults, shrunk.Operations, shrunk.Seconds
 	}
 }
 

@@ -1,7 +1,6 @@
 package mutant
 
 import (
-	"fmt"
 	"io"
 	"strconv"
 
@@ -72,15 +71,4 @@ func Missed(reports []*Report) (missed []string) {
 		}
 	}
 	return missed
-}
-
-// Tally is one line: how many were found.
-func Tally(reports []*Report) string {
-	found := 0
-	for _, r := range reports {
-		if r.Found {
-			found++
-		}
-	}
-	return fmt.Sprintf("%d of %d found", found, len(reports))
 }
