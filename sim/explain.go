@@ -14,8 +14,10 @@ import (
 	"github.com/lockstep/lockstep/scheduler/virtual"
 )
 
-// explainLines is how many lines an explanation has at most.
+// explainLines is how many lines an explanation has at most: its causes, how many were left out, and the verdict after an empty line.
 const explainLines = 40
+
+const explainCauses = explainLines - 3
 
 // Cause is a line of an explanation: what happened, and why that is told.
 type Cause struct {
@@ -48,8 +50,8 @@ func Explain(s *Schedule, interrupted func() bool) *Explanation {
 	c.aim(&x.Result.Violations[0])
 	causes := c.collect()
 	slices.SortStableFunc(causes, func(a, b Cause) int { return cmp.Or(b.weight-a.weight, b.order-a.order) })
-	x.Left = max(len(causes)-explainLines, 0)
-	causes = causes[:min(len(causes), explainLines)]
+	x.Left = max(len(causes)-explainCauses, 0)
+	causes = causes[:min(len(causes), explainCauses)]
 	slices.SortStableFunc(causes, func(a, b Cause) int { return a.order - b.order })
 	x.Causes = causes
 	return x

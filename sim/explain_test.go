@@ -11,8 +11,10 @@ import (
 
 func TestExplanationEndsWithTheViolationAndNamesTheFault(t *testing.T) {
 	x := Explain(brokenSchedule(), nil)
-	if len(x.Causes) == 0 || len(x.Causes) > explainLines {
-		t.Fatalf("%d lines", len(x.Causes))
+	var printed strings.Builder
+	x.Print(&printed)
+	if n := strings.Count(printed.String(), "\n"); x.Left == 0 || n != explainLines {
+		t.Fatalf("%d lines, and %d causes left out", n, x.Left)
 	}
 	last := x.Causes[len(x.Causes)-1]
 	if !strings.HasPrefix(last.What, "violation") || !strings.HasPrefix(x.Verdict(), "P9 broken: ") {
