@@ -217,7 +217,7 @@ func (p *position) again(needed phase, err error) {
 		c.failed(err)
 	}
 	if err != nil && !isSilence(err) && !kerr.IsRetriable(err) {
-		c.run.unexpected(c.name, p.part.id, err)
+		c.run.unexpected(c.name, p.part, err)
 	}
 	p.phase = needed
 	p.pause()

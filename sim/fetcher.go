@@ -205,7 +205,7 @@ func (f *fetcher) onPartition(t *topic, answer *kmsg.FetchResponseTopicPartition
 		c.run.corrupted(c, p)
 		p.pause()
 	case !kerr.IsRetriable(err):
-		c.run.unexpected(c.name, part.id, err)
+		c.run.unexpected(c.name, part, err)
 		p.pause()
 	default:
 		p.pause()

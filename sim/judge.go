@@ -130,6 +130,16 @@ func (j *judge) atEnd() {
 	}
 }
 
+// whyStuck is what the state checkers know of why a cluster is not well, in brackets; empty if they know nothing.
+func (j *judge) whyStuck() string {
+	if j.state != nil {
+		for _, v := range j.state.Liveness(j.run.world.Now()) {
+			return " (" + v.FirstCause + ")"
+		}
+	}
+	return ""
+}
+
 func (j *judge) finish(s *Stats) {
 	if j.state == nil {
 		return
@@ -202,7 +212,8 @@ func (r *run) moved(c *consumer, p *position, offset int64) {
 }
 
 func (r *run) corrupted(c *consumer, p *position) {
-	r.violate("P8", "client", fmt.Sprintf("P8 broken: %s was served damaged bytes at %s@%d", c.name, p.part.id, p.offset), "")
+	cause := fmt.Sprintf("broker %d served them at %s", p.part.leader, seconds(r.world.Now()))
+	r.violate("P8", "client", fmt.Sprintf("P8 broken: %s was served damaged bytes at %s@%d", c.name, p.part.id, p.offset), cause)
 }
 
 func (r *run) read(c *consumer, p *position, offset int64, producer int, counter int64) {

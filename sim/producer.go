@@ -318,7 +318,7 @@ func (l *lane) onFailed(b *batch, err error) {
 		p.run.note(p.loop.ID(), "new-session", err.Error())
 		l.newSession()
 	case !isSilence(err) && !kerr.IsRetriable(err):
-		p.run.unexpected(p.name, l.part.id, err)
+		p.run.unexpected(p.name, l.part, err)
 		l.onDropped(b)
 		return
 	}

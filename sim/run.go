@@ -211,7 +211,7 @@ func (r *run) mustBecome(d time.Duration, what string, ailment func() string) bo
 		return last == ""
 	})
 	if outcome == outOfTime {
-		r.violate("P9", "LV", fmt.Sprintf("P9 broken: %s, %s passed and %s", what, d, last), fmt.Sprintf("%s, first at %s", last, seconds(since)))
+		r.violate("P9", "LV", fmt.Sprintf("P9 broken: %s, %s passed and %s", what, d, last), fmt.Sprintf("%s, first at %s%s", last, seconds(since), r.judge.whyStuck()))
 	}
 	return outcome == reached
 }
@@ -293,6 +293,7 @@ func (r *run) report(v Violation) {
 }
 
 // unexpected is an error that a correct broker does not answer.
-func (r *run) unexpected(client string, p event.Partition, err error) {
-	r.violate("P3", "client", fmt.Sprintf("P3 broken: %s was answered %v for %s", client, err, p), "")
+func (r *run) unexpected(client string, p *partition, err error) {
+	cause := fmt.Sprintf("broker %d answered %v at %s", p.leader, err, seconds(r.world.Now())) // as far as the client knows
+	r.violate("P3", "client", fmt.Sprintf("P3 broken: %s was answered %v for %s", client, err, p.id), cause)
 }

@@ -1,0 +1,50 @@
+package sim
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// What the run itself judges has a first cause, too, as sim/check's violations have: no call leaves it out.
+func TestNoViolationOfTheRunLeavesTheFirstCauseOut(t *testing.T) {
+	packages, err := parser.ParseDir(token.NewFileSet(), ".", func(i fs.FileInfo) bool { return !strings.HasSuffix(i.Name(), "_test.go") }, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	ast.Inspect(packages["sim"], func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || len(call.Args) != 4 {
+			return true
+		}
+		if method, ok := call.Fun.(*ast.SelectorExpr); !ok || method.Sel.Name != "violate" {
+			return true
+		}
+		calls++
+		if l, ok := call.Args[3].(*ast.BasicLit); ok && l.Value == `""` {
+			t.Errorf("a call of violate leaves the first cause out")
+		}
+		return true
+	})
+	if calls < 6 {
+		t.Errorf("only %d calls were found", calls)
+	}
+}
+
+// A cluster that does not become well says since when, and what happened to whom it waits for. In brackets, so that a shrunk schedule may come to the same in
+// another way.
+func TestWhatIsStuckSaysWhatHappenedToIt(t *testing.T) {
+	r := Run(brokenSchedule(), RunOptions{})
+	cause := regexp.MustCompile(`; first cause: .* first at \d+\.\d{3} s \(broker 2 (was killed or stopped|lost its power|was fenced) at \d+\.\d{3} s\)$`)
+	if reason := r.Reason(); !cause.MatchString(reason) {
+		t.Error(reason)
+	}
+	if sig := r.signature(); strings.Contains(sig.cause, "killed") {
+		t.Errorf("%+v", sig)
+	}
+}
