@@ -55,7 +55,8 @@ func (d *Disk) add(name string, n *inode) {
 	if err != nil {
 		panic(err) // an image lists directories first
 	}
-	p.dir.entries[p.name], p.dir.durable[p.name], p.dir.listed = n, n, nil
+	p.dir.enter(p.name, n)
+	p.dir.durable[p.name] = n
 }
 
 // CrashStates are all the images that a PowerLoss at this moment may leave, each once, where PowerLoss draws one of them:

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/lockstep/lockstep/disk"
@@ -20,7 +19,7 @@ type inode struct {
 
 	entries map[string]*inode // nil for a file
 	durable map[string]*inode // what entries a power loss cannot take away
-	listed  *listing          // of entries; nil: they have changed
+	listed  *listing          // of entries; nil: nobody has asked
 }
 
 func newDir() *inode {
@@ -181,11 +180,7 @@ func (d *Disk) list(name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	prefix := ""
-	if dir != d.root {
-		prefix = path.Clean(name) + "/"
-	}
-	return slices.Clone(dir.listing(prefix).names), nil
+	return dir.names(), nil
 }
 
 func (d *Disk) findDir(name string) (*inode, error) {
@@ -206,8 +201,7 @@ func (d *Disk) findDir(name string) (*inode, error) {
 // record lets a directory operation happen and remembers that it is not durable.
 func (d *Disk) record(m move) {
 	if m.from.dir != nil {
-		delete(m.from.dir.entries, m.from.name)
-		m.from.dir.listed = nil
+		m.from.dir.leave(m.from.name)
 	}
 	if m.to.dir == nil {
 		d.unlink(m.node)
@@ -215,8 +209,7 @@ func (d *Disk) record(m move) {
 		if replaced := m.to.node(); replaced != nil {
 			d.unlink(replaced)
 		}
-		m.to.dir.entries[m.to.name] = m.node
-		m.to.dir.listed = nil
+		m.to.dir.enter(m.to.name, m.node)
 	}
 	d.journal.add(m, d.node.Now(), d.options.Writeback)
 }
