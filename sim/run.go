@@ -63,6 +63,7 @@ type run struct {
 
 // Run plays a schedule to its end, or to its first violation.
 func Run(s *Schedule, o RunOptions) *Result {
+	collect()
 	r := &run{schedule: s, options: o, result: &Result{Schedule: s}}
 	r.initWorld()
 	began := time.Now()
