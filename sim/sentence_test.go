@@ -48,3 +48,34 @@ func TestWhatIsStuckSaysWhatHappenedToIt(t *testing.T) {
 		t.Errorf("%+v", sig)
 	}
 }
+
+// Each promise that a checker calls broken is in the table that tells people what it is.
+func TestEveryPromiseThatCanBreakIsInTheTable(t *testing.T) {
+	known := map[string]bool{}
+	for _, p := range Promises() {
+		known[p.ID] = true
+	}
+	used := map[string]bool{}
+	for _, dir := range []string{".", "check"} {
+		packages, err := parser.ParseDir(token.NewFileSet(), dir, func(i fs.FileInfo) bool { return !strings.HasSuffix(i.Name(), "_test.go") && i.Name() != "promise.go" }, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range packages { // order: a set
+			ast.Inspect(p, func(n ast.Node) bool {
+				if l, ok := n.(*ast.BasicLit); ok && regexp.MustCompile(`^"P\d+"$`).MatchString(l.Value) {
+					used[strings.Trim(l.Value, `"`)] = true
+				}
+				return true
+			})
+		}
+	}
+	if len(used) < 7 {
+		t.Errorf("only %v were found", used)
+	}
+	for id := range used { // order: each alone
+		if !known[id] {
+			t.Errorf("%s is not in the table", id)
+		}
+	}
+}

@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
+	"strings"
 
 	"github.com/lockstep/lockstep/sim"
 	"github.com/lockstep/lockstep/sim/property"
@@ -25,10 +25,17 @@ func parseSchedule(text string) (*sim.Schedule, error) {
 	return sim.ParseSchedule(text)
 }
 
+// converted is convert's answer in JSON.
+type converted struct {
+	Format string `json:"format"` // "schedule" or "rapid"
+	Text   string `json:"text"`
+}
+
 // convert turns a fail file of rapid into a schedule and a schedule into a fail file.
 func (p *program) convert(args []string) int {
 	f := p.flags("convert", "convert FILE [--out FILE]")
 	out := f.String("out", "", "write here instead of printing it")
+	asJSON := f.Bool("json", false, "print it as JSON, with its format")
 	if code, ended := parse(f, args); ended {
 		return code
 	}
@@ -36,33 +43,35 @@ func (p *program) convert(args []string) int {
 		fmt.Fprintln(p.err, "lockstep: convert takes one file, a schedule or a fail file of rapid; see lockstep convert --help")
 		return exitUsage
 	}
-	if err := p.convertFile(f.Arg(0), *out); err != nil {
+	c, err := convertFile(f.Arg(0))
+	if err == nil && *out != "" {
+		err = os.WriteFile(*out, []byte(c.Text), 0o644)
+	}
+	switch {
+	case err != nil:
 		return p.failed(err)
+	case *asJSON:
+		p.printJSON(c)
+	case *out == "":
+		fmt.Fprint(p.out, c.Text)
 	}
 	return exitOK
 }
 
-func (p *program) convertFile(name, out string) error {
+// convertFile is a file's schedule in the other format.
+func convertFile(name string) (c converted, err error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return err
+		return c, err
 	}
 	s, err := parseSchedule(string(text))
 	if err != nil {
-		return err
-	}
-	w := p.out
-	if out != "" {
-		file, err := os.Create(out)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		w = file
+		return c, err
 	}
 	if property.IsFailFile(string(text)) {
-		_, err = io.WriteString(w, s.String())
-		return err
+		return converted{"schedule", s.String()}, nil
 	}
-	return property.WriteFailFile(w, s)
+	var b strings.Builder
+	err = property.WriteFailFile(&b, s)
+	return converted{"rapid", b.String()}, err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -30,7 +31,7 @@ func parse(f *pflag.FlagSet, args []string) (code int, ended bool) {
 	case pflag.ErrHelp:
 		return exitOK, true
 	default:
-		fmt.Fprintf(os.Stderr, "lockstep: %v\n", err)
+		fmt.Fprintf(f.Output(), "lockstep: %v\n", err)
 		return exitUsage, true
 	}
 }
@@ -54,7 +55,7 @@ func (p *program) fuzz(args []string) int {
 	f := p.flags("fuzz", "fuzz [--seeds N|A..B] [--for 10m] [--out FILE]")
 	f.Var(&flags.seeds, "seeds", "how many seeds to run, or from which to which")
 	f.Uint64Var(&flags.seeds.from, "seed-from", 1, "the first of them")
-	f.DurationVar(&o.Limit, "for", 0, "begin no seed after this much time")
+	f.Var((*duration)(&o.Limit), "for", "begin no seed after this much time")
 	f.IntVar(&o.Workers, "workers", runtime.NumCPU(), "how many to run at once")
 	variantFlags(f, &o.Variant)
 	f.BoolVar(&o.Twice, "twice", false, "run each seed a second time and compare the digests")
@@ -69,12 +70,11 @@ func (p *program) fuzz(args []string) int {
 	if code, ended := parse(f, args); ended {
 		return code
 	}
-	if f.NArg() > 0 || o.Workers < 1 {
-		fmt.Fprintln(p.err, "lockstep: fuzz takes flags only; see lockstep fuzz --help")
-		return exitUsage
+	err := flags.check(f, &o)
+	if err == nil {
+		o.Shard, err = flags.theShard()
 	}
-	var err error
-	if o.Shard, err = flags.theShard(); err != nil {
+	if err != nil {
 		return p.failed(err)
 	}
 	o.From, o.Seeds, o.Interrupted = flags.seeds.from, flags.seeds.count, p.interrupted
@@ -82,6 +82,19 @@ func (p *program) fuzz(args []string) int {
 		return sim.Broken.ExitCode()
 	}
 	return p.fuzzInto(flags.out, o, flags.report)
+}
+
+// check finds flags that make no sense together.
+func (f *fuzzFlags) check(set *pflag.FlagSet, o *sim.FuzzOptions) error {
+	switch {
+	case set.NArg() > 0:
+		return errors.New("fuzz takes flags only; see lockstep fuzz --help")
+	case o.Workers < 1:
+		return errors.New("--workers is not above zero")
+	case f.seeds.isRange && set.Changed("seed-from"):
+		return errors.New("--seeds A..B says itself which is the first: no --seed-from")
+	}
+	return nil
 }
 
 // theShard is what --shard says, else the environment.

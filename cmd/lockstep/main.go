@@ -64,6 +64,7 @@ func verbs() []verb {
 		{"diff", "A B", "find where two runs part", (*program).diff},
 		{"merge", "FILE...", "put results of fuzz --out together", (*program).merge},
 		{"mutants", "[ID...]", "build real bugs into the core and see that they are found", (*program).mutants},
+		{"promises", "", "print what a run is judged by: P1 to P9", (*program).promises},
 		{"experiment", "NAME", "answer one question with one table", (*program).experiment},
 		{"version", "", "print the version", (*program).version},
 		{"help", "", "print this", (*program).help},
@@ -116,7 +117,16 @@ func (p *program) main(args []string) int {
 	return exitUsage
 }
 
-func (p *program) help([]string) int {
+func (p *program) help(args []string) int {
+	f := p.flags("help", "help")
+	asJSON := f.Bool("json", false, "print the commands as JSON")
+	if code, ended := parse(f, args); ended {
+		return code
+	}
+	if *asJSON {
+		p.helpAsJSON()
+		return exitOK
+	}
 	fmt.Fprintln(p.out, "lockstep runs a Kafka cluster in a simulated world, from a seed.")
 	fmt.Fprintln(p.out)
 	for _, v := range verbs() {
@@ -126,6 +136,19 @@ func (p *program) help([]string) int {
 	fmt.Fprintln(p.out, "lockstep COMMAND --help lists a command's flags. Exit codes: 0 passed, 1 violation, 2 usage, 3 inconclusive,")
 	fmt.Fprintln(p.out, "4 nondeterminism or a bug of the harness, 130 interrupted.")
 	return exitOK
+}
+
+func (p *program) helpAsJSON() {
+	type command struct {
+		Name string `json:"name"`
+		Args string `json:"args,omitempty"`
+		Doc  string `json:"doc"`
+	}
+	var all []command
+	for _, v := range verbs() {
+		all = append(all, command{v.name, v.args, v.doc})
+	}
+	p.printJSON(all)
 }
 
 // failed tells an error and returns its exit code: seeds with two digests are a verdict.

@@ -22,7 +22,10 @@ func callIn(ctx context.Context, args ...string) (code int, out, err string) {
 }
 
 func TestUsageErrorsExitWithTwo(t *testing.T) {
-	for _, args := range [][]string{{}, {"fzz"}, {"fuzz", "--sedes", "3"}, {"fuzz", "7"}, {"replay"}, {"replay", "/no/such/file"}, {"experiment"}, {"experiment", "none"}} {
+	for _, args := range [][]string{{}, {"fzz"}, {"fuzz", "--sedes", "3"}, {"fuzz", "7"}, {"replay"}, {"replay", "/no/such/file"}, {"experiment"}, {"experiment", "none"},
+		{"fuzz", "--workers", "0"}, {"fuzz", "--seeds", "5..3"}, {"fuzz", "--seeds", "5..9", "--seed-from", "3"}, {"fuzz", "--for", "-1s"}, {"fuzz", "--shard", "3/3"},
+		{"replay", "--seed", "1", "--length", "-1s"}, {"replay", "a", "b"}, {"diff", "1"}, {"merge"}, {"merge", "/no/such"}, {"convert"}, {"shrink"}, {"explain"}, {"campaign"}, {"version", "--jsn"},
+	} {
 		if code, _, _ := call(args...); code != exitUsage {
 			t.Errorf("%v: exit code %d", args, code)
 		}
@@ -30,7 +33,7 @@ func TestUsageErrorsExitWithTwo(t *testing.T) {
 }
 
 func TestHelpAndVersionExitWithZero(t *testing.T) {
-	for _, args := range [][]string{{"help"}, {"--help"}, {"version"}, {"fuzz", "--help"}} {
+	for _, args := range [][]string{{"help"}, {"--help"}, {"version"}, {"--version"}, {"promises"}, {"fuzz", "--help"}} {
 		if code, _, _ := call(args...); code != exitOK {
 			t.Errorf("%v: exit code %d", args, code)
 		}
@@ -91,5 +94,42 @@ func TestInterruptedWorkExitsWith130(t *testing.T) {
 		if code, out, _ := callIn(interrupted, args...); code != exitInterrupted || !strings.Contains(out, want) || want == "" && out != "" {
 			t.Errorf("%v: exit code %d: %s", args, code, out)
 		}
+	}
+}
+
+// Every command has --json, and what it prints then is JSON.
+func TestEveryCommandSpeaksJSON(t *testing.T) {
+	for _, v := range verbs() {
+		if v.name == "experiment" { // its names have flags of their own
+			continue
+		}
+		if _, _, usage := call(v.name, "--help"); !strings.Contains(usage, "--json") {
+			t.Errorf("%s has no --json", v.name)
+		}
+	}
+	schedule := filepath.Join(t.TempDir(), "schedule.txt")
+	_, text, _ := call("replay", "--seed", "5", "--schedule")
+	if err := os.WriteFile(schedule, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"help"}, {"version"}, {"promises"}, {"convert", schedule}} {
+		if code, out, _ := call(append(args, "--json")...); code != exitOK || !json.Valid([]byte(out)) {
+			t.Errorf("%v: exit code %d: %s", args, code, out)
+		}
+	}
+}
+
+func TestConvertedTwiceIsTheSchedule(t *testing.T) {
+	dir := t.TempDir()
+	schedule, fail := filepath.Join(dir, "schedule.txt"), filepath.Join(dir, "schedule.fail")
+	_, text, _ := call("replay", "--seed", "5", "--schedule")
+	if err := os.WriteFile(schedule, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, err := call("convert", schedule, "--out", fail); code != exitOK || out != "" {
+		t.Fatalf("exit code %d: %s%s", code, out, err)
+	}
+	if code, out, _ := call("convert", fail); code != exitOK || out != text {
+		t.Errorf("exit code %d: %s", code, out)
 	}
 }

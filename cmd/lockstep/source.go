@@ -10,7 +10,7 @@ import (
 
 // variantFlags are the flags that say how schedules are drawn.
 func variantFlags(f *pflag.FlagSet, v *sim.Variant) {
-	f.DurationVar(&v.Length, "length", 0, "how long clients and faults are at work, in simulated time; as drawn if not given")
+	f.Var((*duration)(&v.Length), "length", "how long clients and faults are at work, in simulated time; as drawn if not given")
 	f.BoolVar(&v.Unbounded, "unbounded", false, "let power and disks be lost beyond what the promises survive: only what never may break is checked then")
 }
 
