@@ -28,6 +28,17 @@ test: ## all tests; Go and make are enough
 mutants: ## build each real bug of the bank into the core and see that the simulator finds it
 	$(GO) run ./cmd/lockstep mutants --shrink
 
+RECORD ?= $(or $(TMPDIR),/tmp)/lockstep-record
+SEEDS ?= 1..100000
+
+.PHONY: record
+record: ## run the campaign and the bank whose outcomes are kept in sim/testdata; hours, and it goes on where it was ended
+	mkdir -p $(RECORD)
+	test -x $(RECORD)/lockstep || $(GO) build -buildvcs=true -o $(RECORD)/lockstep ./cmd/lockstep
+	$(RECORD)/lockstep fuzz --seeds $(SEEDS) --out $(RECORD)/campaign.ndjson --json >$(RECORD)/campaign.json
+	$(RECORD)/lockstep mutants --shrink --budget 15m --json >$(RECORD)/bank.json || test $$? = 1 # what is not found is on record, too
+	cp $(RECORD)/campaign.json $(RECORD)/bank.json sim/testdata/
+
 .PHONY: interop
 interop: ## stock clients (kcat, franz-go) against three real nodes
 	GO=$(GO) scripts/interop/run
