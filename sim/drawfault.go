@@ -151,7 +151,7 @@ func drawSize(r *rand.Rand, k Kind) int64 {
 		return pick[int64](r, 1, 10, 100) << 10
 	case Split, Bridge:
 		return r.Int64N(1 << 12)
-	case PowerLoss, Blackout:
+	case PowerLoss, Blackout, Pause:
 		return r.Int64N(2)
 	case RestartStorm:
 		return 2 + r.Int64N(5)

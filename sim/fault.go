@@ -32,7 +32,7 @@ const (
 	WipedDisk                    // the machine dies and comes back with an empty disk, under a new directory id
 	BitRot                       // the machine dies; a bit of the Size-th part of its records flips, synced or not
 	MisdirectedWrite             // the machine dies; a sector of its records has landed on another
-	Pause                        // the process stands still: a zombie
+	Pause                        // the process stands still: a zombie; at the end, its timers come before its sockets if Size is 1
 	CleanRestart                 // a controlled shutdown, and a start For later
 	RollingRestart               // a clean restart of every node, one after the other
 	RestartStorm                 // Size kills, each restarted For/Size later at most

@@ -89,7 +89,9 @@ func (c *chaos) pause(s *strike, n *Node) {
 	}
 	n.loop.Pause()
 	s.did = happened
-	s.undo = n.loop.Resume
+	if s.undo = n.loop.Resume; s.fault.Size == 1 {
+		s.undo = n.loop.ResumeTimersFirst
+	}
 }
 
 // restartCleanly shuts a node down; it is started when the fault ends, or later if it takes longer.

@@ -249,6 +249,23 @@ func (c *conn) vanish() {
 	c.chunks, c.sends, c.stalled = nil, nil, nil
 }
 
+// mayOutlive reports whether the system sends on what a killed process had sent on the connection. With something unread it does
+// not, but resets; else every other time, as if nothing were unread.
+func (c *conn) mayOutlive() bool {
+	return c.state == open && c.taken == len(c.arriving) && mix(c.key, uint64(c.host.crashes))%2 == 0
+}
+
+// outlive is the end of a connection whose process is dead, but not what it has sent: its last words may come when it is
+// long back.
+func (c *conn) outlive() {
+	c.leave()
+	c.chunks, c.sends = nil, nil
+	c.emit(segment{})
+	if wait, t := c.wait, c.net.opts.RetransmitTimeout; c.waiting && c.mortal { // the event that ends the wait died with the process
+		c.net.world.After(t, func() { c.expire(wait) })
+	}
+}
+
 // leave takes the connection out of its host; what was on its way to it is lost.
 func (c *conn) leave() {
 	c.state = gone

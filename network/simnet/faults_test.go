@@ -230,6 +230,54 @@ func TestAKilledProcessResetsItsPeersAndRefusesDials(t *testing.T) {
 	}
 }
 
+func TestTheLastWordsOfAKilledProcessMayComeAfterItsEnd(t *testing.T) {
+	came := 0
+	for seed := range uint64(40) {
+		x := connected(t, seed, simnet.Options{RetransmitTimeout: time.Minute})
+		x.n.Cut("a", "b")
+		x.a.send("last words")
+		x.run(time.Second)
+		x.a.crash(false)
+		x.run(time.Second)
+		x.n.Heal("a", "b")
+		x.run(10 * time.Second)
+		if len(x.b.got) > 0 {
+			came++
+			x.wantGot(x.b, "last words")
+			x.wantClosed(x.b, network.ErrReset)
+		}
+	}
+	if came < 5 || came > 35 {
+		t.Errorf("they came %d of 40 times", came)
+	}
+}
+
+func TestNothingOutlivesALossOfPower(t *testing.T) {
+	for seed := range uint64(10) {
+		x := connected(t, seed, simnet.Options{RetransmitTimeout: time.Minute})
+		x.n.Cut("a", "b")
+		x.a.send("1")
+		x.run(time.Second)
+		x.a.crash(true)
+		x.n.Heal("a", "b")
+		x.run(10 * time.Second)
+		x.wantGot(x.b)
+	}
+}
+
+func TestWhatAKilledProcessSentIsGivenUpInTime(t *testing.T) {
+	for seed := range uint64(10) {
+		x := connected(t, seed, simnet.Options{RetransmitTimeout: time.Second})
+		x.n.Cut("a", "b")
+		x.a.send("1")
+		x.a.crash(false)
+		x.run(10 * time.Second)
+		x.n.Heal("a", "b")
+		x.run(10 * time.Second)
+		x.wantGot(x.b)
+	}
+}
+
 func (e *end) crash(power bool) {
 	e.host.Crash(power)
 	e.node.Kill()

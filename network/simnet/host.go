@@ -44,8 +44,9 @@ var _ network.Network = (*Host)(nil)
 func (h *Host) Name() string { return h.name }
 
 // Crash ends all the process had, without a word to it; the caller kills the node too. After a mere
-// kill its system resets the peers' connections. After a power loss they learn nothing until the
-// host is back, which it is with its first Listen or Dial, or until they give up by themselves.
+// kill its system resets the peers' connections, or sends on what the process had handed to it and
+// then ends them. After a power loss they learn nothing until the host is back, which it is with its
+// first Listen or Dial, or until they give up by themselves.
 func (h *Host) Crash(power bool) {
 	h.off = power
 	h.crashes++
@@ -54,6 +55,10 @@ func (h *Host) Crash(power bool) {
 	h.dones, h.willDones = h.dones[:0], false
 	for len(h.conns) > 0 {
 		c := h.conns[len(h.conns)-1]
+		if !power && c.mayOutlive() {
+			c.outlive()
+			continue
+		}
 		c.vanish()
 		c.sendReset()
 	}

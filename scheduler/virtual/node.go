@@ -1,7 +1,9 @@
 package virtual
 
 import (
+	"cmp"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -115,6 +117,20 @@ func (n *Node) Resume() {
 		n.world.queue.add(e)
 	}
 	n.parked = n.parked[:0]
+}
+
+// ResumeTimersFirst is Resume as a daemon's loop does it: all timers that are due run before it looks at what has come.
+func (n *Node) ResumeTimersFirst() {
+	slices.SortFunc(n.parked, func(a, b entry) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.seq, b.seq)) })
+	at := n.world.now
+	for i := range n.parked {
+		e := &n.parked[i]
+		if s := &n.world.queue.slots[e.slot]; !s.timer {
+			at++
+			e.at, s.at, s.queuedAt = at, at, at
+		}
+	}
+	n.Resume()
 }
 
 // Offload implements scheduler.Loop.

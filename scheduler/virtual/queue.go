@@ -34,6 +34,7 @@ type slot struct {
 
 	incarnation uint32 // of the node
 	stopped     bool
+	timer       bool // of the node's AfterFunc
 }
 
 func (s *slot) isDead() bool { return s.stopped || s.incarnation != s.node.incarnation }
@@ -62,7 +63,7 @@ func (q *queue) push(at scheduler.Instant, seq uint64) (uint32, *slot) {
 // free gives back a slot whose entry is no longer queued.
 func (q *queue) free(i uint32) {
 	s := &q.slots[i]
-	s.seq, s.runner, s.stopped = 0, nil, false
+	s.seq, s.runner, s.stopped, s.timer = 0, nil, false, false
 	q.unused = append(q.unused, i)
 }
 

@@ -46,6 +46,7 @@ func (t *timer) Reset(d time.Duration) {
 	}
 	t.Stop()
 	t.slot = w.schedule(n, d, t.runner, 0)
+	w.queue.slots[t.slot].timer = true
 	t.seq = w.seq
 }
 

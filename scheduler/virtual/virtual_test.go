@@ -84,6 +84,27 @@ func TestPausedNodeRunsWhatIsDueInOrderAtResume(t *testing.T) {
 	}
 }
 
+func TestResumeTimersFirstRunsThemBeforeWhatHasCome(t *testing.T) {
+	w := New(1)
+	n := w.Node(1)
+	var got []string
+	say := func(s string) func() { return func() { got = append(got, s) } }
+	n.After(1*time.Second, say("frame"))
+	n.After(2*time.Second, say("completion"))
+	n.AfterFunc(4*time.Second, say("late timer"))
+	n.AfterFunc(3*time.Second, func() {
+		say("timer")()
+		n.AfterFunc(0, say("armed by it"))
+	})
+	n.Pause()
+	w.RunUntil(10e9)
+	n.ResumeTimersFirst()
+	w.RunUntil(11e9)
+	if want := []string{"timer", "late timer", "armed by it", "frame", "completion"}; !slices.Equal(got, want) {
+		t.Errorf("ran %q, want %q", got, want)
+	}
+}
+
 func TestStepPassesOverAPausedNode(t *testing.T) {
 	w := New(1)
 	n := w.Node(1)
