@@ -14,7 +14,10 @@ import (
 // a series strikes the same role again and again, each time when it has got over the last time (three leaders in a row, each
 // lost in its first moments), or
 //
-// a shadow falls on somebody for a while, a link or a disk that is slow or gone, and in it leaders move and processes come and go.
+// a shadow falls on somebody for a while, a link or a disk that is slow or gone, a clock that is wrong, and in it leaders move and
+// processes come and go, or
+//
+// a volley strikes several at the moment of one event: those who have just agreed on something lose each other.
 
 // drawGroups draws how many groups a seed has. Those that have any have fewer other faults, or none.
 func (p *plan) drawGroups(r *rand.Rand) {
@@ -35,10 +38,13 @@ func (p *plan) drawGroup(r *rand.Rand, i int) (faults []Fault) {
 	if r.IntN(4) == 0 {
 		g.quorum = !p.quorum
 	}
-	if r.IntN(2) == 0 {
+	switch r.IntN(5) {
+	case 0, 1:
 		faults = g.drawSeries(r, i)
-	} else {
+	case 2, 3:
 		faults = g.drawShadow(r)
+	default:
+		faults = g.drawVolley(r)
 	}
 	for j := range faults {
 		f := &faults[j]
@@ -83,7 +89,7 @@ var strikes = []Kind{Kill, Kill, PowerLoss, PowerLoss, Isolate, Isolate, Isolate
 var (
 	quorumRises = []string{
 		event.RaftBecame.String() + "/leader", event.RaftBecame.String() + "/leader", event.RaftBecame.String() + "/candidate",
-		event.RaftVoted.String(), event.ControllerActive.String(), event.Appended.String(),
+		event.RaftVoted.String(), event.ControllerActive.String(), event.Appended.String(), event.Recovered.String(),
 	}
 	partitionRises = []string{
 		event.BecameLeader.String(), event.BecameLeader.String(), event.BecameFollower.String(), event.IsrProposed.String(),
@@ -118,12 +124,12 @@ func (g *group) drawSeries(r *rand.Rand, i int) (faults []Fault) {
 // shadows are troubles that last: somebody is slow, out of reach of some, or away.
 var shadows = []Kind{
 	PartitionTwo, PartitionTwo, PartitionTwo, PartitionTwo, PartitionOne, Clog, Clog, Clog, Delay, SlowLink, HalfOpen, SlowDisk, SlowDisk,
-	Pause, Isolate, IsolateNodes, Kill, PowerLoss,
+	Pause, Isolate, IsolateNodes, Kill, PowerLoss, ClockOffset,
 }
 
 // movers are what makes roles and topics move.
 var movers = []Kind{
-	Kill, Kill, Kill, PowerLoss, PowerLoss, CleanRestart, Pause, Isolate, IsolateNodes, PartitionTwo, RestartStorm,
+	Kill, Kill, Kill, PowerLoss, PowerLoss, CleanRestart, CleanRestart, Pause, Isolate, IsolateNodes, PartitionTwo, RestartStorm,
 	ElectLeader, ElectLeader, ElectLeader, Reassign, RecreateTopic,
 }
 
@@ -136,16 +142,14 @@ func (g *group) drawShadow(r *rand.Rand) (faults []Fault) {
 	}
 	span := span{long / 2, 3 * long / 2}.draw(r)
 	for range 1 + r.IntN(2) {
-		f := Fault{Kind: pick(r, shadows...), At: g.at, For: span, Target: g.role(r)}
-		f.Peer = g.peer(r, f.Kind, f.Target)
-		f.Size = drawSize(r, f.Kind)
+		f := Fault{Kind: pick(r, shadows...), At: g.at, For: span}
+		g.aim(r, &f)
 		faults = append(faults, f)
 	}
 	kinds := []Kind{pick(r, movers...), pick(r, movers...), pick(r, movers...)}
 	for range 2 + r.IntN(4) {
-		f := Fault{Kind: pick(r, kinds...), At: g.at + drawUpTo(r, span), For: g.length(r).draw(r), Target: g.role(r)}
-		f.Peer = g.peer(r, f.Kind, f.Target)
-		f.Size = drawSize(r, f.Kind)
+		f := Fault{Kind: pick(r, kinds...), At: g.at + drawUpTo(r, span), For: g.length(r).draw(r)}
+		g.aim(r, &f)
 		g.mayFollow(r, &f)
 		if f.Kind.isOperators() {
 			f.Target = of(roleLeader, g.partition)
@@ -153,6 +157,68 @@ func (g *group) drawShadow(r *rand.Rand) (faults []Fault) {
 		faults = append(faults, f)
 	}
 	return faults
+}
+
+// blows are what a volley consists of: mostly links that are lost or held, and processes that go.
+var blows = []Kind{
+	PartitionTwo, PartitionTwo, PartitionOne, Clog, Clog, HalfOpen, Isolate, Delay,
+	Kill, PowerLoss, PowerLoss, Pause, CleanRestart, SlowDisk, FrozenDisk, ElectLeader,
+}
+
+// drawVolley draws two to four strikes at several ends, at one event. One in four is under way already when it happens.
+func (g *group) drawVolley(r *rand.Rand) (faults []Fault) {
+	on, where := pick(r, partitionRises...), of(roleLeader, g.partition)
+	if g.quorum {
+		on, where = pick(r, quorumRises...), roleController
+	}
+	if r.IntN(3) == 0 {
+		where = roleAny
+	}
+	gap := drawGapMost(r)
+	for range 2 + r.IntN(3) {
+		f := Fault{Kind: pick(r, blows...), At: g.at, For: g.length(r).draw(r)}
+		g.aim(r, &f)
+		if f.Kind.isOperators() {
+			f.Target = of(roleLeader, g.partition)
+		}
+		if delay := drawUpTo(r, gap); r.IntN(4) > 0 {
+			f.On, f.Delay = on+"@"+where, delay
+		}
+		faults = append(faults, f)
+	}
+	return faults
+}
+
+// aim draws whom a fault is about: a fault of a link, every other time one of the links that the partition or the quorum lives by.
+func (g *group) aim(r *rand.Rand, f *Fault) {
+	f.Target = g.role(r)
+	f.Peer = g.peer(r, f.Kind, f.Target)
+	a, b := g.link(r)
+	if f.Kind.hasPeer() && r.IntN(2) == 0 {
+		f.Target, f.Peer = a, b
+	}
+	f.Size = drawSize(r, f.Kind)
+}
+
+// link draws two who agree with each other on something: on records, on who is in sync, on who leads.
+func (g *group) link(r *rand.Rand) (a, b string) {
+	leader, follower := of(roleLeader, g.partition), of(roleFollower, g.partition)
+	switch at := r.IntN(6); {
+	case g.quorum && at < 4:
+		a, b = roleController, roleVoter
+	case at < 2:
+		a, b = leader, follower
+	case at < 4:
+		a, b = leader, roleController
+	case at < 5:
+		a, b = follower, roleController
+	default:
+		a, b = leader, of(roleOutsider, g.partition)
+	}
+	if r.IntN(2) == 0 {
+		a, b = b, a
+	}
+	return a, b
 }
 
 // length draws how long faults of the group last. For the quorum it is time enough for an election every other time.
