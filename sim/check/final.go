@@ -120,7 +120,7 @@ func (h *History) take(f *finalLog, partition int, offset int64, producer int, c
 	places := f.places[producer]
 	before := places[counter]
 	places[counter] = offset
-	if !h.producers[producer].Idempotent || h.forgot(partition) {
+	if !h.producers[producer].Idempotent || h.isRepeated(partition, offset, before) {
 		return
 	}
 	switch {

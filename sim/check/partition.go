@@ -21,6 +21,8 @@ type batch struct {
 	lastSequence  int32
 	producerEpoch int16
 	control       bool
+	stranger      bool // its leader knew nothing of its producer, as it may
+	repeats       bool // so, or it follows such a one: and an older batch has its sequence
 }
 
 // none is no batch, no slot, no node.
@@ -46,7 +48,7 @@ type partition struct {
 	leaders   []leadership // by epoch
 	removals  []removal    // of batches from replicas, in order
 	unclean   []uncleanElection
-	forgot    bool // a leader knew no more of a producer, as it may in time, and took from it what may be a repetition
+	repeated  []offsetRange // of batches that repeat others
 	losses    []lossRange
 	isChanged bool // in State.changed
 	truth     truth
@@ -59,6 +61,9 @@ type epochLog struct {
 	epoch   int32
 	batches []int32
 }
+
+// offsetRange is offsets from one up to another, which is exclusive.
+type offsetRange struct{ from, to int64 }
 
 // truth is the newest committed registration.
 type truth struct {

@@ -10,8 +10,9 @@ import (
 	"github.com/lockstep/lockstep/core/storage"
 )
 
-// I8: in a log, the batches of an idempotent producer follow each other without a gap and none comes twice (P5); and what a log
-// remembers of its producers is what its batches say.
+// I8: in a log, the batches of an idempotent producer follow each other without a gap and none comes twice (P5), also where what
+// came before has left the log with retention; and what a log remembers of its producers is what its batches say. A leader knows a producer since its own
+// log was begun and until the producer has expired, no longer: see meet.
 
 // checkSequence compares a batch with the same producer's batch before it in the log.
 func (s *State) checkSequence(r *replica, slot int) {
@@ -19,20 +20,28 @@ func (s *State) checkSequence(r *replica, slot int) {
 	if b.sequence < 0 {
 		return
 	}
+	isWriter := r.role == leading && r.epoch == b.epoch
 	if before < 0 {
-		r.part.forgot = r.part.forgot || r.part.start > 0 && r.part.hadBeforeStart(b)
+		if isWriter {
+			r.part.meet(b, r.part.start)
+		}
 		return
 	}
 	a := r.at(int(before))
 	want := nextSequence(a, b)
 	switch {
 	case a.lastSequence < 0, b.producerEpoch >= a.producerEpoch && b.sequence == want:
+		if isWriter && a.repeats {
+			r.part.noteRepetition(b, b.base)
+		}
 		return
 	case s.mayHaveExpired(r, a):
-		r.part.forgot = true
+		if isWriter {
+			r.part.meet(b, b.base)
+		}
 		return
-	case int(before) < r.first, a.next <= r.part.start:
-		return // what went from its leader with retention may have differed
+	case b.stranger && a.next <= r.part.start:
+		return // its leader's log was begun after a
 	}
 	name := recordName(r.part.id, b.base)
 	switch {
@@ -46,12 +55,27 @@ func (s *State) checkSequence(r *replica, slot int) {
 	}
 }
 
-// hadBeforeStart reports whether a batch repeats one that went with retention. A replica that came later never had it, so that it knows
-// nothing of the producer, as Kafka's do not.
-func (p *partition) hadBeforeStart(b *batch) bool {
-	return slices.ContainsFunc(p.batches, func(a batch) bool {
-		return a.next <= p.start && a.producer == b.producer && a.producerEpoch == b.producerEpoch && a.sequence == b.sequence
+// meet notes that a leader took a batch of a producer of which it knew nothing: the producer had expired, or the leader's log was begun
+// after all that the producer had written, when that had gone with retention (a replica that is new, or was away for so long that it had to
+// start over). Kafka's knows nothing then either, and takes any sequence, also that of a batch which lies below an offset already.
+func (p *partition) meet(b *batch, below int64) {
+	b.stranger = true
+	p.noteRepetition(b, below)
+}
+
+// noteRepetition notes that a batch is written a second time if one below an offset has its sequence.
+func (p *partition) noteRepetition(b *batch, below int64) {
+	b.repeats = slices.ContainsFunc(p.batches, func(a batch) bool {
+		return a.next <= below && a.producer == b.producer && a.producerEpoch == b.producerEpoch && a.sequence == b.sequence
 	})
+	if b.repeats {
+		p.repeated = append(p.repeated, offsetRange{b.base, b.next})
+	}
+}
+
+// isRepeated reports whether there is a repetition at an offset that nobody could know for one.
+func (p *partition) isRepeated(offset int64) bool {
+	return slices.ContainsFunc(p.repeated, func(r offsetRange) bool { return r.from <= offset && offset < r.to })
 }
 
 // nextSequence is what the batch b of a producer must begin with after a.

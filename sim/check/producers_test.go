@@ -73,3 +73,72 @@ func TestLeaderRemembersTheLastFiveBatches(t *testing.T) { // K15
 		t.Error("a follower has nothing to remember")
 	}
 }
+
+// begunAnew has leader 1's batches 0 to 2 of a producer gone with retention, replica 2 begun at 3, where it is elected, and replica 3 with its
+// batches still in mind.
+func begunAnew(t *testing.T) *fake {
+	f := newFake(t, safe)
+	f.open(1, 2, 3)
+	f.elect(1, 0, 1, 3)
+	for i := range int64(3) {
+		f.append(produce(0, i, 77, 0, int32(i), []byte("v")), 1, 3)
+	}
+	f.commit(0, 3, 1, 3)
+	f.s.Deleted(orders, 3)
+	f.started(1, 3)
+	f.emit(2, event.Event{Kind: event.Truncated, Partition: orders, Peer: -1, Epoch: -1, Offset: 3})
+	f.emit(2, event.Event{Kind: event.LogStartMoved, Partition: orders, Peer: -1, Epoch: -1, Offset: 3, Note: "emptied"})
+	f.logs[2][orders].start, f.logs[2][orders].end, f.logs[2][orders].hw = 3, 3, 3
+	return f
+}
+
+// Replica 2 never had the producer's batches: it takes the retries of two of them, and then what is new.
+func TestLeaderWhoseLogWasBegunLaterTakesARetry(t *testing.T) { // KAFKA-7190
+	f := begunAnew(t)
+	f.elect(2, 1, 1, 2, 3)
+	for i := range int64(3) {
+		f.append(produce(1, 3+i, 77, 0, int32(1+i), []byte("v")), 2, 3, 1)
+	}
+	f.silent()
+	for offset, want := range map[int64]bool{2: false, 3: true, 4: true, 5: false} {
+		if f.s.intern(orders).isRepeated(offset) != want {
+			t.Errorf("offset %d is a repetition: %v", offset, !want)
+		}
+	}
+}
+
+// Replica 3 has had them, though they have left its log.
+func TestLeaderThatHadTheBatchMayNotTakeItsRetry(t *testing.T) { // M53
+	f := begunAnew(t)
+	f.started(3, 3)
+	f.elect(3, 1, 1, 2, 3)
+	f.append(produce(1, 3, 77, 0, 1, []byte("v")), 3)
+	f.fires("I8", "P5", "has sequence 1 where its producer's next is 3")
+}
+
+// What one leader could not know excuses no other repetition in the partition.
+func TestRepetitionThatNobodyCouldKnowIsNoDuplicate(t *testing.T) {
+	f := begunAnew(t)
+	f.elect(2, 1, 1, 2, 3)
+	f.append(produce(1, 3, 77, 0, 1, []byte("v")), 2)
+	f.append(produce(1, 4, 77, 0, 2, []byte("v")), 2)
+	f.append(produce(1, 5, 77, 0, 3, []byte("v")), 2)
+	f.append(produce(1, 6, 77, 0, 4, []byte("v")), 2)
+	f.commit(1, 7, 2)
+	for counters, duplicates := range map[[7]int64]int{{0, 1, 2, 1, 2, 3, 4}: 0, {0, 1, 2, 1, 2, 3, 3}: 1} {
+		h := NewHistory(f.s, []event.Partition{orders}, []Producer{{Acks: -1, Idempotent: true}}, 1)
+		h.Sent(0, 0, 0, 5, 1)
+		for offset, counter := range counters {
+			h.Read(0, 0, int64(offset), 0, counter, 0, 3)
+		}
+		found := 0
+		for _, v := range h.Judge(4) {
+			if v.Anomaly == "duplicate" {
+				found++
+			}
+		}
+		if found != duplicates {
+			t.Errorf("%v: %d duplicates, want %d", counters, found, duplicates)
+		}
+	}
+}

@@ -4,13 +4,11 @@ import (
 	"testing"
 
 	"github.com/lockstep/lockstep/core/event"
-	"github.com/lockstep/lockstep/core/storage"
 )
 
 // started has broker 1's log start at an offset.
 func (f *fake) started(id int32, offset int64) {
 	f.logs[id][orders].start = offset
-	f.logs[id][orders].epochs = []storage.EpochEntry{{Epoch: 0, Start: offset}}
 	f.emit(id, event.Event{Kind: event.LogStartMoved, Partition: orders, Peer: -1, Epoch: -1, Offset: offset})
 	f.turn()
 }

@@ -88,7 +88,7 @@ func (h *History) onInconsistentOffset(consumer, partition int, offset int64, be
 
 // onDuplicate is a record at a second offset. Where the first one was lost as the configuration allows, it was sent again.
 func (h *History) onDuplicate(partition int, first, second int64, v value, t scheduler.Instant, cause string) {
-	if !h.producers[int(v.lane)/len(h.partitions)].Idempotent || h.forgot(partition) {
+	if !h.producers[int(v.lane)/len(h.partitions)].Idempotent || h.isRepeated(partition, first, second) {
 		return
 	}
 	for _, offset := range [2]int64{first, second} {
@@ -107,9 +107,13 @@ func (h *History) startOf(partition int) int64 {
 	return h.state.intern(h.partitions[partition].id).start
 }
 
-// forgot reports whether a producer expired in a partition: then nobody knows its retries.
-func (h *History) forgot(partition int) bool {
-	return h.state != nil && h.state.intern(h.partitions[partition].id).forgot
+// isRepeated reports whether at one of two offsets is a repetition that nobody could know for one.
+func (h *History) isRepeated(partition int, a, b int64) bool {
+	if h.state == nil {
+		return false
+	}
+	p := h.state.intern(h.partitions[partition].id)
+	return p.isRepeated(a) || p.isRepeated(b)
 }
 
 // judgeWorkload judges what shows only in the end.
@@ -239,9 +243,6 @@ func (h *History) onLostWrite(producer, partition int, b *sent, i int64, now sch
 
 // judgeOrder: an idempotent producer's records are in the order in which it made them.
 func (h *History) judgeOrder(producer, partition int, l *lane, now scheduler.Instant) {
-	if h.forgot(partition) {
-		return
-	}
 	newest, of := int64(none), int64(none)
 	for counter, at := range l.seen {
 		if at < 0 {
@@ -251,7 +252,7 @@ func (h *History) judgeOrder(producer, partition int, l *lane, now scheduler.Ins
 			newest, of = at, int64(counter)
 			continue
 		}
-		if reason, _ := h.whyGone(partition, at, none); reason != "" || at == newest {
+		if reason, _ := h.whyGone(partition, at, none); reason != "" || at == newest || h.isRepeated(partition, at, newest) {
 			continue
 		}
 		a, b := l.find(of), l.find(int64(counter))
