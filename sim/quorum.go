@@ -39,7 +39,11 @@ func (s *service) checkQuorum(now scheduler.Instant) {
 		if now.Sub(since) <= within || !n.isVoter() || n.id == q.leader || n.broker.Raft() == nil {
 			continue
 		}
-		if _, epoch := n.broker.Raft().LeaderAndEpoch(); n.broker.Raft().State() == "leader" && epoch < q.epoch {
+		r := n.broker.Raft()
+		if r.Failure() != nil {
+			continue // it led when its disk failed, and has done nothing since
+		}
+		if _, epoch := r.LeaderAndEpoch(); r.State() == "leader" && epoch < q.epoch {
 			s.run.violate("P9", "LV", fmt.Sprintf("P9 broken: node %d still leads the quorum in epoch %d, though a majority made node %d its leader in epoch %d", n.id, epoch, q.leader, q.epoch),
 				fmt.Sprintf("node %d was elected at %s", q.leader, seconds(q.elected)))
 		}

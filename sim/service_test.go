@@ -118,6 +118,23 @@ func TestQuorumLeaderThatHasASuccessorGivesUp(t *testing.T) { // M27
 	expectBroken(t, s.Run(6*time.Second), "still leads the quorum in epoch")
 }
 
+// A leader whose disk has failed has stopped, as it was; it takes no notice of a successor.
+func TestQuorumLeaderThatHasStoppedNeedNotGiveUp(t *testing.T) {
+	s := calmStage(t)
+	leader := s.r.cluster.controller()
+	if _, err := s.Begin(Fault{Label: "failing-disk/0", Kind: FailingDisk, Target: leader.name, Size: 1}); err != nil {
+		t.Fatal(err)
+	}
+	s.r.producers[0].lanes[0].add(1)
+	s.r.producers[0].lanes[0].pump()
+	if err := s.Run(20 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if r := leader.broker.Raft(); r.Failure() == nil || r.State() != "leader" || s.r.cluster.controller() == leader {
+		t.Fatalf("%s, %v", r.State(), r.Failure())
+	}
+}
+
 // The new leader never had what was read in epoch 1, and has more of epoch 0 than the old one.
 func TestConsumerGoesBackToWhereAnOlderEpochEnds(t *testing.T) {
 	p := &position{offset: 300, epochs: []epochRead{{0, 0}, {1, 139}}}
