@@ -139,13 +139,14 @@ func commitChecker(r *replica, checker string) string {
 }
 
 // checkLeaderHasCommitted compares a new leader's log with everything that was committed before its epoch. What is missing
-// is a violation or a loss that the configuration allows; then the new leader's log is what counts.
+// is a violation or a loss that the configuration allows; then the new leader's log is what counts. If it ends below its start, what it misses
+// went with retention; if other records than the committed ones did, it is judged for all from there on.
 func (s *State) checkLeaderHasCommitted(r *replica, epoch int32) {
 	p := r.part
 	c := &p.committed
 	r.agree()
 	missing := c.committedBefore(epoch) - r.agreedCommit
-	if missing <= 0 || epoch < c.valid || c.offsetOf(p, r.agreedCommit) < r.logStart {
+	if missing <= 0 || epoch < c.valid || r.agreed == len(r.slots) && c.offsetOf(p, r.agreedCommit) < r.logStart {
 		if epoch > c.leaderEpoch {
 			p.ignoreOlderLeaders(epoch)
 		}

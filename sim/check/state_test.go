@@ -135,6 +135,34 @@ func TestRegistrationGoingBackFires(t *testing.T) {
 	f.fires("I3", "P3", "went back from leader epoch 3")
 }
 
+// Broker 3 has an m2 of its own, which has left its log; what the others committed from there on is gone when it is elected.
+func TestLeaderOfOtherRecordsBelowItsLogStart(t *testing.T) {
+	for _, unclean := range []bool{false, true} {
+		f := newFake(t, Topic{RF: 3, MinISR: 2, Unclean: unclean})
+		f.open(1, 2, 3)
+		f.elect(3, 0, 1, 2, 3)
+		f.append(write(0, 0, "m0"), 3, 1, 2)
+		f.append(write(0, 1, "m1"), 3)
+		f.elect(1, 1, 1, 2)
+		f.append(write(1, 1, "m1b"), 1, 2)
+		f.append(write(1, 2, "m2b"), 1, 2)
+		f.commit(1, 3, 1)
+		f.s.Deleted(orders, 2)
+		f.emit(3, event.Event{Kind: event.BecameFollower, Partition: orders, Peer: -1, Epoch: 1, Offset: -1})
+		f.logs[3][orders].hw = 2
+		f.started(3, 2)
+		f.silent()
+		f.emit(1, event.Event{Kind: event.UncleanElection, Partition: orders, Peer: 3, Epoch: 2})
+		f.s.violations = nil // of the election itself
+		f.elect(3, 2, 3)
+		if unclean {
+			f.silent()
+			continue
+		}
+		f.fires("I1", "P1", "record orders-2@2 (committed in epoch 1) is gone from leader 3's log")
+	}
+}
+
 func TestLeaderThatTruncatesFires(t *testing.T) {
 	f := cluster(t, safe)
 	f.truncate(1, 2)
