@@ -49,7 +49,7 @@ func (b *partitionChange) build() *metadata.PartitionChangeRecord {
 	b.targetELR = b.nextELR()
 	unclean := b.elect(r)
 	b.endEpochOfRemoved(r)
-	if unclean || !b.elrEnabled && !b.onlyELRKnows() {
+	if unclean || !b.mayHaveELR() {
 		b.targetELR = nil
 	}
 	if !slices.Equal(b.targetELR, p.ELR) {
@@ -126,6 +126,17 @@ func (b *partitionChange) directories() [][16]byte {
 	return dirs
 }
 
+// mayHaveELR reports whether anybody outside of the target ISR may have all that is committed: not if the ISR commits without them.
+//
+// It is asked again after the election: one from the ELR may be as many as min.insync.replicas, if that was set to 1 meanwhile. What it
+// commits, the others lack.
+func (b *partitionChange) mayHaveELR() bool {
+	if !b.elrEnabled {
+		return b.onlyELRKnows()
+	}
+	return len(b.targetISR) < min(b.minISR, len(b.target.replicas))
+}
+
 // onlyELRKnows reports whether the ISR is empty and stays so: with ELR turned off by now, what it had noted until then is all
 // that is known of who has the data. (Kafka forgets it, and the partition waits for an unclean election.)
 func (b *partitionChange) onlyELRKnows() bool {
@@ -140,7 +151,7 @@ func (b *partitionChange) nextELR() []int32 {
 	switch {
 	case !b.elrEnabled:
 		candidates = candidates[:1]
-	case len(b.targetISR) >= min(b.minISR, len(b.target.replicas)):
+	case !b.mayHaveELR():
 		return nil
 	}
 	var elr []int32

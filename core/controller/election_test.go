@@ -74,6 +74,7 @@ func TestElectionTable(t *testing.T) {
 		{name: "an eligible one takes over from the last", isr: []int32{1}, elr: []int32{2}, leader: 1, alive: []int32{2, 3}, target: nil, minISR: 2, want: "leader=2 isr=[2] elr=[1]"},
 		{name: "no ELR member while the ISR has members", isr: []int32{1}, elr: []int32{2}, leader: -1, last: []int32{1}, alive: []int32{2}, target: []int32{1}, minISR: 2, want: "nothing"},
 		{name: "an eligible one returns", elr: []int32{1, 2}, leader: -1, last: []int32{1}, alive: []int32{2}, minISR: 2, want: "leader=2 isr=[2] elr=[1] last=[]"},
+		{name: "an eligible one returns and commits alone", elr: []int32{1, 2}, leader: -1, last: []int32{1}, alive: []int32{2}, minISR: 1, want: "leader=2 isr=[2] elr=[] last=[]"},
 		{name: "one that is not eligible returns", elr: []int32{1}, leader: -1, last: []int32{1}, alive: []int32{3}, minISR: 2, want: "nothing"},
 		{name: "unclean when allowed", elr: []int32{1}, leader: -1, last: []int32{1}, alive: []int32{3}, election: electUnclean, minISR: 2, want: "leader=3 isr=[3] elr=[] last=[] recovery=1"},
 		{name: "allowed but not needed", elr: []int32{2}, leader: -1, last: []int32{1}, alive: []int32{1, 2}, election: electUnclean, minISR: 2, want: "leader=2 isr=[2] elr=[] last=[]"},
@@ -148,7 +149,7 @@ func TestElectionsKeepWhatIsPromised(t *testing.T) {
 			t.Fatalf("leader %d is not in the ISR %v", n.Leader, n.ISR)
 		case slices.ContainsFunc(n.ELR, func(id int32) bool { return slices.Contains(n.ISR, id) }):
 			t.Fatalf("ISR %v and ELR %v overlap", n.ISR, n.ELR)
-		case !e.noELR && len(e.target) >= e.minISR && len(n.ELR) > 0:
+		case !e.noELR && len(n.ISR) >= e.minISR && len(n.ELR) > 0:
 			t.Fatalf("ISR %v is at min ISR %d and the ELR is %v", n.ISR, e.minISR, n.ELR)
 		case e.unclean != 0 && slices.Contains(n.ELR, e.unclean):
 			t.Fatalf("%d shut down uncleanly and is in the ELR %v", e.unclean, n.ELR)
