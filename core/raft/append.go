@@ -21,6 +21,7 @@ type metadataLog interface {
 	SetHighWatermark(hw int64)
 	EndOffsetForEpoch(epoch int32) (foundEpoch int32, endOffset int64)
 	EpochAt(offset int64) int32
+	LatestEpoch() int32
 	AssignEpoch(epoch int32, start int64)
 	TruncateTo(offset int64, done func(error))
 	TruncateFullyAndStartAt(offset int64, done func(error))

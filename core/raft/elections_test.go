@@ -143,6 +143,39 @@ func TestLaggingFollowerAndObserverLoadASnapshot(t *testing.T) {
 	}
 }
 
+// A has a long tail that nobody else has. It gets a snapshot from B, which is shorter, and is killed when the file is there and the log as it was:
+// what that has beyond the snapshot does not continue it.
+func TestNothingOfTheOldLogOutlivesTheSnapshotThatReplacesIt(t *testing.T) {
+	for _, real := range []bool{false, true} {
+		c := newClusterOn(t, 12, 3, 0, real)
+		a := c.awaitLeader().m
+		c.awaitCaughtUp()
+		c.cutOff(a.id)
+		for range 50 {
+			c.append() // on A only
+			c.run(time.Millisecond)
+		}
+		c.await("successor", func() bool { return c.leader() != nil && c.leader().m != a })
+		b := c.leader().m
+		c.append()
+		c.run(time.Second)
+		b.proc.snapshot = true
+		c.append()
+		c.run(time.Second)
+		c.heal()
+		for a.proc.raft.LatestSnapshot().EndOffset == 0 && c.world.Step() {
+		}
+		a.stop(false)
+		b.stop(false) // C, which has no snapshot, leads
+		a.start(3)
+		c.await("third leader", func() bool {
+			return c.leader() != nil && a.proc.next == c.leader().next && c.leader().claims > 0 && a.proc.next > 0
+		})
+		b.start(3)
+		c.awaitCaughtUp()
+	}
+}
+
 func TestObserverNeverVotesNorStands(t *testing.T) {
 	c := newCluster(t, 10, 1, 1)
 	c.awaitCaughtUp()

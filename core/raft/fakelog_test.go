@@ -120,6 +120,13 @@ func (l *fakeLog) EpochAt(offset int64) int32 {
 	return -1
 }
 
+func (l *fakeLog) LatestEpoch() int32 {
+	if len(l.all) == 0 {
+		return -1
+	}
+	return l.all[len(l.all)-1].LeaderEpoch()
+}
+
 func (l *fakeLog) TruncateTo(offset int64, done func(error)) {
 	i := slices.IndexFunc(l.all, func(b record.Batch) bool { return b.NextOffset() > offset })
 	if i >= 0 {

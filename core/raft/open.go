@@ -138,7 +138,7 @@ func newNode(e *env.Env, cfg Config, peers sender, l Listener, log metadataLog, 
 // only killed finds bytes that a power loss could still take.
 func (n *Node) load(id SnapshotID, size int64, records [][]byte, done func(error)) {
 	n.snapshots.latest, n.snapshots.size = id, size
-	if id.EndOffset > n.log.LogEndOffset() { // it stopped between the two halves of install
+	if n.isReplacedBy(id) { // it stopped between the two halves of install
 		n.log.TruncateFullyAndStartAt(id.EndOffset, func(err error) {
 			if err != nil {
 				done(err)
@@ -158,6 +158,14 @@ func (n *Node) load(id SnapshotID, size int64, records [][]byte, done func(error
 		}
 		done(err)
 	})
+}
+
+// isReplacedBy reports whether the log as it was found does not reach the snapshot, so that what it has need not be on the way there: it may
+// be longer, with records of a leader that was deposed, and then what it has from the snapshot's end on does not continue it. One
+// without records says nothing.
+func (n *Node) isReplacedBy(id SnapshotID) bool {
+	last := n.log.LatestEpoch()
+	return id.EndOffset > n.log.LogEndOffset() || last >= 0 && last < id.Epoch
 }
 
 // catchUpEpoch covers a lost quorum-state file: the log's last epoch has been.
