@@ -104,7 +104,7 @@ func (p *plan) drawRole(r *rand.Rand) string {
 		case at < 7:
 			return roleController
 		case at < 12:
-			return roleVoter
+			return pick(r, roleVoter, roleLastVoter)
 		}
 		return node
 	}
@@ -112,7 +112,7 @@ func (p *plan) drawRole(r *rand.Rand) string {
 	case at < 6:
 		return of(roleLeader, topic)
 	case at < 10:
-		return of(roleFollower, topic)
+		return of(pick(r, roleFollower, roleLastFollower), topic)
 	case at < 12:
 		return of(roleOutsider, topic)
 	case at < 14:

@@ -68,16 +68,16 @@ func (g *group) role(r *rand.Rand) string {
 	nodes := nodeNames(&g.options.Cluster)
 	node := pick(r, nodes...)
 	switch {
-	case g.quorum && at < 4, at == 6:
-		return roleController
-	case g.quorum && at < 6:
-		return roleVoter
-	case g.quorum || at == 7:
+	case at == 7:
 		return node
+	case g.quorum && at < 4:
+		return pick(r, roleVoter, roleLastVoter)
+	case g.quorum || at == 6:
+		return roleController
 	case at < 3:
 		return of(roleLeader, g.partition)
 	case at < 5:
-		return of(roleFollower, g.partition)
+		return of(pick(r, roleFollower, roleLastFollower), g.partition)
 	}
 	return of(roleOutsider, g.partition)
 }
@@ -89,7 +89,7 @@ var strikes = []Kind{Kill, Kill, PowerLoss, PowerLoss, Isolate, Isolate, Isolate
 var (
 	quorumRises = []string{
 		event.RaftBecame.String() + "/leader", event.RaftBecame.String() + "/leader", event.RaftBecame.String() + "/candidate",
-		event.RaftVoted.String(), event.ControllerActive.String(), event.Appended.String(), event.Recovered.String(),
+		event.RaftVoted.String(), event.ControllerActive.String(), event.Appended.String(), event.Appended.String(), event.Recovered.String(),
 	}
 	partitionRises = []string{
 		event.BecameLeader.String(), event.BecameLeader.String(), event.BecameFollower.String(), event.IsrProposed.String(),
@@ -202,10 +202,10 @@ func (g *group) aim(r *rand.Rand, f *Fault) {
 
 // link draws two who agree with each other on something: on records, on who is in sync, on who leads.
 func (g *group) link(r *rand.Rand) (a, b string) {
-	leader, follower := of(roleLeader, g.partition), of(roleFollower, g.partition)
+	leader, follower := of(roleLeader, g.partition), of(pick(r, roleFollower, roleLastFollower), g.partition)
 	switch at := r.IntN(6); {
 	case g.quorum && at < 4:
-		a, b = roleController, roleVoter
+		a, b = roleController, pick(r, roleVoter, roleLastVoter)
 	case at < 2:
 		a, b = leader, follower
 	case at < 4:

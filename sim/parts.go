@@ -24,10 +24,10 @@ func (k Kind) HasPeer() bool { return k.hasPeer() }
 
 // Places are names of whom a kind of fault can strike: those of hosts, and the roles that some host has at any time.
 func Places(k Kind, o *Options) []string {
-	places := append(hostNames(o), roleController, roleVoter)
+	places := append(hostNames(o), roleController, roleVoter, roleLastVoter)
 	for _, t := range o.Topics {
 		for p := range t.Partitions {
-			for _, role := range []string{roleLeader, roleFollower, roleOutsider} {
+			for _, role := range partitionRoles {
 				places = append(places, of(role, event.Partition{Topic: t.Name, Index: int32(p)}))
 			}
 		}

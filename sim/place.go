@@ -16,8 +16,10 @@ import (
 //	struck          the node that the fault before it struck
 //	controller      the active controller, or who leads the quorum while there is none
 //	voter           the first living voter of the quorum that does not lead it
+//	last-voter      the last such voter
 //	leader:t/p      the leader of partition p of topic t
 //	follower:t/p    the first living replica in its ISR that does not lead
+//	last-follower:t/p  the last such replica
 //	outsider:t/p    the first replica, a living one if there is, that is not in its ISR
 type place struct {
 	role      string // empty: a host
@@ -27,24 +29,29 @@ type place struct {
 
 // The roles.
 const (
-	roleAny        = "any"
-	roleStruck     = "struck"
-	roleController = "controller"
-	roleVoter      = "voter"
-	roleLeader     = "leader"
-	roleFollower   = "follower"
-	roleOutsider   = "outsider"
+	roleAny          = "any"
+	roleStruck       = "struck"
+	roleController   = "controller"
+	roleVoter        = "voter"
+	roleLastVoter    = "last-voter"
+	roleLeader       = "leader"
+	roleFollower     = "follower"
+	roleLastFollower = "last-follower"
+	roleOutsider     = "outsider"
 )
+
+// partitionRoles are the roles that name a partition.
+var partitionRoles = []string{roleLeader, roleFollower, roleLastFollower, roleOutsider}
 
 func parsePlace(s string) place {
 	switch s {
-	case roleAny, roleStruck, roleController, roleVoter:
+	case roleAny, roleStruck, roleController, roleVoter, roleLastVoter:
 		return place{role: s}
 	}
 	role, rest, ok := strings.Cut(s, ":")
 	topic, index, hasIndex := strings.Cut(rest, "/")
 	n, err := strconv.ParseInt(index, 10, 32)
-	if !ok || !hasIndex || err != nil || !slices.Contains([]string{roleLeader, roleFollower, roleOutsider}, role) {
+	if !ok || !hasIndex || err != nil || !slices.Contains(partitionRoles, role) {
 		return place{host: s}
 	}
 	return place{role: role, partition: event.Partition{Topic: topic, Index: int32(n)}}
@@ -80,7 +87,7 @@ func checkPlace(s string, o *Options) error {
 // covers reports whether an event is about what the place names: of another partition it is not. What concerns the quorum
 // concerns the node as a whole; the log of a member of the quorum is the quorum's.
 func (p *place) covers(e *event.Event) bool {
-	if p.role == roleController || p.role == roleVoter {
+	if p.role == roleController || p.role == roleVoter || p.role == roleLastVoter {
 		return e.Kind < event.Appended || e.Kind > event.SegmentRolled || e.Partition == event.MetadataPartition
 	}
 	return p.partition.Topic == "" || e.Partition.Topic == "" || e.Partition == p.partition || e.Partition == event.MetadataPartition
@@ -97,12 +104,14 @@ func (c *chaos) resolve(p place) string {
 		return c.struck
 	case roleController:
 		n = cluster.quorumLeader()
-	case roleVoter:
-		n = cluster.otherVoter()
+	case roleVoter, roleLastVoter:
+		n = cluster.otherVoter(p.role == roleLastVoter)
 	case roleLeader:
 		n = cluster.leader(p.partition)
-	case roleFollower, roleOutsider:
-		n = cluster.replica(p.partition, p.role == roleFollower)
+	case roleFollower, roleLastFollower:
+		n = cluster.follower(p.partition, p.role == roleLastFollower)
+	case roleOutsider:
+		n = cluster.outsider(p.partition)
 	}
 	if n == nil {
 		return ""
@@ -110,37 +119,48 @@ func (c *chaos) resolve(p place) string {
 	return n.name
 }
 
-// otherVoter is the first living voter that is not the active controller; nil if there is none.
-func (c *Cluster) otherVoter() *Node {
+// otherVoter is the first living voter that is not the active controller, or the last; nil if there is none.
+func (c *Cluster) otherVoter(last bool) (found *Node) {
 	active := c.quorumLeader()
 	for _, id := range voterIDs(&c.run.schedule.Options.Cluster) {
-		if n := c.byID(id); n != active && n.Up() {
-			return n
-		}
-	}
-	return nil
-}
-
-// replica is the first living replica of a partition that does not lead it and is a member of its ISR, or is not; of those
-// outside, a dead one if none lives.
-func (c *Cluster) replica(id event.Partition, inISR bool) (found *Node) {
-	reg := c.registration(id)
-	if reg == nil {
-		return nil
-	}
-	for _, id := range reg.Replicas {
-		n := c.byID(id)
-		if n == nil || id == reg.Leader || slices.Contains(reg.ISR, id) != inISR {
-			continue
-		}
-		if n.Up() {
-			return n
-		}
-		if found == nil && !inISR {
+		if n := c.byID(id); n != active && n.Up() && (found == nil || last) {
 			found = n
 		}
 	}
 	return found
+}
+
+// follower is the first living replica of a partition that is in its ISR and does not lead it, or the last; nil if there is none.
+func (c *Cluster) follower(id event.Partition, last bool) (found *Node) {
+	c.others(id, func(n *Node, inISR bool) {
+		if inISR && n.Up() && (found == nil || last) {
+			found = n
+		}
+	})
+	return found
+}
+
+// outsider is the first living replica of a partition that is not in its ISR; a dead one if none lives, nil if there is none.
+func (c *Cluster) outsider(id event.Partition) (found *Node) {
+	c.others(id, func(n *Node, inISR bool) {
+		if !inISR && (found == nil || n.Up() && !found.Up()) {
+			found = n
+		}
+	})
+	return found
+}
+
+// others calls f for each replica of a partition that does not lead it.
+func (c *Cluster) others(id event.Partition, f func(n *Node, inISR bool)) {
+	reg := c.registration(id)
+	if reg == nil {
+		return
+	}
+	for _, id := range reg.Replicas {
+		if n := c.byID(id); n != nil && id != reg.Leader {
+			f(n, slices.Contains(reg.ISR, id))
+		}
+	}
 }
 
 // registration is a partition as the newest metadata has it; nil if it has none.
