@@ -12,7 +12,7 @@ import (
 // DrawFaults draws a seed's faults. Bugs of replication need a second trouble while the first is not over, with the same
 // partition: so each seed has a focus, a palette of a few kinds and events (a swarm: seeds differ in character and not just in
 // detail), and most of its faults follow another one after a short while, or an event. One seed in ten has none or few.
-// Half of the seeds have groups of faults, see group.
+// Half of the seeds have groups of faults, see group; one in eight has all its faults early.
 //
 // Each fault has a stream of its own. How one follows another is settled when they are drawn: afterwards any may be taken out
 // and the others stay.
@@ -41,6 +41,7 @@ type plan struct {
 	chained   int             // of eight faults, how many follow another
 	reactive  int             // of eight, how many follow an event
 	lengths   []span          // the palette of durations
+	latest    time.Duration   // when the last fault begins
 	groups    int             // how many groups of faults there are beside the count
 }
 
@@ -54,6 +55,9 @@ func (s span) draw(r *rand.Rand) time.Duration {
 func drawPlan(r *rand.Rand, o *Options) *plan {
 	p := &plan{options: o, chained: 1 + r.IntN(8), reactive: r.IntN(5), quorum: r.IntN(5) == 0}
 	p.partition = drawPartition(r, o)
+	if p.latest = o.For * 9 / 10; r.IntN(8) == 0 {
+		p.latest = o.For / 5 // then, while rare paths are still taken, all must work
+	}
 	for range 1 + r.IntN(6) {
 		p.kinds = append(p.kinds, drawKind(r, o))
 	}
@@ -84,7 +88,7 @@ var kindWeights = [numKinds]int{
 	Delay: 3, Reset: 2, PartitionOne: 3, PartitionTwo: 5, Isolate: 6, IsolateNodes: 5, Split: 2, Bridge: 2, HalfOpen: 2, SlowLink: 2, Clog: 2,
 	Kill: 7, PowerLoss: 9, Blackout: 2, RenameNotDurable: 2, WipedDisk: 2, BitRot: 1, MisdirectedWrite: 1,
 	Pause: 4, CleanRestart: 4, RollingRestart: 1, RestartStorm: 2,
-	SlowDisk: 2, FrozenDisk: 2, FailingDisk: 2, FullDisk: 1,
+	SlowDisk: 2, FrozenDisk: 2, FailingDisk: 4, FullDisk: 1,
 	ClockOffset: 2, ClockDrift: 1, ClockJump: 1, ClockFreeze: 1,
 	Reassign: 3, ElectLeader: 2, AlterConfig: 2, AddPartitions: 1, RecreateTopic: 1, UpdateFeatures: 1, UnregisterBroker: 1,
 }

@@ -36,7 +36,7 @@ func (f *Fault) giveTime() {
 
 // drawTime has the fault begin at any time, or shortly after another one begins or ends.
 func (p *plan) drawTime(r *rand.Rand, f *Fault, others []Fault) {
-	latest := p.options.For * 9 / 10
+	latest := p.latest
 	at := time.Duration(r.Int64N(int64(latest) + 1))
 	fromEnd, gap, which := r.IntN(2) == 0, drawGap(r), r.IntN(3)
 	if r.IntN(8) < p.chained && len(others) > 0 {

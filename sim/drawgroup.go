@@ -33,7 +33,7 @@ func (p *plan) drawGroups(r *rand.Rand) {
 
 // drawGroup draws the i-th group.
 func (p *plan) drawGroup(r *rand.Rand, i int) (faults []Fault) {
-	at := time.Duration(r.Int64N(int64(p.options.For) * 3 / 4)).Truncate(10 * time.Microsecond)
+	at := time.Duration(r.Int64N(int64(p.latest) * 5 / 6)).Truncate(10 * time.Microsecond)
 	g := &group{plan: p, at: at, quorum: p.quorum}
 	if r.IntN(4) == 0 {
 		g.quorum = !p.quorum
