@@ -10,12 +10,12 @@ import (
 
 // damage spoils records on the disk of a node that is down: a bit of them, or a sector. It keeps to the last segment of a
 // partition, which recovery reads through unless the node was shut down cleanly before; what a broker does not read again it
-// could only notice by reading everything it serves, which Kafka does not either.
+// could only notice by reading everything it serves, which Kafka does not either. It reports whether there was anything to spoil.
 func (c *chaos) damage(s *strike, n *Node) bool {
 	random := c.rand(s.fault)
 	files := n.lastSegments()
 	if len(files) == 0 || n.disk.Peek(cleanShutdownMark) != nil {
-		return true // the power is gone all the same
+		return false
 	}
 	f := files[random.IntN(len(files))]
 	at := random.Int64N(int64(len(n.disk.Peek(f.name))))
@@ -27,7 +27,7 @@ func (c *chaos) damage(s *strike, n *Node) bool {
 		offset = batchAt(was, at-at%512)
 		from := files[random.IntN(len(files))]
 		if !n.disk.Misdirect(from.name, random.Int64N(int64(len(n.disk.Peek(from.name)))), f.name, at) {
-			return true
+			return false
 		}
 	}
 	n.showDamage(f.name, was)

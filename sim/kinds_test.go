@@ -25,6 +25,8 @@ func witness(k Kind) *Schedule {
 	switch k {
 	case WipedDisk: // voters keep their disks
 		s.Options.Cluster.Combined = false
+	case BitRot, MisdirectedWrite: // what was not synced may be gone before it is damaged
+		s.Options.Topics[0].FlushMessages = 1
 	case UnregisterBroker: // it may have been the controller
 		s.Faults[0].For, s.Options.For = 4*time.Second, 8*time.Second
 	case ElectLeader: // there is something to do when the preferred leader was away
@@ -59,6 +61,18 @@ func TestEachKindOfFaultIsOverWhenItEnds(t *testing.T) {
 		s.Faults = append(s.Faults, again)
 		if r := Run(s, RunOptions{}); r.Verdict() != Passed || r.Stats.Effective[k] != 2 {
 			t.Errorf("%s: %s: %s, %d effects\n%s", k, r.Verdict(), r.Reason(), r.Stats.Effective[k], r.Stack)
+		}
+	}
+}
+
+// The machine loses its power all the same, but no record of it is damaged: a voter has none.
+func TestDamageWithoutRecordsHasNoEffect(t *testing.T) {
+	for _, k := range []Kind{BitRot, MisdirectedWrite} {
+		s := witness(k)
+		s.Options.Cluster.Combined = false
+		s.Faults[0].Target = nodeName(firstVoter)
+		if r := Run(s, RunOptions{}); r.Verdict() != Inconclusive || r.Stats.Effective[k] != 0 {
+			t.Errorf("%s: %s: %s, %d effects", k, r.Verdict(), r.Reason(), r.Stats.Effective[k])
 		}
 	}
 }

@@ -38,6 +38,10 @@ func (c *chaos) kill(s *strike, n *Node) {
 		}
 	}
 	s.did = happened // it was up, and then it was not
+	if k := s.fault.Kind; k == BitRot || k == MisdirectedWrite {
+		damaged := c.damage(s, n)
+		s.did = func() bool { return damaged }
+	}
 	s.undo = n.restart
 }
 
@@ -56,8 +60,7 @@ func (c *chaos) loseStorage(s *strike, n *Node) bool {
 	case f.Kind == WipedDisk:
 		n.crashAndWipe()
 	case f.Kind == BitRot || f.Kind == MisdirectedWrite:
-		n.crash(true)
-		return c.damage(s, n)
+		n.crash(true) // the damage follows
 	case f.Size == 1:
 		n.crashWorst()
 	default:
