@@ -26,6 +26,6 @@ func (c *chaos) applyToClock(s *strike, n *Node) {
 			jump = size*time.Millisecond - jump // there and back
 		})
 	}
-	s.did = func() bool { return n.loop.WallReads() > before }
+	s.did = func() bool { return n.loop.WallReads() > before && (f.Size != 0 || f.Kind == ClockFreeze) }
 	s.undo = func() { n.loop.SetWallClock(0) }
 }

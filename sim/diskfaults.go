@@ -21,12 +21,13 @@ func (c *chaos) applyToDisk(s *strike, n *Node) {
 
 func (c *chaos) applyToSpeed(s *strike, n *Node) {
 	before := n.written
-	s.did = func() bool { return n.written > before || s.fault.Kind == FrozenDisk && n.Up() }
 	if s.fault.Kind == FrozenDisk {
+		s.did = func() bool { return n.written > before || n.Up() }
 		n.disk.Freeze()
 		s.undo = n.disk.Thaw
 		return
 	}
+	s.did = func() bool { return n.written > before && s.fault.Size > 1 }
 	n.disk.SetSlow(s.fault.Size)
 	s.undo = func() { n.disk.SetSlow(1) }
 }

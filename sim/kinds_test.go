@@ -77,6 +77,16 @@ func TestDamageWithoutRecordsHasNoEffect(t *testing.T) {
 	}
 }
 
+func TestFaultOfNoSizeHasNoEffect(t *testing.T) {
+	for _, f := range []Fault{{Kind: SlowDisk, Size: 0}, {Kind: SlowDisk, Size: 1}, {Kind: ClockOffset}, {Kind: ClockDrift}, {Kind: ClockJump}} {
+		s := witness(f.Kind)
+		s.Faults[0].Size = f.Size
+		if r := Run(s, RunOptions{}); r.Verdict() != Inconclusive || r.Stats.Effective[f.Kind] != 0 {
+			t.Errorf("%s of size %d: %s: %s, %d effects", f.Kind, f.Size, r.Verdict(), r.Reason(), r.Stats.Effective[f.Kind])
+		}
+	}
+}
+
 func TestFaultFollowsAnEvent(t *testing.T) {
 	kill := Fault{Label: "kill/0", Kind: Kill, At: time.Second, For: time.Second, Target: "leader:t0/0"}
 	loss := Fault{Label: "power-loss/0", Kind: PowerLoss, On: "recovered@struck", Delay: 3 * time.Millisecond, For: time.Second, Target: "struck"}
