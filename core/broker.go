@@ -52,7 +52,7 @@ func New(e env.Env, cfg *config.Config) *Broker {
 }
 
 func (b *Broker) emit(kind event.Kind, note string) {
-	b.env.Event.Emit(event.Event{Kind: kind, Peer: -1, Epoch: -1, Offset: -1, Note: note})
+	b.env.Event.Emit(&event.Event{Kind: kind, Peer: -1, Epoch: -1, Offset: -1, Note: note})
 }
 
 // Start formats the log directory if it is new, recovers what is in it, listens, and joins the quorum
@@ -173,7 +173,7 @@ func (b *Broker) brokerEpoch() int64 {
 // onUnreadableMetadata is a committed record or snapshot that makes no sense to this node: of a newer version, or damaged
 // in spite of its checksum. What it does not know of the cluster it must not guess.
 func (b *Broker) onUnreadableMetadata(err error) {
-	b.env.Event.Emit(event.Event{Kind: event.LogDirFailed, Partition: event.MetadataPartition, Peer: -1, Epoch: -1, Offset: -1, Note: err.Error()})
+	b.env.Event.Emit(&event.Event{Kind: event.LogDirFailed, Partition: event.MetadataPartition, Peer: -1, Epoch: -1, Offset: -1, Note: err.Error()})
 	b.fail(err)
 }
 

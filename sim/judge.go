@@ -65,7 +65,7 @@ func (j *judge) observe(node int32, e *event.Event) {
 	}
 	w := j.run.world
 	o := &j.observation
-	o.Seq, o.Cause, o.T, o.Node, o.Event = w.Cause(), w.Parent(), w.Now(), node, *e
+	o.Seq, o.Cause, o.T, o.Node, o.Event = w.Cause(), w.Parent(), w.Now(), node, e
 	j.state.Observe(o)
 	switch e.Kind {
 	case event.BrokerFenced:

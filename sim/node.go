@@ -106,14 +106,14 @@ func (n *Node) env() env.Env {
 }
 
 // Emit implements event.Sink.
-func (n *Node) Emit(e event.Event) {
+func (n *Node) Emit(e *event.Event) {
 	switch e.Kind {
 	case event.Written:
 		n.written++
 	case event.LogDirFailed:
 		n.logDirLost = true
 	}
-	n.cluster.run.observe(n.id, &e)
+	n.cluster.run.observe(n.id, e)
 }
 
 // crash ends the process, or the machine's power.

@@ -98,7 +98,7 @@ type eventLog struct {
 }
 
 // Emit implements event.Sink.
-func (e *eventLog) Emit(ev event.Event) {
+func (e *eventLog) Emit(ev *event.Event) {
 	switch ev.Kind {
 	case event.LogDirFailed:
 		e.node.log.printf(e.node.cfg.NodeID, "log directory %s failed: %s", e.node.cfg.LogDir, failed(ev))
@@ -117,7 +117,7 @@ func (e *eventLog) Emit(ev event.Event) {
 	}
 }
 
-func failed(ev event.Event) string {
+func failed(ev *event.Event) string {
 	if p := ev.Partition.String(); p != "" {
 		return p + ": " + ev.Note
 	}
@@ -125,7 +125,7 @@ func failed(ev event.Event) string {
 }
 
 // connectionLost logs a trouble now and then: a peer that is down is dialled many times a second.
-func (e *eventLog) connectionLost(ev event.Event) {
+func (e *eventLog) connectionLost(ev *event.Event) {
 	now := time.Now().Unix()
 	if last, known := e.troubles[ev.Note]; known && now-last < sayAgainAfter {
 		return
@@ -137,7 +137,7 @@ func (e *eventLog) connectionLost(ev event.Event) {
 	e.node.log.printf(e.node.cfg.NodeID, "%s", ev)
 }
 
-func (e *eventLog) badRequest(ev event.Event) {
+func (e *eventLog) badRequest(ev *event.Event) {
 	now := time.Now().Unix()
 	if now != e.second {
 		if e.suppressed > 0 {

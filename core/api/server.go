@@ -152,7 +152,7 @@ func (s *Server) discharge(bytes int) {
 }
 
 func (s *Server) badRequest(note string) {
-	s.Env.Event.Emit(event.Event{Kind: event.BadRequest, Peer: -1, Epoch: -1, Offset: -1, Note: note})
+	s.Env.Event.Emit(&event.Event{Kind: event.BadRequest, Peer: -1, Epoch: -1, Offset: -1, Note: note})
 }
 
 // maxMessageBytes is the largest batch that a topic takes. It runs for each topic of each Produce, once the topic was found.

@@ -46,9 +46,9 @@ type node struct {
 	events []event.Event
 }
 
-func (n *node) Emit(e event.Event) {
+func (n *node) Emit(e *event.Event) {
 	if e.Kind == event.BadRequest {
-		n.events = append(n.events, e)
+		n.events = append(n.events, *e)
 	}
 }
 

@@ -131,7 +131,7 @@ func (c *Controller) OnLeader(leader, epoch int32, committed *metadata.Image) {
 func (c *Controller) claim(epoch int32, committed *metadata.Image) {
 	c.epoch, c.img = epoch, committed.Clone()
 	c.nextOffset, c.committed = committed.Offset(), committed.Offset()
-	c.env.Event.Emit(event.Event{Kind: event.ControllerActive, Peer: -1, Epoch: epoch, Offset: -1})
+	c.env.Event.Emit(&event.Event{Kind: event.ControllerActive, Peer: -1, Epoch: epoch, Offset: -1})
 	c.img.Brokers(func(b *metadata.Broker) bool {
 		if !b.Fenced {
 			c.sessions.touch(b.ID, b.Epoch)
@@ -154,7 +154,7 @@ func (c *Controller) resign() {
 	if c.rebalance != nil {
 		c.rebalance.Stop()
 	}
-	c.env.Event.Emit(event.Event{Kind: event.ControllerResigned, Peer: -1, Epoch: epoch, Offset: -1})
+	c.env.Event.Emit(&event.Event{Kind: event.ControllerResigned, Peer: -1, Epoch: epoch, Offset: -1})
 	for _, w := range waiting {
 		w.done(kerr.NotController)
 	}

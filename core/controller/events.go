@@ -13,7 +13,7 @@ import (
 func (c *Controller) emitRecord(r metadata.Record) {
 	switch r := r.(type) {
 	case *metadata.RegisterBrokerRecord:
-		c.env.Event.Emit(event.Event{Kind: event.BrokerRegistered, Peer: r.BrokerID, Epoch: -1, Offset: r.BrokerEpoch})
+		c.env.Event.Emit(&event.Event{Kind: event.BrokerRegistered, Peer: r.BrokerID, Epoch: -1, Offset: r.BrokerEpoch})
 	case *metadata.BrokerRegistrationChangeRecord:
 		c.emitFencing(r)
 	case *metadata.PartitionRecord:
@@ -24,9 +24,9 @@ func (c *Controller) emitRecord(r metadata.Record) {
 func (c *Controller) emitFencing(r *metadata.BrokerRegistrationChangeRecord) {
 	switch r.Fenced {
 	case metadata.Fence:
-		c.env.Event.Emit(event.Event{Kind: event.BrokerFenced, Peer: r.BrokerID, Epoch: -1, Offset: -1})
+		c.env.Event.Emit(&event.Event{Kind: event.BrokerFenced, Peer: r.BrokerID, Epoch: -1, Offset: -1})
 	case metadata.Unfence:
-		c.env.Event.Emit(event.Event{Kind: event.BrokerUnfenced, Peer: r.BrokerID, Epoch: -1, Offset: -1})
+		c.env.Event.Emit(&event.Event{Kind: event.BrokerUnfenced, Peer: r.BrokerID, Epoch: -1, Offset: -1})
 	}
 }
 
@@ -38,7 +38,7 @@ func (c *Controller) emitPartitionChange(old *metadata.Partition, r *metadata.Pa
 		if slices.Equal(old.LastKnownELR, []int32{r.Leader}) && !c.uncleanElection(p.Topic) {
 			note = "last known leader"
 		}
-		c.env.Event.Emit(event.Event{
+		c.env.Event.Emit(&event.Event{
 			Kind: event.UncleanElection, Partition: p.Key(), TopicID: p.TopicID, Peer: p.Leader, Epoch: p.LeaderEpoch, Offset: -1, Note: note,
 		})
 	}
@@ -53,7 +53,7 @@ func (c *Controller) emitCleared(old []*metadata.Partition) {
 }
 
 func (c *Controller) emitPartition(p *metadata.Partition) {
-	c.env.Event.Emit(event.Event{
+	c.env.Event.Emit(&event.Event{
 		Kind: event.PartitionChanged, Partition: p.Key(), TopicID: p.TopicID, Peer: p.Leader, Epoch: p.LeaderEpoch,
 		Offset: int64(p.PartitionEpoch), Note: partitionNote(p),
 	})

@@ -107,7 +107,7 @@ type world struct {
 	epochs    map[int32]int64
 }
 
-func (w *world) Emit(e event.Event) { w.events = append(w.events, e) }
+func (w *world) Emit(e *event.Event) { w.events = append(w.events, *e) }
 
 const self int32 = 100
 

@@ -148,9 +148,10 @@ func (e Event) String() string {
 	return b.String()
 }
 
-// Sink receives events, on the loop, in the order they happen. It must not call back into the core.
+// Sink receives events, on the loop, in the order they happen. It must not call back into the core. The event is the caller's: it
+// is used again for the next one.
 type Sink interface {
-	Emit(e Event)
+	Emit(e *Event)
 }
 
 // Discard is a Sink that ignores everything.
@@ -158,4 +159,4 @@ var Discard Sink = discard{}
 
 type discard struct{}
 
-func (discard) Emit(Event) {}
+func (discard) Emit(*Event) {}

@@ -152,7 +152,7 @@ func (l *Loader) endTransaction(d *Delta) error {
 }
 
 func (l *Loader) emitApplied() {
-	l.env.Event.Emit(event.Event{
+	l.env.Event.Emit(&event.Event{
 		Kind: event.MetadataApplied, Peer: -1, Epoch: -1, Offset: l.img.offset, Len: int64(l.img.hash),
 	})
 }

@@ -11,7 +11,7 @@ import (
 
 type sink []event.Event
 
-func (s *sink) Emit(e event.Event) { *s = append(*s, e) }
+func (s *sink) Emit(e *event.Event) { *s = append(*s, *e) }
 
 type published struct {
 	offset int64

@@ -270,7 +270,7 @@ func fetchBody(r *wire.FetchResponse) *kmsg.FetchResponse {
 // sink judges events.
 type sink struct{ p *proc }
 
-func (s sink) Emit(e event.Event) {
+func (s sink) Emit(e *event.Event) {
 	c, m := s.p.m.c, s.p.m
 	if s.p.dead {
 		return

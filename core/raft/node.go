@@ -152,7 +152,7 @@ func (n *Node) become(s state) {
 	name := n.stateName()
 	e := n.election
 	n.say(func() {
-		n.env.Event.Emit(event.Event{Kind: event.RaftBecame, Partition: event.MetadataPartition, TopicID: metadataTopicID,
+		n.env.Event.Emit(&event.Event{Kind: event.RaftBecame, Partition: event.MetadataPartition, TopicID: metadataTopicID,
 			Peer: e.leader, Epoch: e.epoch, Offset: -1, Note: name})
 	})
 	n.fetcher.restart()

@@ -48,7 +48,7 @@ func (n *Node) settle() {
 
 func (n *Node) emitVote(e electionState) {
 	if e.voted != none && (e.voted != n.durable.voted || e.epoch != n.durable.epoch) {
-		n.env.Event.Emit(event.Event{Kind: event.RaftVoted, Partition: event.MetadataPartition, TopicID: metadataTopicID,
+		n.env.Event.Emit(&event.Event{Kind: event.RaftVoted, Partition: event.MetadataPartition, TopicID: metadataTopicID,
 			Peer: e.voted, Epoch: e.epoch, Offset: -1})
 	}
 }
@@ -112,7 +112,7 @@ func (n *Node) fail(err error) {
 		return
 	}
 	n.failure = err
-	n.env.Event.Emit(event.Event{Kind: event.LogDirFailed, Partition: event.MetadataPartition,
+	n.env.Event.Emit(&event.Event{Kind: event.LogDirFailed, Partition: event.MetadataPartition,
 		Peer: -1, Epoch: -1, Offset: -1, Note: err.Error()})
 	n.stop()
 	if done := n.onGone; done != nil {

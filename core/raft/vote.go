@@ -159,5 +159,5 @@ func (n *Node) follow(leader, epoch int32) {
 }
 
 func (n *Node) emit(k event.Kind, offset int64, epoch int32) {
-	n.env.Event.Emit(event.Event{Kind: k, Partition: event.MetadataPartition, TopicID: metadataTopicID, Peer: -1, Epoch: epoch, Offset: offset})
+	n.env.Event.Emit(&event.Event{Kind: k, Partition: event.MetadataPartition, TopicID: metadataTopicID, Peer: -1, Epoch: epoch, Offset: offset})
 }

@@ -94,7 +94,7 @@ func (m *Manager) applyAll() {
 
 // deleteStray removes a log that was found on the disk and that is not hosted any more.
 func (m *Manager) deleteStray(l *storage.Log) {
-	m.env.Event.Emit(event.Event{Kind: event.ReplicaRemoved, Partition: l.Partition(), TopicID: l.TopicID(), Peer: -1, Epoch: -1, Offset: -1})
+	m.env.Event.Emit(&event.Event{Kind: event.ReplicaRemoved, Partition: l.Partition(), TopicID: l.TopicID(), Peer: -1, Epoch: -1, Offset: -1})
 	m.deleteLog(l.Partition())
 }
 
@@ -141,7 +141,7 @@ func (m *Manager) drop(p *Partition) {
 		m.partitions = slices.Delete(m.partitions, at, at+1)
 	}
 	p.remove()
-	m.env.Event.Emit(event.Event{Kind: event.ReplicaRemoved, Partition: p.id, TopicID: p.topicID, Peer: -1, Epoch: p.leaderEpoch, Offset: -1})
+	m.env.Event.Emit(&event.Event{Kind: event.ReplicaRemoved, Partition: p.id, TopicID: p.topicID, Peer: -1, Epoch: p.leaderEpoch, Offset: -1})
 	m.deleteLog(p.id)
 }
 

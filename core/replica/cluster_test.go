@@ -55,9 +55,10 @@ type testNode struct {
 	sessions map[int32]*testSession
 }
 
-func (n *testNode) Emit(e event.Event) {
-	e.Batch = nil
-	n.events = append(n.events, e)
+func (n *testNode) Emit(e *event.Event) {
+	kept := *e
+	kept.Batch = nil
+	n.events = append(n.events, kept)
 }
 
 // newCluster starts size brokers, 1 to size, with a topic of one partition that has all as replicas and in its ISR, led by 1.

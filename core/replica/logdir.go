@@ -54,7 +54,7 @@ func (m *Manager) onFailure(err error) {
 		return
 	}
 	m.failed = err
-	m.env.Event.Emit(event.Event{Kind: event.LogDirFailed, Peer: -1, Epoch: -1, Offset: -1, Note: err.Error()})
+	m.env.Event.Emit(&event.Event{Kind: event.LogDirFailed, Peer: -1, Epoch: -1, Offset: -1, Note: err.Error()})
 	for _, p := range m.partitions {
 		p.onOffline()
 	}

@@ -32,6 +32,8 @@ type Partition struct {
 	produces        produceList // wait for the high watermark
 	consumerFetches fetchList   // wait for the high watermark
 	followerFetches fetchList   // wait for the log end offset
+
+	event event.Event // the latest
 }
 
 func newPartition(m *Manager, id event.Partition, topicID [16]byte) *Partition {
@@ -240,9 +242,9 @@ func (p *Partition) serving(epoch int32) error {
 }
 
 func (p *Partition) emit(kind event.Kind, peer int32, offset int64, note string) {
-	p.m.env.Event.Emit(event.Event{
-		Kind: kind, Partition: p.id, TopicID: p.topicID, Peer: peer, Epoch: p.leaderEpoch, Offset: offset, Note: note,
-	})
+	e := &p.event
+	e.Kind, e.Partition, e.TopicID, e.Peer, e.Epoch, e.Offset, e.Note = kind, p.id, p.topicID, peer, p.leaderEpoch, offset, note
+	p.m.env.Event.Emit(e)
 }
 
 func (p *Partition) onRetention(err error) {

@@ -158,7 +158,7 @@ func (l *Log) add(b record.Batch, frame *network.Frame) {
 	l.recent.push(b, seg, int32(seg.size), true, frame)
 	seg.add(next-1, maxTimestamp, int64(len(b)), l.indexInterval())
 	l.next = next
-	l.env.Event.Emit(event.Event{Kind: event.Appended, Partition: l.partition, TopicID: l.topicID, Peer: -1, Epoch: epoch, Offset: base, Len: next - base, Batch: b})
+	l.emitBatch(event.Appended, epoch, base, next-base, b)
 }
 
 // noteEpoch takes a batch's new epoch. It may be below the latest: a leader that was elected and

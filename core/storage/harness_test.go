@@ -41,7 +41,11 @@ func newNode(t fataler, seed uint64) *node {
 	return n
 }
 
-func (n *node) Emit(e event.Event) { e.Batch = nil; n.events = append(n.events, e) }
+func (n *node) Emit(e *event.Event) {
+	kept := *e
+	kept.Batch = nil
+	n.events = append(n.events, kept)
+}
 
 // run makes turns until ok.
 func (n *node) run(what string, ok *bool) {

@@ -45,6 +45,7 @@ type Log struct {
 	// generation changes whenever batches are removed: what a callback remembers of positions is void then.
 	generation int
 
+	event      event.Event // the latest
 	pipeline   pipeline
 	flushTimer scheduler.Timer
 	closed     bool
@@ -185,7 +186,15 @@ func (l *Log) fail(what string, err error) {
 func (l *Log) path(name string) string { return l.dir + "/" + name }
 
 func (l *Log) emit(kind event.Kind, offset int64) {
-	l.env.Event.Emit(event.Event{Kind: kind, Partition: l.partition, TopicID: l.topicID, Peer: -1, Epoch: -1, Offset: offset})
+	l.emitBatch(kind, -1, offset, 0, nil)
+}
+
+// emitBatch emits from memory that is used again, filled in where it lies: it runs for each batch, several times.
+func (l *Log) emitBatch(kind event.Kind, epoch int32, offset, length int64, batch []byte) {
+	e := &l.event
+	e.Kind, e.Partition, e.TopicID, e.Peer, e.Epoch, e.Offset, e.Len, e.Batch = kind, l.partition, l.topicID, -1, epoch, offset, length, batch
+	l.env.Event.Emit(e)
+	e.Batch = nil
 }
 
 // checkOrder asserts the invariant of the offsets.

@@ -58,7 +58,7 @@ func (p *opener) finish(err error, done func(*Log, error)) {
 		return
 	}
 	l.checkOrder()
-	l.env.Event.Emit(event.Event{Kind: event.Recovered, Partition: l.partition, TopicID: l.topicID, Peer: -1, Epoch: l.LatestEpoch(), Offset: l.next, Len: p.cut})
+	l.env.Event.Emit(&event.Event{Kind: event.Recovered, Partition: l.partition, TopicID: l.topicID, Peer: -1, Epoch: l.LatestEpoch(), Offset: l.next, Len: p.cut})
 	done(l, nil)
 }
 

@@ -247,7 +247,7 @@ func (l *Log) TruncateFullyAndStartAt(offset int64, done func(error)) {
 	l.activate(c.fresh)
 	l.logStart, l.highWatermark, l.written, l.next, l.recoveryPoint = offset, offset, offset, offset, offset
 	l.emit(event.Truncated, offset)
-	l.env.Event.Emit(event.Event{Kind: event.LogStartMoved, Partition: l.partition, TopicID: l.topicID, Peer: -1, Epoch: -1, Offset: offset, Note: "emptied"})
+	l.env.Event.Emit(&event.Event{Kind: event.LogStartMoved, Partition: l.partition, TopicID: l.topicID, Peer: -1, Epoch: -1, Offset: offset, Note: "emptied"})
 	l.pipeline.queueTask("truncate fully", func(next func(error)) {
 		steps(next,
 			func(next func(error)) { l.removeSnapshots(func(int64) bool { return true }, next) },

@@ -272,7 +272,7 @@ func (q *peer) giveUp(err error) {
 	q.link = nil
 	q.retryAt = q.now().Add(q.backoff())
 	q.failures++
-	q.p.e.Event.Emit(event.Event{Kind: event.ConnectionLost, Peer: -1, Epoch: -1, Offset: -1, Note: string(q.addr) + ": " + err.Error()})
+	q.p.e.Event.Emit(&event.Event{Kind: event.ConnectionLost, Peer: -1, Epoch: -1, Offset: -1, Note: string(q.addr) + ": " + err.Error()})
 }
 
 func (q *peer) takeCalls() []*call {

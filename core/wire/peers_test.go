@@ -54,7 +54,7 @@ func (w *world) AfterFunc(d time.Duration, f func()) scheduler.Timer {
 	return t
 }
 
-func (w *world) Emit(e event.Event) { w.emitted = append(w.emitted, e) }
+func (w *world) Emit(e *event.Event) { w.emitted = append(w.emitted, *e) }
 
 // turn runs what is queued, and what that queues.
 func (w *world) turn() {

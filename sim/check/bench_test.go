@@ -20,7 +20,7 @@ func BenchmarkState(b *testing.B) {
 	offset := int64(0)
 	turn := func(node int32, e event.Event) {
 		f.seq++
-		f.s.Observe(&Observation{Seq: f.seq, T: f.now, Node: node, Event: e})
+		f.s.Observe(&Observation{Seq: f.seq, T: f.now, Node: node, Event: &e})
 		if v := f.s.AfterTurn(node, f.now); v != nil {
 			b.Fatal(v.Error())
 		}

@@ -21,7 +21,7 @@ type Observation struct {
 	Seq, Cause uint64
 	T          scheduler.Instant
 	Node       int32
-	Event      event.Event // its Batch is valid during Observe only
+	Event      *event.Event // valid during Observe only
 }
 
 // Violation is a broken promise (P1 to P9 of DESIGN §4).

@@ -97,7 +97,7 @@ func (f *fake) emit(node int32, e event.Event) {
 	if e.Partition == orders && e.TopicID == [16]byte{} {
 		e.TopicID = f.topic
 	}
-	f.s.Observe(&Observation{Seq: f.seq, T: f.now, Node: node, Event: e})
+	f.s.Observe(&Observation{Seq: f.seq, T: f.now, Node: node, Event: &e})
 }
 
 // open makes a new, empty log on a node.

@@ -149,7 +149,7 @@ func (s *State) find(id int32, p *partition) *replica {
 // Observe takes an event, at once.
 func (s *State) Observe(o *Observation) {
 	s.now, s.seq = o.T, o.Seq
-	n, e := s.node(o.Node), &o.Event
+	n, e := s.node(o.Node), o.Event
 	if e.Partition.Topic != "" && e.Kind != event.PartitionChanged && e.Kind != event.UncleanElection {
 		s.observeReplica(n, e)
 		return

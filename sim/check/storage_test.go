@@ -52,7 +52,7 @@ func (m *machine) Replica(int32, event.Partition) Replica {
 	return m.log
 }
 
-func (m *machine) Emit(e event.Event) {
+func (m *machine) Emit(e *event.Event) {
 	m.seq++
 	m.state.Observe(&Observation{Seq: m.seq, T: m.world.Now(), Node: 1, Event: e})
 }
@@ -74,7 +74,7 @@ func (m *machine) judge() {
 
 func (m *machine) start(config storage.LogConfig) {
 	m.state.Restarted(1, m.world.Now())
-	m.Emit(event.Event{Kind: event.NodeStarting})
+	m.Emit(&event.Event{Kind: event.NodeStarting})
 	storage.Open(m.env, storage.OpenOptions{Dir: orders.String(), Partition: orders, TopicID: ordersID, Config: config, KeepProducers: true},
 		func(l *storage.Log, err error) {
 			if err != nil {
@@ -89,7 +89,7 @@ func (m *machine) start(config storage.LogConfig) {
 	}
 	m.epoch++
 	m.log.AssignEpoch(m.epoch, m.log.NextOffset())
-	m.Emit(event.Event{Kind: event.BecameLeader, Partition: orders, Peer: -1, Epoch: m.epoch, Offset: m.log.NextOffset()})
+	m.Emit(&event.Event{Kind: event.BecameLeader, Partition: orders, Peer: -1, Epoch: m.epoch, Offset: m.log.NextOffset()})
 	m.judge()
 }
 
@@ -118,11 +118,11 @@ func (m *machine) append(size int) {
 // truncate follows another leader for a moment.
 func (m *machine) truncate(offset int64) {
 	m.epoch++
-	m.Emit(event.Event{Kind: event.BecameFollower, Partition: orders, Peer: 2, Epoch: m.epoch})
+	m.Emit(&event.Event{Kind: event.BecameFollower, Partition: orders, Peer: 2, Epoch: m.epoch})
 	m.log.TruncateTo(offset, func(error) {})
 	m.epoch++
 	m.log.AssignEpoch(m.epoch, m.log.NextOffset())
-	m.Emit(event.Event{Kind: event.BecameLeader, Partition: orders, Peer: -1, Epoch: m.epoch, Offset: m.log.NextOffset()})
+	m.Emit(&event.Event{Kind: event.BecameLeader, Partition: orders, Peer: -1, Epoch: m.epoch, Offset: m.log.NextOffset()})
 	m.next = 0
 }
 
