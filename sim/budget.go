@@ -55,10 +55,10 @@ func (b *budget) allows(n *Node, k Kind) bool {
 	return allowed
 }
 
-// forgive forgets the losses of those that have caught up.
+// forgive forgets the losses of those that have caught up, and whose disk does not forget.
 func (b *budget) forgive() {
 	for _, n := range b.cluster.nodes {
-		if n.lost != lostNothing && b.cluster.caughtUp(n) {
+		if n.lost != lostNothing && !n.forgetful && b.cluster.caughtUp(n) {
 			n.lost = lostNothing
 		}
 	}

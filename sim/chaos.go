@@ -192,7 +192,7 @@ func (c *chaos) heal() {
 		n.disk.Thaw()
 		n.disk.SetSlow(1)
 		n.repair()
-		if !n.Up() || n.logDirLost || n.failed != nil { // one that shuts down comes back when it is done
+		if !n.Up() || n.isOffline() { // one that shuts down comes back when it is done
 			n.restart()
 		}
 	}

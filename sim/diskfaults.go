@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"fmt"
+
 	"github.com/lockstep/lockstep/disk"
 	"github.com/lockstep/lockstep/disk/simdisk"
 )
@@ -32,8 +34,15 @@ func (c *chaos) applyToSpeed(s *strike, n *Node) {
 	s.undo = func() { n.disk.SetSlow(1) }
 }
 
+// forgottenSync is the size of a FailingDisk as of fsyncgate.
+const forgottenSync = 4
+
 // breakDisk fails operations of a disk. If the node noticed it is started again, with the disk repaired.
 func (c *chaos) breakDisk(s *strike, n *Node) {
+	if s.fault.Kind == FailingDisk && s.fault.Size == forgottenSync {
+		c.forgetSync(s, n)
+		return
+	}
 	switch {
 	case s.fault.Kind == FullDisk:
 		n.disk.SetCapacity(max(n.disk.Used(), 1))
@@ -46,11 +55,38 @@ func (c *chaos) breakDisk(s *strike, n *Node) {
 	default:
 		n.disk.FailWrites(disk.ErrIO)
 	}
-	s.did = func() bool { return n.logDirLost || n.failed != nil }
+	s.did = n.isOffline
 	s.undo = func() {
 		n.repair()
-		if n.logDirLost || n.failed != nil {
+		if n.isOffline() {
 			n.restart()
 		}
+	}
+}
+
+// forgetSync fails a sync as systems do (fsyncgate): what it was to make durable never will be, though reads see it and the next sync
+// succeeds. So a failed sync is final (P8): whoever goes on, or tries again, takes for safe what is gone. In the end the machine starts
+// anew and has what its device has, which the budget counts as a loss of power from the beginning.
+func (c *chaos) forgetSync(s *strike, n *Node) {
+	if !c.allows(s, n) {
+		return
+	}
+	n.disk.ForgetFailedSyncs(true)
+	n.disk.FailNext(simdisk.OpSync, disk.ErrIO)
+	n.forgetful, n.lost = true, max(n.lost, lostPower)
+	s.did = func() bool { return n.isOffline() || n.disk.HasForgotten() }
+	s.undo = func() {
+		c.checkOffline(n)
+		n.repair()
+		if n.isOffline() || n.disk.HasForgotten() {
+			n.restart()
+		}
+	}
+}
+
+// checkOffline judges that a broker has stopped using a disk that failed a sync.
+func (c *chaos) checkOffline(n *Node) {
+	if n.disk.HasForgotten() && n.Up() && !n.stopping && !n.isOffline() {
+		c.run.violate("P8", "I13", fmt.Sprintf("P8 broken: broker %d goes on with a disk that failed a sync", n.id), fmt.Sprintf("a sync of broker %d failed", n.id))
 	}
 }

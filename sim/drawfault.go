@@ -158,7 +158,11 @@ func drawSize(r *rand.Rand, k Kind) int64 {
 	case SlowDisk:
 		return pick[int64](r, 10, 100, 1000)
 	case FailingDisk:
-		return r.Int64N(4)
+		size := r.Int64N(4)
+		if size == 3 && r.IntN(2) == 0 {
+			size = forgottenSync
+		}
+		return size
 	case ElectLeader:
 		return r.Int64N(2)
 	case ClockOffset, ClockJump:

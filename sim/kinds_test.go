@@ -87,6 +87,25 @@ func TestFaultOfNoSizeHasNoEffect(t *testing.T) {
 	}
 }
 
+// fsyncgate: what the failed sync was to make durable is gone, the broker gives its disk up, and all is well when its machine is back.
+func TestFailedSyncIsFinal(t *testing.T) {
+	s := witness(FailingDisk)
+	s.Faults[0].Size = forgottenSync
+	s.Options.Topics[0].FlushMessages = 1
+	var offline, power int
+	r := Run(s, RunOptions{Trace: TracerFunc(func(e *Entry) {
+		switch e.Kind {
+		case "log-dir-failed":
+			offline++
+		case "lost-power":
+			power++
+		}
+	})})
+	if r.Verdict() != Passed || r.Stats.Effective[FailingDisk] != 1 || offline != 1 || power != 1 {
+		t.Errorf("%s: %s, %d effects, %d offline, %d losses of power", r.Verdict(), r.Reason(), r.Stats.Effective[FailingDisk], offline, power)
+	}
+}
+
 func TestFaultFollowsAnEvent(t *testing.T) {
 	kill := Fault{Label: "kill/0", Kind: Kill, At: time.Second, For: time.Second, Target: "leader:t0/0"}
 	loss := Fault{Label: "power-loss/0", Kind: PowerLoss, On: "recovered@struck", Delay: 3 * time.Millisecond, For: time.Second, Target: "struck"}

@@ -40,6 +40,7 @@ type Node struct {
 	ready       bool // Start has succeeded in this incarnation
 	failed      error
 	logDirLost  bool   // the log directory failed in this incarnation
+	forgetful   bool   // the disk loses what a sync that fails was to make durable
 	written     uint64 // log end offsets moved so far, in all incarnations
 	stopping    bool   // a controlled shutdown is under way or over
 	lost        loss   // what its machine lost without having been seen in every ISR since
@@ -56,6 +57,9 @@ const (
 
 // Up reports whether the process runs.
 func (n *Node) Up() bool { return n.broker != nil }
+
+// isOffline reports whether the broker has given up its log directory, or could not start with it.
+func (n *Node) isOffline() bool { return n.logDirLost || n.failed != nil }
 
 // start runs a new incarnation.
 func (n *Node) start() {
@@ -85,6 +89,8 @@ func (n *Node) repair() {
 	n.disk.FailSyncs(nil)
 	n.disk.FailNext(simdisk.OpWrite, nil)
 	n.disk.FailNext(simdisk.OpSync, nil)
+	n.disk.ForgetFailedSyncs(false)
+	n.forgetful = false
 	n.disk.SetCapacity(0)
 }
 
@@ -116,9 +122,10 @@ func (n *Node) Emit(e *event.Event) {
 	n.cluster.run.observe(n.id, e)
 }
 
-// crash ends the process, or the machine's power.
+// crash ends the process, or the machine's power. Nobody starts a process again on pages of which the disk knows nothing: the machine
+// has to go, too, if a sync has failed.
 func (n *Node) crash(power bool) {
-	if !power {
+	if !power && !n.disk.HasForgotten() {
 		n.end(false)
 		n.disk.Kill()
 		return

@@ -49,12 +49,10 @@ func happened() bool { return true }
 
 // loseStorage is the death of a machine that takes more with it than its memory. It reports false if the budget is against it.
 func (c *chaos) loseStorage(s *strike, n *Node) bool {
-	f := s.fault
-	if !c.budget.allows(n, f.Kind) {
-		c.run.fault(f, "is more than the promise survives", n.name)
+	if !c.allows(s, n) {
 		return false
 	}
-	switch {
+	switch f := s.fault; {
 	case f.Kind == RenameNotDurable:
 		n.crashDirectories()
 	case f.Kind == WipedDisk:
@@ -67,6 +65,15 @@ func (c *chaos) loseStorage(s *strike, n *Node) bool {
 		n.crash(true)
 	}
 	return true
+}
+
+// allows asks the budget whether a node may lose what a fault takes.
+func (c *chaos) allows(s *strike, n *Node) bool {
+	if c.budget.allows(n, s.fault.Kind) {
+		return true
+	}
+	c.run.fault(s.fault, "is more than the promise survives", n.name)
+	return false
 }
 
 // blackout takes the power from all nodes that the budget has left.

@@ -7,6 +7,12 @@ import "slices"
 // nevertheless, later Syncs succeed, and a power loss takes it away. Who retries a Sync loses data without being told.
 func (d *Disk) ForgetFailedSyncs(on bool) { d.faults.forgetful = on }
 
+// HasForgotten reports whether there is anything that reads see and the device will never have.
+func (d *Disk) HasForgotten() (yes bool) {
+	d.root.files("", func(_ string, f *inode) { yes = yes || len(f.forgotten) > 0 })
+	return yes
+}
+
 // span is bytes that reads see and the device will never have.
 type span struct {
 	pos, n int64
