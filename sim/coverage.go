@@ -223,8 +223,14 @@ func (c *Coverage) Print(w io.Writer) {
 	}
 }
 
-// letter stands for a feature at the head of a column.
-func letter(f Feature) string { return string(rune('a' + f)) }
+// letter stands for a feature at the head of a column: a to z, then aa and so on.
+func letter(f Feature) string {
+	last := string(rune('a' + f%26))
+	if f < 26 {
+		return last
+	}
+	return letter(f/26-1) + last
+}
 
 // brief is a count in at most four letters; nothing is a dot.
 func brief(n uint64) string {

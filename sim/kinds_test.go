@@ -223,3 +223,17 @@ func TestCoverageNamesItsHoles(t *testing.T) {
 		t.Error(holes)
 	}
 }
+
+func TestEachColumnOfTheMatrixHasItsOwnLetters(t *testing.T) {
+	seen := map[string]bool{}
+	for f := range Feature(255) {
+		l := letter(f)
+		if seen[l] || strings.Trim(l, "abcdefghijklmnopqrstuvwxyz") != "" {
+			t.Errorf("column %d is %q", f, l)
+		}
+		seen[l] = true
+	}
+	if letter(0) != "a" || letter(25) != "z" || letter(26) != "aa" || letter(52) != "ba" {
+		t.Error(letter(0), letter(25), letter(26), letter(52))
+	}
+}
