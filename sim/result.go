@@ -44,22 +44,22 @@ type Result struct {
 
 // Stats are a run's numbers, or the sum of several runs'.
 type Stats struct {
-	Simulated       time.Duration
+	Simulated       time.Duration `json:"simulated"` // in ns
 	Wall            time.Duration `json:"-"`
-	Events          uint64
-	Drawn           KindCounts // faults by kind
-	Effective       KindCounts // of those, the ones that changed something
-	Features        FeatureCounts
-	Buggify         SiteCounts // rare paths taken, by site
-	Elections       int        // of partition leaders
-	QuorumElections int
-	ISRChanges      int
-	Truncations     int
-	Attempted       int64 // records
-	Acked           int64
-	Read            int64
-	Unknown         int64 // records whose producer gave up on knowing
-	Losses          []Loss
+	Events          uint64        `json:"events"`
+	Drawn           KindCounts    `json:"drawn"`     // faults by kind
+	Effective       KindCounts    `json:"effective"` // of those, the ones that changed something
+	Features        FeatureCounts `json:"features"`
+	Buggify         SiteCounts    `json:"buggify"`   // rare paths taken, by site
+	Elections       int           `json:"elections"` // of partition leaders
+	QuorumElections int           `json:"quorumElections"`
+	ISRChanges      int           `json:"isrChanges"`
+	Truncations     int           `json:"truncations"`
+	Attempted       int64         `json:"attempted"` // records
+	Acked           int64         `json:"acked"`
+	Read            int64         `json:"read"`
+	Unknown         int64         `json:"unknown"` // records whose producer gave up on knowing
+	Losses          []Loss        `json:"losses"`
 }
 
 // Loss is how many records were lost as the configuration allows, and why.

@@ -26,13 +26,13 @@ type Observation struct {
 
 // Violation is a broken promise (P1 to P9 of DESIGN §4).
 type Violation struct {
-	Promise    string // "P1"
-	Checker    string // "I1": the property of BUGBANK.md that noticed
-	Anomaly    string // "lost-write": of H1, Jepsen's name for it; may be empty
-	Text       string // "P1 broken: ": the promise, the record and its fate
-	Seq        uint64 // the event at which it was noticed
-	T          scheduler.Instant
-	FirstCause string // empty if it is the event itself
+	Promise    string            `json:"promise"`              // "P1"
+	Checker    string            `json:"checker"`              // "I1": the property of BUGBANK.md that noticed
+	Anomaly    string            `json:"anomaly,omitempty"`    // "lost-write": of H1, Jepsen's name for it; may be empty
+	Text       string            `json:"text"`                 // "P1 broken: ": the promise, the record and its fate
+	Seq        uint64            `json:"seq"`                  // the event at which it was noticed
+	T          scheduler.Instant `json:"t"`                    // ns
+	FirstCause string            `json:"firstCause,omitempty"` // empty if it is the event itself
 }
 
 // Error is the verdict's sentence.
@@ -45,8 +45,8 @@ func (v *Violation) Error() string {
 
 // Loss counts records that were lost as the configuration allows.
 type Loss struct {
-	Reason  string
-	Records int64
+	Reason  string `json:"reason"`
+	Records int64  `json:"records"`
 }
 
 // Inspector is how checkers look into the cluster. What it returns is read at once and not kept.
