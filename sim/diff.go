@@ -229,7 +229,7 @@ func (p *Parting) Print(w io.Writer, names func(node int32) string) {
 	if p.Node != allNodes {
 		who = names(p.Node) + " parts"
 	}
-	fmt.Fprintf(w, "%s after %d entries in common\n", who, p.Common)
+	fmt.Fprintf(w, "%s after %s in common\n", who, Count(p.Common, "entry"))
 	print := func(mark string, entries []Entry) {
 		for i := range entries {
 			e := &entries[i]

@@ -160,7 +160,7 @@ func messageText(o *Options, e *Entry) string {
 func (c *cone) weigh(e *Entry, passed map[int32]bool) (weight int, why string) {
 	weight, why = c.weighKind(e, passed)
 	if step, ok := c.chain[e.Seq]; ok && e.Kind != "violation" {
-		link := fmt.Sprintf("led to the violation, %d events before", step)
+		link := fmt.Sprintf("led to the violation, %s before", Count(step, "event"))
 		if weight == 0 && step < 100 {
 			return linkWeight(e), link
 		}
@@ -248,7 +248,7 @@ func (x *Explanation) Print(w io.Writer) {
 		fmt.Fprintf(w, "%14s  %-6s %-70s %s\n", formatTime(c.T), c.Node, c.What, c.Why)
 	}
 	if x.Left > 0 {
-		fmt.Fprintf(w, "%d less telling lines are left out\n", x.Left)
+		fmt.Fprintf(w, "left out: %s, less telling\n", Count(x.Left, "line"))
 	}
 	fmt.Fprintf(w, "\n%s\n", x.Verdict())
 }

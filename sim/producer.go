@@ -359,7 +359,7 @@ func (l *lane) newSession() {
 func (p *producer) unsettled() string {
 	for _, l := range p.lanes {
 		if len(l.batches) > 0 {
-			return fmt.Sprintf("%d batches of %s for %s are not acknowledged", len(l.batches), p.name, l.part.id)
+			return fmt.Sprintf("what %s has sent to %s is not acknowledged (%s)", p.name, l.part.id, Count(len(l.batches), "batch"))
 		}
 	}
 	return ""

@@ -112,7 +112,7 @@ func TestScheduleThatCannotBeRunIsRefused(t *testing.T) {
 		{"brokers=3", "brokers=3 disk.sync=-1s", "disk.sync=-1s is negative"},
 		{"topic name=t0 partitions=2 rf=3 min.isr=2\n", "", "clients and no topic"},
 		{" min.isr=2", "", "min.isr is not above zero"},
-		{"min.isr=2", "min.isr=2 replicas=1,2,3", "they are of 1 partitions, not of 2"},
+		{"min.isr=2", "min.isr=2 replicas=1,2,3", "they are of 1 partition, not of 2"},
 		{"min.isr=2", "min.isr=2 replicas=1,2,2/1,2,3", `"2" is not one more broker`},
 		{"producer ", "topic name=t0 partitions=1 rf=1 min.isr=1\nproducer ", "two topics are called t0"},
 		{"acks=-1", "acks=7", "acks=7 is not -1, 0 or 1"},

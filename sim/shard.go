@@ -75,7 +75,7 @@ func ShardFromEnvironment(getenv func(string) string, of uint64) (Shard, error) 
 			return Shard{}, fmt.Errorf("%s %w", v.index, errShardCount)
 		}
 		if index < first || index-first >= of {
-			return Shard{}, fmt.Errorf("%s=%d is not one of %d shards from %d on", v.index, index, of, first)
+			return Shard{}, fmt.Errorf("%s=%d is not one of %s from %d on", v.index, index, Count(of, "shard"), first)
 		}
 		return Shard{Index: index - first, Of: of}, nil
 	}

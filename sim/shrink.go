@@ -248,10 +248,10 @@ func (s *Shrunk) Text(repro string) string {
 }
 
 func (s *Shrunk) size() string {
-	return fmt.Sprintf("%d faults, %d operations, %d brokers", len(s.Schedule.Faults), s.Operations(), s.Schedule.Options.Cluster.Brokers)
+	return Count(len(s.Schedule.Faults), "fault") + ", " + Count(s.Operations(), "operation") + ", " + Count(s.Schedule.Options.Cluster.Brokers, "broker")
 }
 
 // Summary is the outcome in a sentence.
 func (s *Shrunk) Summary() string {
-	return fmt.Sprintf("%s after %d runs in %.1f s", s.size(), s.Runs, s.Used.Seconds())
+	return fmt.Sprintf("%s after %s in %.1f s", s.size(), Count(s.Runs, "run"), s.Used.Seconds())
 }

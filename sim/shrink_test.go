@@ -193,3 +193,14 @@ func ExampleShrunk_Summary() {
 	fmt.Println(s.Summary())
 	// Output: 0 faults, 2 operations, 3 brokers after 12 runs in 1.5 s
 }
+
+func TestCountedWordsAreSingularForOne(t *testing.T) {
+	for want, got := range map[string]string{ // order: each alone
+		"0 faults": Count(0, "fault"), "1 fault": Count(uint64(1), "fault"), "2 faults": Count(int64(2), "fault"),
+		"1 batch": Count(1, "batch"), "3 batches": Count(3, "batch"), "1 entry": Count(1, "entry"), "2 entries": Count(2, "entry"),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

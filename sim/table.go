@@ -112,13 +112,13 @@ func (s *Summary) rows() (rows [][2]string) {
 			add("fault "+f.Kind, "%d, %d with an effect", f.Drawn, f.Effective)
 		}
 	}
-	add("rare paths", "%s taken; %d of %d sites never fired", thousands(s.RarePaths.sum()), len(s.RarePathsUnused), len(s.RarePaths))
+	add("rare paths", "%s taken; %d of %s never fired", thousands(s.RarePaths.sum()), len(s.RarePathsUnused), Count(len(s.RarePaths), "site"))
 	add("elections", "%s of partition leaders, %s of controllers", thousands(uint64(s.Elections)), thousands(uint64(s.QuorumElections)))
 	add("ISR changes", "%s", thousands(uint64(s.ISRChanges)))
 	add("truncations", "%s", thousands(uint64(s.Truncations)))
 	add("records", "%s acknowledged, %s read", thousands(uint64(s.RecordsAcked)), thousands(uint64(s.RecordsRead)))
 	for _, l := range s.ExpectedLosses {
-		add("expected loss", "%s records: %s", thousands(uint64(l.Records)), l.Reason)
+		add("expected loss", "%s %s: %s", thousands(uint64(l.Records)), plural(l.Records, "record"), l.Reason)
 	}
 	add("violations", "%s", s.violations())
 	add("digest", "%s", s.Digest)
@@ -141,6 +141,25 @@ func (s *Summary) violations() string {
 		return "none"
 	}
 	return strings.Join(promises, ", ")
+}
+
+// Count is a number and what it counts: "1 batch", "2 batches".
+func Count[N int | int64 | uint64](n N, what string) string {
+	return strconv.FormatInt(int64(n), 10) + " " + plural(n, what)
+}
+
+// plural is the word for n of something.
+func plural[N int | int64 | uint64](n N, what string) string {
+	stem, isY := strings.CutSuffix(what, "y")
+	switch {
+	case n == 1:
+		return what
+	case isY:
+		return stem + "ies"
+	case strings.HasSuffix(what, "ch"):
+		return what + "es"
+	}
+	return what + "s"
 }
 
 // thousands writes a number with commas.

@@ -88,7 +88,7 @@ func (t *TopicOptions) checkReplicas(brokers int) error {
 	}
 	partitions := strings.Split(t.Replicas, "/")
 	if len(partitions) != t.Partitions {
-		return fmt.Errorf("they are of %d partitions, not of %d", len(partitions), t.Partitions)
+		return fmt.Errorf("they are of %s, not of %d", Count(len(partitions), "partition"), t.Partitions)
 	}
 	for _, replicas := range partitions {
 		ids := strings.Split(replicas, ",")

@@ -77,7 +77,7 @@ func (p *program) enqueue(o *campaignFlags) error {
 	all := campaign.Range{From: o.seeds.from, To: o.seeds.from + o.seeds.count - 1, Variant: o.variant, Build: sim.Build()}
 	n, err := campaign.Enqueue(p.ctx, o.Options, all, o.batch)
 	if err == nil {
-		fmt.Fprintf(p.err, "%d ranges of seeds %d..%d are in %s\n", n, all.From, all.To, o.Topic)
+		fmt.Fprintf(p.err, "in %s: %s, of seeds %d..%d\n", o.Topic, sim.Count(n, "range"), all.From, all.To)
 	}
 	return err
 }
@@ -91,7 +91,7 @@ func (p *program) work(o *campaignFlags) error {
 		return ctx.Err()
 	}}
 	n, err := w.Work(p.ctx)
-	fmt.Fprintf(p.err, "%d ranges run\n", n)
+	fmt.Fprintf(p.err, "%s run\n", sim.Count(n, "range"))
 	return err
 }
 
@@ -119,7 +119,7 @@ func (p *program) status(o *campaignFlags) error {
 	}
 	sum := s.Results.Sum()
 	sum.Missing = s.Missing()
-	p.printFuzz(sum, fmt.Sprintf("%d of %d seeds of campaign %s", s.Results.Len(), s.Seeds, o.Topic), report{json: o.json})
+	p.printFuzz(sum, fmt.Sprintf("%d of %s of campaign %s", s.Results.Len(), sim.Count(s.Seeds, "seed"), o.Topic), report{json: o.json})
 	o.verdict = sum.Verdict()
 	return nil
 }

@@ -82,7 +82,7 @@ func (p *program) checkMutants(w *mutant.Workshop, bank []*mutant.Mutant) int {
 	if len(broken) > 0 {
 		return sim.Violated.ExitCode()
 	}
-	fmt.Fprintf(p.out, "%d mutants apply and compile\n", len(bank))
+	fmt.Fprintf(p.out, "%s checked: all apply and compile\n", sim.Count(len(bank), "mutant"))
 	return exitOK
 }
 

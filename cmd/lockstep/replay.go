@@ -129,5 +129,5 @@ func (o *outcome) print(out *bufio.Writer, r *sim.Result) {
 	if r.Stack != "" {
 		fmt.Fprintf(out, "\n%s", r.Stack)
 	}
-	fmt.Fprintf(out, "\n%.3f simulated seconds, %d events, digest %s\n%s\n", o.Simulated, o.Events, o.Digest, o.Repro)
+	fmt.Fprintf(out, "\n%.3f simulated seconds, %s, digest %s\n%s\n", o.Simulated, sim.Count(o.Events, "event"), o.Digest, o.Repro)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/lockstep/lockstep/sim"
 )
 
 // The picture's measures, in pixels.
@@ -74,7 +76,7 @@ func (r *Report) longest() float64 {
 
 func (p *picture) head(r *Report) {
 	p.text(12, 24, "bold 17px", "start", "#111", "Unavailability and loss by configuration")
-	p.text(12, 44, "12px", "start", "#555", fmt.Sprintf("%d seeds a row; each broker is away for %.0f s", r.Seeds, Config{}.down().Seconds()))
+	p.text(12, 44, "12px", "start", "#555", fmt.Sprintf("%s a row; each broker is away for %.0f s", sim.Count(r.Seeds, "seed"), Config{}.down().Seconds()))
 	x := 12
 	for _, b := range bars { // the legend
 		fmt.Fprintf(p, `<rect x="%d" y="58" width="12" height="10" fill="%s"/>`+"\n", x, b.colour)

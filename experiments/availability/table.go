@@ -73,7 +73,7 @@ func (r *Report) printFailures(w io.Writer) {
 	for _, row := range r.Rows {
 		for i, f := range row.Failures {
 			if i == 3 {
-				fmt.Fprintf(w, "  and %d more seeds of %s\n", len(row.Failures)-i, row.Name)
+				fmt.Fprintf(w, "  and %s of %s\n", sim.Count(len(row.Failures)-i, "more seed"), row.Name)
 				break
 			}
 			fmt.Fprintf(w, "\nnot counted: seed %d of %s: %s\n    lockstep experiment availability --rows '^%s$' --seed-from %d --schedule > seed.txt; lockstep replay seed.txt\n",
@@ -87,7 +87,7 @@ func (r *Report) summary() string {
 	for _, row := range r.Rows {
 		simulated += row.Simulated
 	}
-	text := fmt.Sprintf("%d configurations, seeds %d to %d: %.1f simulated hours in %s", len(r.Rows), r.From, r.From+r.Seeds-1, simulated/3600,
+	text := fmt.Sprintf("%s, seeds %d to %d: %.1f simulated hours in %s", sim.Count(len(r.Rows), "configuration"), r.From, r.From+r.Seeds-1, simulated/3600,
 		(time.Duration(r.WallSeconds) * time.Second).String())
 	if r.Interrupted {
 		text += "; interrupted, the numbers are of the seeds that were run"

@@ -62,7 +62,7 @@ func median[T cmp.Ordered](list []T) *T {
 func (s *Summary) String() string {
 	line := fmt.Sprintf("%d of %d found", s.Found, s.Mutants)
 	if s.Faults != nil {
-		line += fmt.Sprintf("; the median schedule has %d faults and %d operations", *s.Faults, *s.Operations)
+		line += "; the median schedule has " + sim.Count(*s.Faults, "fault") + " and " + sim.Count(*s.Operations, "operation")
 	}
 	if s.Shrinking != nil {
 		line += fmt.Sprintf(", after %.1f core seconds of shrinking, %.1f at most", *s.Shrinking, *s.Longest)

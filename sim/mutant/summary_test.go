@@ -12,7 +12,7 @@ func TestSummaryCountsAndTakesTheMedians(t *testing.T) {
 		{ID: "D", Tier: TierC, Found: true, CoreSeconds: 3, Faults: number(2), Operations: number(1), Shrinking: seconds(4)},
 		{ID: "E", Tier: Equivalent},
 	})
-	want := "3 of 5 found; the median schedule has 2 faults and 1 operations, after 4.0 core seconds of shrinking, 30.0 at most"
+	want := "3 of 5 found; the median schedule has 2 faults and 1 operation, after 4.0 core seconds of shrinking, 30.0 at most"
 	if s.String() != want || len(s.Missed) != 1 || s.Missed[0] != "B" || s.CoreSeconds != 66 || s.Build == "" {
 		t.Errorf("%s; missed %v, %v core seconds, build %q", s, s.Missed, s.CoreSeconds, s.Build)
 	}
