@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstep/lockstep/scheduler"
 	"github.com/lockstep/lockstep/scheduler/virtual"
 	"pgregory.net/rapid"
 )
@@ -135,5 +136,49 @@ func TestDrawnSchedulesCanBeRun(t *testing.T) {
 		if err := Draw(seed).check(); err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 		}
+	}
+}
+
+// frame is the n-th frame from one host to another.
+type frame struct {
+	from, to int32
+	n        int64
+}
+
+// journey is when a frame was sent and how long it was on its way.
+type journey struct{ sent, took scheduler.Instant }
+
+func journeys(s *Schedule) map[frame]journey {
+	sent, arrived := map[frame]scheduler.Instant{}, map[frame]journey{}
+	Run(s, RunOptions{Messages: true, Trace: TracerFunc(func(e *Entry) {
+		switch e.Kind {
+		case kindSent:
+			sent[frame{e.Node, e.Peer, e.Offset}] = e.T
+		case kindMessage:
+			f := frame{e.Peer, e.Node, e.Offset}
+			arrived[f] = journey{sent[f], e.T - sent[f]}
+		}
+	})})
+	return arrived
+}
+
+// Two runs part for good when one of them loses a fault, and yet the n-th frame of a link takes as long as it did, but for those
+// that other faults are about or that wait for one before them.
+func TestFaultThatIsTakenAwayLeavesTheLuckOfLinks(t *testing.T) {
+	s := DrawFor(8, 10*time.Second)
+	without := s.clone()
+	without.Faults = slices.Delete(without.Faults, 0, 1)
+	less := journeys(without)
+	parted, same := 0, 0
+	for f, a := range journeys(s) { // order: sums
+		if b, ok := less[f]; ok && a.sent != b.sent {
+			parted++
+			if a.took == b.took {
+				same++
+			}
+		}
+	}
+	if parted < 1000 || same < parted*3/4 {
+		t.Errorf("%d frames were sent at another time, %d of them took as long", parted, same)
 	}
 }
