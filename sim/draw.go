@@ -89,7 +89,7 @@ var kindWeights = [numKinds]int{
 	Kill: 7, PowerLoss: 9, Blackout: 2, RenameNotDurable: 2, WipedDisk: 2, BitRot: 1, MisdirectedWrite: 1,
 	Pause: 4, CleanRestart: 4, RollingRestart: 1, RestartStorm: 2,
 	SlowDisk: 2, FrozenDisk: 2, FailingDisk: 4, FullDisk: 1,
-	ClockOffset: 2, ClockDrift: 1, ClockJump: 1, ClockFreeze: 1,
+	ClockOffset: 4, ClockDrift: 1, ClockJump: 1, ClockFreeze: 1,
 	Reassign: 3, ElectLeader: 2, AlterConfig: 2, AddPartitions: 1, RecreateTopic: 1, UpdateFeatures: 1, UnregisterBroker: 1,
 }
 

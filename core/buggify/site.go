@@ -47,6 +47,7 @@ const (
 	PreVoteAgain   // a won pre-vote is held again
 	ResignEarly    // the quorum's leader gives up
 	SnapshotNow    // a snapshot of the metadata is taken at once
+	SnapshotLate   // the writing of a snapshot begins late
 	SnapshotChunk  // a part of a snapshot has a few bytes
 	RaftOneBatch   // a fetch of the metadata log answers one batch
 	RaftTakeOne    // a follower of the quorum takes one batch of an answer
@@ -77,7 +78,7 @@ var names = [NumSites]string{
 	"storage/checkpoint-skip", "storage/retention-now",
 	"replica/one-partition", "replica/one-batch", "replica/early-empty", "replica/follower-backoff", "replica/session-reset",
 	"replica/follower-hw-late", "replica/isr-check-early", "replica/alter-lost", "replica/alter-late", "replica/hw-late",
-	"raft/election-early", "raft/vote-late", "raft/pre-vote-again", "raft/resign-early", "raft/snapshot-now", "raft/snapshot-chunk",
+	"raft/election-early", "raft/vote-late", "raft/pre-vote-again", "raft/resign-early", "raft/snapshot-now", "raft/snapshot-late", "raft/snapshot-chunk",
 	"raft/one-batch", "raft/take-one", "raft/empty-early", "raft/backoff", "raft/deliver-one",
 	"controller/commit-late", "controller/rebalance-now", "broker/heartbeat-late",
 	"api/answer-late", "api/mute", "api/stall-early", "api/idle-close", "api/session-evicted", "api/session-refused", "api/forward-late",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
@@ -137,18 +138,26 @@ func (n *Node) Snapshot(id SnapshotID, records [][]byte, done func(error)) {
 	}
 	b := appendSnapshot(nil, id, records, n.env.Loop.UnixMilli())
 	n.snapshots.writing = true
-	n.writeSnapshot(id, b, func(err error) {
-		n.step(func() {
-			n.snapshots.writing = false
-			if err != nil {
-				n.fail(err)
-			} else if id.EndOffset > n.snapshots.latest.EndOffset {
-				n.adoptSnapshot(id, int64(len(b)))
-				n.emit(event.SnapshotWritten, id.EndOffset, id.Epoch)
-				n.cleanLog()
-			}
-			done(err)
-		})
+	write := func() { n.writeSnapshot(id, b, func(err error) { n.onSnapshot(id, int64(len(b)), err, done) }) }
+	if x := n.env.Buggify; x.Fires(buggify.SnapshotLate) {
+		n.env.Loop.AfterFunc(x.Delay(buggify.SnapshotLate, 2*time.Second), write)
+		return
+	}
+	write()
+}
+
+// onSnapshot takes a snapshot that was written, unless a newer one has come from the leader meanwhile.
+func (n *Node) onSnapshot(id SnapshotID, size int64, err error, done func(error)) {
+	n.step(func() {
+		n.snapshots.writing = false
+		if err != nil {
+			n.fail(err)
+		} else if id.EndOffset > n.snapshots.latest.EndOffset {
+			n.adoptSnapshot(id, size)
+			n.emit(event.SnapshotWritten, id.EndOffset, id.Epoch)
+			n.cleanLog()
+		}
+		done(err)
 	})
 }
 
