@@ -125,6 +125,9 @@ func (n *Node) ResumeTimersFirst() {
 	at := n.world.now
 	for i := range n.parked {
 		e := &n.parked[i]
+		if e.at > n.world.now { // RunUntil parks what is at the top before it looks whether it is due
+			break
+		}
 		if s := &n.world.queue.slots[e.slot]; !s.timer {
 			at++
 			e.at, s.at, s.queuedAt = at, at, at

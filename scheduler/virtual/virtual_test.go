@@ -105,6 +105,24 @@ func TestResumeTimersFirstRunsThemBeforeWhatHasCome(t *testing.T) {
 	}
 }
 
+func TestResumeTimersFirstLeavesWhatIsNotDueYet(t *testing.T) {
+	w := New(1)
+	n := w.Node(1)
+	var got []string
+	say := func(s string) func() {
+		return func() { got = append(got, fmt.Sprint(s, " at ", time.Duration(n.Now()))) }
+	}
+	n.After(9*time.Second, say("frame"))
+	n.After(12*time.Second, say("frame under way"))
+	n.Pause()
+	w.RunUntil(10e9) // which meets the second and leaves it to be run after the pause
+	n.ResumeTimersFirst()
+	w.RunUntil(20e9)
+	if want := []string{"frame at 10.000000001s", "frame under way at 12s"}; !slices.Equal(got, want) {
+		t.Errorf("ran %q, want %q", got, want)
+	}
+}
+
 func TestStepPassesOverAPausedNode(t *testing.T) {
 	w := New(1)
 	n := w.Node(1)
