@@ -38,10 +38,12 @@ type backoff struct {
 	now  bool // since the last look
 }
 
-// ability is since when a partition can acknowledge, and in which partition epoch.
+// ability is since when a partition can acknowledge, in which partition epoch, and how far it has come.
 type ability struct {
-	since scheduler.Instant
-	epoch int32
+	since         scheduler.Instant
+	epoch         int32
+	highWatermark int64
+	moved         scheduler.Instant // when the high watermark did last
 }
 
 const (
@@ -149,7 +151,7 @@ func (s *service) checkProducers(now scheduler.Instant) {
 			if reg == nil || now.Sub(s.ableSince(l.ordinal, reg, now)) < 2*ackWithin || s.isTouched(p.name) {
 				continue
 			}
-			if len(l.batches) > 0 && !s.isBehindOthers(l, img, now) && p.loop.UnixMilli()-max(l.batches[0].timestamp, l.moved) > ackWithin.Milliseconds() {
+			if len(l.batches) > 0 && !s.isBehindOthers(l, img, now) && s.stands(l.ordinal, reg, now) && p.loop.UnixMilli()-max(l.batches[0].timestamp, l.moved) > ackWithin.Milliseconds() {
 				s.onWaiting(l, reg)
 				return
 			}
@@ -169,13 +171,23 @@ func (s *service) isBehindOthers(l *lane, img *metadata.Image, now scheduler.Ins
 // ableSince is since when a partition can acknowledge in its partition epoch; now if it cannot.
 func (s *service) ableSince(ordinal int, reg *metadata.Partition, now scheduler.Instant) scheduler.Instant {
 	for len(s.able) <= ordinal {
-		s.able = append(s.able, ability{now, reg.PartitionEpoch})
+		s.able = append(s.able, ability{since: now, epoch: reg.PartitionEpoch})
 	}
 	a := &s.able[ordinal]
 	if a.epoch != reg.PartitionEpoch || !s.canAcknowledge(reg) {
-		*a = ability{now, reg.PartitionEpoch}
+		*a = ability{since: now, epoch: reg.PartitionEpoch}
 	}
 	return a.since
+}
+
+// stands reports whether nothing is committed for a while. Where something is, records only wait for those before them: a disk may have more to do
+// than it can in small segments that are synced one by one.
+func (s *service) stands(ordinal int, reg *metadata.Partition, now scheduler.Instant) bool {
+	a := &s.able[ordinal]
+	if p := s.run.cluster.byID(reg.Leader).broker.Replicas().Partition(reg.Key()); p != nil && p.HighWatermark() != a.highWatermark {
+		a.highWatermark, a.moved = p.HighWatermark(), now
+	}
+	return now.Sub(a.moved) > ackWithin
 }
 
 func (s *service) onWaiting(l *lane, reg *metadata.Partition) {

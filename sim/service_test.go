@@ -44,6 +44,20 @@ func TestRecordThatWaitsWithoutReasonIsNotLive(t *testing.T) {
 	expectBroken(t, s.Run(20*time.Second), "P9 broken: record 0 of p0 for t0-0 is not acknowledged for 3s, though leader")
 }
 
+func TestRecordThatWaitsWhileOthersAreCommittedIsPatient(t *testing.T) {
+	s := calmStage(t)
+	l := s.r.producers[0].lanes[0]
+	l.add(1) // and nobody sends it
+	for range 20 {
+		if _, err := s.Produce(l.part.id, 0, -1, time.Second, "another"); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Run(time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestRecordThatWaitsForFaultsIsPatient(t *testing.T) {
 	s := calmStage(t)
 	s.r.producers[0].lanes[0].add(1)
