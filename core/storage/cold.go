@@ -103,7 +103,7 @@ func (c *coldRead) seek() {
 	}
 	c.size = l.writtenSize(g)
 	c.limit = g.index.lookup(c.upTo - g.base)
-	if c.upTo >= l.endOf(g) && !g.cutting {
+	if c.upTo >= l.endOf(g) && g.cuts == 0 {
 		c.limit = c.size
 	} else if l.recent.n > 0 {
 		if e := l.recent.at(0); e.seg == g && e.base <= c.upTo {

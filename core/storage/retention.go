@@ -76,7 +76,7 @@ func (l *Log) deletable() (gone []*segment) {
 // one stays if it is empty, and whatever the log start says: it has the next records.
 func (l *Log) outdated(g *segment, end, size, nowMs int64) bool {
 	c := &l.config
-	if g == l.active && (g.size == 0 || g.cutting) {
+	if g == l.active && (g.size == 0 || g.cuts > 0) {
 		return false
 	}
 	return end <= l.logStart && g != l.active ||

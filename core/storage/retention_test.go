@@ -128,6 +128,49 @@ func TestRetentionBySizeKeepsThatManyBytes(t *testing.T) {
 	}
 }
 
+// reopened is a log of ten batches of 600 bytes, four to a segment, of whose last ones memory knows nothing.
+func (n *node) reopened() (l *Log, size int64) {
+	n.t.Helper()
+	c := smallConfig()
+	c.SegmentBytes, c.RetentionMs = 3000, -1
+	l = n.open(n.options(c))
+	for range 10 {
+		n.append(l, batch(0, 0, 1, 600, 1), 0)
+	}
+	size = l.Size() / 10
+	n.must("close", l.Close)
+	return n.open(n.options(c)), size
+}
+
+// The first of two truncations of a segment finds an end that the second has passed.
+func TestATruncationOfATruncatedSegmentServesNothingThatIsGone(t *testing.T) {
+	for seed := range uint64(20) {
+		n := newNode(t, seed)
+		l, size := n.reopened()
+		cut, reading := false, false
+		l.TruncateTo(7, func(error) {})
+		l.TruncateTo(5, func(error) { cut = true })
+		read := func(s Slice, err error) {
+			reading = false
+			if err == nil && s.Len != int(size) {
+				t.Errorf("seed %d: read %d bytes from 4 on of a log that ends at 5, after a batch of %d", seed, s.Len, size)
+			}
+			s.Release()
+		}
+		for !cut {
+			if !reading {
+				s, err := l.Read(ReadRequest{Offset: 4, MaxBytes: 1 << 20, UpTo: 5, MinOneBatch: true}, read)
+				if reading = err == ErrPending; !reading {
+					read(s, err)
+				}
+			}
+			if !n.world.Step() {
+				t.Fatal("the truncation never ends")
+			}
+		}
+	}
+}
+
 // A follower whose log is empty, and that could not say of which epoch its last record was, would pass for caught up with
 // a leader that was elected uncleanly and never had what it deleted.
 func TestAnEmptiedLogKnowsItsLastEpoch(t *testing.T) {

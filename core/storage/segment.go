@@ -28,7 +28,7 @@ type segment struct {
 	indexed bool  // index and times are in memory; always true of the active segment
 	stored  bool  // the index files hold what index and times do
 	removed bool  // by retention or a truncation
-	cutting bool  // a truncation is yet to find its end: it may hold batches beyond it
+	cuts    int   // truncations that are yet to find its end: it may hold batches beyond it
 	since   int64 // bytes since the last index entry
 	limit   int64 // see buggify.TinySegment; 0: none
 

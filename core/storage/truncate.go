@@ -112,7 +112,8 @@ func (l *Log) prepareCut(c *cut) {
 		l.segments.tree.Delete(c.seg)
 		c.removed, c.seg = append(c.removed, c.seg), nil
 	} else {
-		c.sealed, c.seg.cutting, c.seg.stored = true, true, false
+		c.sealed, c.seg.stored = true, false
+		c.seg.cuts++
 		if c.pos >= 0 {
 			c.seg.size = c.pos
 		}
@@ -221,7 +222,8 @@ func (l *Log) findEnd(g *segment, offset int64, done func(error)) {
 	s.done = func(_ int64, err error) {
 		if err == nil {
 			g.index, g.times, g.size, g.since = made.index, made.times, made.size, made.since
-			g.maxTimestamp, g.maxTimestampOffset, g.cutting = made.maxTimestamp, made.maxTimestampOffset, false
+			g.maxTimestamp, g.maxTimestampOffset = made.maxTimestamp, made.maxTimestampOffset
+			g.cuts--
 		}
 		done(err)
 	}
