@@ -60,27 +60,31 @@ func (l *Log) deleteBelow(start int64, gone []*segment, done func(error)) {
 
 // deletable is the oldest segments that need not stay, oldest first.
 func (l *Log) deletable() (gone []*segment) {
-	size, now := l.Size(), l.env.Loop.UnixMilli()
-	for _, g := range l.segments.all() {
+	all := l.segments.all()
+	after, now := int64(0), l.env.Loop.UnixMilli()
+	for _, g := range all {
+		after += g.certain()
+	}
+	for _, g := range all {
+		after -= g.certain()
 		end := l.endOf(g)
-		if end > l.highWatermark || !l.outdated(g, end, size, now) {
+		if end > l.highWatermark || !l.outdated(g, end, after, now) {
 			break
 		}
-		size -= g.size
 		gone = append(gone, g)
 	}
 	return gone
 }
 
-// outdated says whether a segment that ends at end, of a log that has size bytes from there on, need not stay. The active
+// outdated says whether a segment that ends at end, of a log that has at least so many bytes after it, need not stay. The active
 // one stays if it is empty, and whatever the log start says: it has the next records.
-func (l *Log) outdated(g *segment, end, size, nowMs int64) bool {
+func (l *Log) outdated(g *segment, end, after, nowMs int64) bool {
 	c := &l.config
 	if g == l.active && (g.size == 0 || g.cuts > 0) {
 		return false
 	}
 	return end <= l.logStart && g != l.active ||
-		c.RetentionBytes >= 0 && size-g.size >= c.RetentionBytes ||
+		c.RetentionBytes >= 0 && after >= c.RetentionBytes ||
 		c.RetentionMs >= 0 && nowMs-g.newest() > c.RetentionMs
 }
 

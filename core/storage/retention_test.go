@@ -142,6 +142,30 @@ func (n *node) reopened() (l *Log, size int64) {
 	return n.open(n.options(c)), size
 }
 
+// Until the disk has told where a truncated segment ends, it may hold much less than it did.
+func TestRetentionBySizeDoesNotCountWhatATruncationTakes(t *testing.T) {
+	n := newNode(t, 1)
+	l, size := n.reopened()
+	c := l.config
+	c.RetentionBytes = 2 * size
+	l.SetConfig(c)
+	cut, deleted := false, false
+	l.TruncateTo(5, func(error) { cut = true })
+	l.SetHighWatermark(5)
+	l.DeleteOldSegments(func(error) { deleted = true })
+	n.run("truncate", &cut)
+	n.run("retention", &deleted)
+	if l.LogStartOffset() != 0 || l.Size() != 5*size {
+		t.Fatalf("log starts at %d and has %d bytes, want all 5 batches of %d: one is too few for retention.bytes=%d", l.LogStartOffset(), l.Size(), size, c.RetentionBytes)
+	}
+	c.RetentionBytes = size
+	l.SetConfig(c)
+	n.must("retention", l.DeleteOldSegments)
+	if l.LogStartOffset() != 4 || l.Size() != size {
+		t.Errorf("log starts at %d and has %d bytes, want the last of 5 batches of %d", l.LogStartOffset(), l.Size(), size)
+	}
+}
+
 // The first of two truncations of a segment finds an end that the second has passed.
 func TestATruncationOfATruncatedSegmentServesNothingThatIsGone(t *testing.T) {
 	for seed := range uint64(20) {

@@ -85,6 +85,14 @@ func (s *segment) seal() {
 	}
 }
 
+// certain is how many bytes of it the log has at least.
+func (s *segment) certain() int64 {
+	if s.cuts > 0 {
+		return 0
+	}
+	return s.size
+}
+
 func (s *segment) close() {
 	if s.file != nil {
 		s.file.Close()
