@@ -202,12 +202,25 @@ func (p *position) onValidated(asked int32, resp kmsg.Response, err error) {
 		p.phase = needsOffset // no epoch that old: start over
 		p.prepare()
 	default:
-		if to := p.agreed(epoch, end); to < p.offset { // what was read is gone
-			p.consumer.run.moved(p.consumer, p, to)
-			p.back(to)
-		}
-		p.becomeFetching()
+		p.agree(p.agreed(epoch, end))
 	}
+}
+
+// agree goes on at the offset up to which what was read is the leader's. If some of it is gone, the records before may be others
+// too, of an epoch that the leader did not name: it is asked again, as a follower asks (KIP-279).
+func (p *position) agree(to int64) {
+	if to == p.offset {
+		p.becomeFetching()
+		return
+	}
+	p.consumer.run.moved(p.consumer, p, to)
+	p.back(to)
+	if p.epoch() < 0 {
+		p.becomeFetching() // nothing of what was read is left
+		return
+	}
+	p.phase = needsValidation
+	p.prepare()
 }
 
 // again tries once more after a while, with newer metadata.
