@@ -71,17 +71,19 @@ func (p *Partition) becomeLeader(reg *metadata.Partition) {
 	p.onISRChanged()
 }
 
-// updateISR takes a newer partition epoch within the leader epoch. It supersedes a change of ours
+// updateISR takes what the metadata log says within the leader epoch. A newer partition epoch supersedes a change of ours
 // that is under way: that one named an older partition epoch, so it either is this update or was refused.
 //
-// An equal partition epoch says nothing new and must leave the pending change alone (KAFKA-12686): we proposed it on top of
+// Of an equal partition epoch the ISR is known and a pending change must be left alone (KAFKA-12686): we proposed it on top of
 // that epoch; forgetting an expansion that the controller commits meanwhile would let the high watermark pass the new member.
+// The assignment need not be known: if the epoch is from an answer to AlterPartition, that said nothing of it.
 func (p *Partition) updateISR(reg *metadata.Partition) {
+	p.lead.assign(reg.Replicas, p.m.cfg.NodeID)
 	if reg.PartitionEpoch <= p.partitionEpoch {
+		p.onISRChanged()
 		return
 	}
 	p.partitionEpoch = reg.PartitionEpoch
-	p.lead.assign(reg.Replicas, p.m.cfg.NodeID)
 	p.commitISR(reg.ISR)
 }
 

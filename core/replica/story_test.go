@@ -311,6 +311,40 @@ func TestPendingExpansionSurvivesMetadataOfTheSamePartitionEpoch(t *testing.T) {
 	}
 }
 
+// The controller committed our change and lost the reply, then C was assigned. The reply to the retry has the partition epoch of
+// both and says nothing of C; the metadata log tells of it when we have that epoch already.
+func TestAssignmentIsTakenFromMetadataOfAPartitionEpochThatIsKnown(t *testing.T) {
+	c := newCluster(t, 3, func(cfg *Config) { cfg.DefaultMinISR = 1 })
+	a := c.nodes[1]
+	assign := func(replicas ...int32) {
+		r := metadata.NewPartitionChange(topicID, 0)
+		r.Replicas, r.Directories = replicas, make([][16]byte, len(replicas))
+		r.Isr = slices.DeleteFunc(slices.Clone(c.partitionImage().ISR), func(id int32) bool { return !slices.Contains(replicas, id) })
+		c.apply(r)
+	}
+	assign(1, 2)
+	c.publish(1, 2, 3)
+	c.until("C is no replica", func() bool {
+		return c.nodes[3].partition() == nil && a.partition().PartitionEpoch() == c.partitionImage().PartitionEpoch
+	})
+	c.alter = func(n *testNode, req *kmsg.AlterPartitionRequest, done func(*kmsg.AlterPartitionResponse, error)) {
+		c.alter = c.answerAlter
+		c.answerAlter(n, req, func(resp *kmsg.AlterPartitionResponse, err error) {
+			assign(1, 2, 3)
+			resp.Topics[0].Partitions[0].PartitionEpoch = c.partitionImage().PartitionEpoch
+			done(resp, err)
+		})
+	}
+	c.nodes[2].kill(false)
+	c.mustProduce(a, acksLeader, "m1")
+	c.until("the ISR is known", c.inSync(1))
+	if a.partition().PartitionEpoch() != c.partitionImage().PartitionEpoch {
+		t.Fatal("the reply told of no newer partition epoch", c.describe())
+	}
+	c.publish(1, 3)
+	c.until("C joins the ISR", c.inSync(1, 3))
+}
+
 func TestNewerPartitionEpochSupersedesAPendingChange(t *testing.T) {
 	c := newCluster(t, 3, func(cfg *Config) { cfg.DefaultMinISR = 1 })
 	a := c.nodes[1]
