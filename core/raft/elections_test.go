@@ -52,6 +52,32 @@ func TestLeaderThatHearsAMajorityStays(t *testing.T) {
 	}
 }
 
+// A follower that asks another voter, after an answer of the leader's that it could not use, must not wait for one that is dead: without it
+// nothing is committed.
+func TestFollowerThatAsksADeadVoterIsSoonBackAtItsLeader(t *testing.T) {
+	c := newCluster(t, 4, 3, 0)
+	leader := c.awaitLeader()
+	c.awaitCaughtUp()
+	follower, dead := c.machines[(leader.m.id+1)%3], c.machines[(leader.m.id+2)%3]
+	c.cutOff(dead.id)
+	c.run(100 * time.Millisecond)
+	follower.node.Post(func() {
+		f := &follower.proc.raft.fetcher
+		f.next = int(dead.id+2) % 3 // so that it is dead's turn
+		f.generation++              // the fetch that is under way ends thus
+		f.onAnswer(f.generation, reply{}, errLost)
+	})
+	before := c.end
+	c.append()
+	c.run(time.Second)
+	if c.end == before {
+		c.fail("nothing is committed for a second by node %d and node %d, which nothing ails", leader.m.id, follower.id)
+	}
+	if len(c.leaders) != 1 {
+		c.fail("%d elections", len(c.leaders))
+	}
+}
+
 // KAFKA-10527: it may have lost records that it gave offsets in its epoch.
 func TestRestartedLeaderDoesNotResumeItsEpoch(t *testing.T) {
 	c := newCluster(t, 5, 3, 0)

@@ -1,6 +1,8 @@
 package raft
 
 import (
+	"time"
+
 	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/invariant"
@@ -106,7 +108,7 @@ func (f *fetcher) send(to *Voter) {
 	} else {
 		req = n.fetchRequest()
 	}
-	n.peers.send(to.Addr, req, n.cfg.FetchMaxWait+n.cfg.RequestTimeout, func(r reply, err error) {
+	n.peers.send(to.Addr, req, f.patience(), func(r reply, err error) {
 		n.step(func() {
 			f.onAnswer(generation, r, err)
 			if err == nil {
@@ -114,6 +116,16 @@ func (f *fetcher) send(to *Voter) {
 			}
 		})
 	})
+}
+
+// patience is how long an answer is waited for. Another voter than the leader answers at once: one that leads a newer epoch refuses
+// ours. If it is dead instead, the leader must not be without our fetches for long: with one of three voters dead it commits nothing
+// meanwhile, answers no heartbeat, and gives up in the end.
+func (f *fetcher) patience() time.Duration {
+	if _, ok := f.n.state.(*follower); ok && f.astray {
+		return f.n.cfg.FetchTimeout / 4
+	}
+	return f.n.cfg.FetchMaxWait + f.n.cfg.RequestTimeout
 }
 
 func (n *Node) fetchRequest() kmsg.Request {
@@ -153,7 +165,7 @@ func (f *fetcher) onAnswer(generation int, r reply, err error) {
 		f.n.say(f.proceedFunc) // the answer may have named the leader: first let that be durable
 	default:
 		// A leader whose connection is lost is asked once more before somebody else is: it may have been closed for being idle,
-		// and the other voter may be dead. That would be waited for longer than the leader waits for us.
+		// and the other voter may be dead, which takes its time to show (patience).
 		f.failures++
 		f.astray = !f.astray && (f.failures > 1 || err != wire.ErrDisconnected)
 		f.backOff()
