@@ -12,14 +12,15 @@ import (
 // DrawFaults draws a seed's faults. Bugs of replication need a second trouble while the first is not over, with the same
 // partition: so each seed has a focus, a palette of a few kinds and events (a swarm: seeds differ in character and not just in
 // detail), and most of its faults follow another one after a short while, or an event. One seed in ten has none or few.
-// Half of the seeds have groups of faults, see group; one in eight has all its faults early.
+// Half of the seeds have groups of faults, see group; one in eight has all its faults early, and in one of six a
+// node is far away.
 //
 // Each fault has a stream of its own. How one follows another is settled when they are drawn: afterwards any may be taken out
 // and the others stay.
 func DrawFaults(seed uint64, o Options) []Fault {
 	p := drawPlan(virtual.Rand(seed, "faults/plan"), &o)
 	p.drawGroups(virtual.Rand(seed, "faults/groups"))
-	var faults []Fault
+	faults := p.drawFar(virtual.Rand(seed, "faults/far"))
 	for i := range p.count {
 		faults = append(faults, p.draw(virtual.Rand(seed, "fault/"+strconv.Itoa(i)), i, faults))
 	}
@@ -28,6 +29,17 @@ func DrawFaults(seed uint64, o Options) []Fault {
 	}
 	SortFaults(faults)
 	return faults
+}
+
+// drawFar has one node be far away all the time in one seed of six, as in a cluster that is stretched over two places: always a little
+// behind, so that those who follow it as their leader have something to cut off.
+func (p *plan) drawFar(r *rand.Rand) []Fault {
+	node := pick(r, nodeNames(&p.options.Cluster)...)
+	size := pick[int64](r, 5, 20, 50) * 1000
+	if r.IntN(6) > 0 || p.count+p.groups == 0 {
+		return nil
+	}
+	return []Fault{{Label: Delay.String() + "/far", Kind: Delay, For: p.options.For, Target: node, Size: size}}
 }
 
 // plan is a seed's character.
