@@ -48,7 +48,7 @@ func TestFaultsAreDrawnOneByOne(t *testing.T) {
 		o := DrawOptions(seed)
 		p := drawPlan(virtual.Rand(seed, "faults/plan"), &o)
 		p.drawGroups(virtual.Rand(seed, "faults/groups"))
-		var before []Fault
+		before := p.drawFar(virtual.Rand(seed, "faults/far"))
 		for i := range p.count {
 			f := p.draw(virtual.Rand(seed, "fault/"+strconv.Itoa(i)), i, before)
 			if !slices.Contains(DrawFaults(seed, o), f) {
