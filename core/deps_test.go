@@ -114,6 +114,16 @@ var edges = map[string]map[string]string{
 		"scheduler":     "delayed produces and fetches",
 		kafka + "kmsg":  "requests and responses", kafka + "kerr": "error codes",
 	},
+	"core/coordinator": {
+		"core/buggify": "names of its sites",
+		"core/env":     "timers", "core/event": "what was loaded",
+		"core/metadata": "how many partitions the topic has",
+		"core/record":   "batches",
+		"core/replica":  "the partitions that this broker leads",
+		"core/storage":  "reads of their logs",
+		"scheduler":     "timers",
+		kafka + "kerr":  "error codes",
+	},
 	"core/api": {
 		"core/buggify": "names of its sites",
 		"core/env":     "connections, timers", "core/event": "bad requests", "core/invariant": "assertions",

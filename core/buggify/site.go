@@ -59,6 +59,8 @@ const (
 	RebalanceNow  // preferred leaders are restored early
 	HeartbeatLate // a broker's heartbeat leaves late
 
+	CoordinatorLoadLate // a coordinator's partition is loaded late
+
 	AnswerLate     // an answer leaves late
 	Mute           // a connection is not read for a moment
 	StallEarly     // a connection is not read until its request is done
@@ -81,6 +83,7 @@ var names = [NumSites]string{
 	"raft/election-early", "raft/vote-late", "raft/pre-vote-again", "raft/resign-early", "raft/snapshot-now", "raft/snapshot-late", "raft/snapshot-chunk",
 	"raft/one-batch", "raft/take-one", "raft/empty-early", "raft/backoff", "raft/deliver-one",
 	"controller/commit-late", "controller/rebalance-now", "broker/heartbeat-late",
+	"coordinator/load-late",
 	"api/answer-late", "api/mute", "api/stall-early", "api/idle-close", "api/session-evicted", "api/session-refused", "api/forward-late",
 	"api/forward-twice",
 }

@@ -81,6 +81,9 @@ const (
 	PartitionChanged   // controller wrote a partition. Peer: leader or -1, Epoch: leader epoch, Offset: partition epoch, Note: "isr=1,2 elr= recovering"
 	UncleanElection    // Peer: the new leader, Epoch
 
+	CoordinatorLoaded   // a coordinator's partition was loaded. Offset: up to where, Epoch: leader epoch
+	CoordinatorUnloaded // its leader epoch ended
+
 	numKinds
 )
 
@@ -96,6 +99,7 @@ var kindNames = [numKinds]string{
 	MetadataApplied: "metadata-applied", ControllerActive: "controller-active", ControllerResigned: "controller-resigned",
 	BrokerRegistered: "broker-registered", BrokerFenced: "broker-fenced", BrokerUnfenced: "broker-unfenced",
 	PartitionChanged: "partition-changed", UncleanElection: "unclean-election",
+	CoordinatorLoaded: "coordinator-loaded", CoordinatorUnloaded: "coordinator-unloaded",
 }
 
 func (k Kind) String() string { return kindNames[k] }

@@ -4,8 +4,6 @@ import (
 	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/core/storage"
-	"github.com/lockstep/lockstep/disk"
-	"github.com/lockstep/lockstep/network"
 )
 
 // Listener is the state machine on top of the log. All calls are made on the loop, in offset order.
@@ -92,7 +90,7 @@ func (f *feed) onRead(offset int64, slice storage.Slice, err error) {
 		slice.Release()
 		return
 	}
-	gather(slice.Chunks, make([]byte, 0, slice.Len), func(b []byte, err error) {
+	slice.Gather(func(b []byte, err error) {
 		slice.Release()
 		f.n.step(func() {
 			if err != nil {
@@ -102,29 +100,6 @@ func (f *feed) onRead(offset int64, slice storage.Slice, err error) {
 			f.commit(offset, b)
 		})
 	})
-}
-
-// gather appends the bytes of chunks to dst, one after the other. done may run at once.
-func gather(chunks []network.Chunk, dst []byte, done func([]byte, error)) {
-	for i, c := range chunks {
-		if c.Region.File == nil {
-			dst = append(dst, c.Bytes...)
-			continue
-		}
-		part := dst[len(dst) : len(dst)+c.Region.Len]
-		c.Region.File.ReadAt(part, c.Region.Pos, func(n int, err error) {
-			if err == nil && n < len(part) {
-				err = disk.ErrIO
-			}
-			if err != nil {
-				done(nil, err)
-				return
-			}
-			gather(chunks[i+1:], dst[:len(dst)+len(part)], done)
-		})
-		return
-	}
-	done(dst, nil)
 }
 
 // commit hands batches to the listener that were read at offset, unless a snapshot came first.

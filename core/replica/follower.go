@@ -60,6 +60,7 @@ func (f *following) init(p *Partition) {
 // leader's part is found out by the fetches (KIP-595).
 func (p *Partition) becomeFollower(reg *metadata.Partition) {
 	p.m.unfollow(p)
+	p.tellResigned()
 	p.lead = nil
 	p.leaderID, p.leaderEpoch, p.partitionEpoch = reg.Leader, reg.LeaderEpoch, reg.PartitionEpoch
 	p.follow.leaderHW = unknownOffset

@@ -51,6 +51,7 @@ func (l *leader) assign(replicas []int32, self int32) {
 // that it committed can be missing here, only our knowledge of it.
 func (p *Partition) becomeLeader(reg *metadata.Partition) {
 	p.m.unfollow(p)
+	p.tellResigned()
 	if p.lead == nil {
 		p.lead = &leader{}
 	}
@@ -66,6 +67,7 @@ func (p *Partition) becomeLeader(reg *metadata.Partition) {
 		f.reset(now, contains(l.isr.committed, f.id))
 	}
 	p.emit(event.BecameLeader, -1, l.epochStart, "")
+	p.tellElected()
 	p.consumerFetches.wakeAll() // they named an older epoch, or none: let them look again
 	p.followerFetches.wakeAll()
 	p.onISRChanged()
@@ -181,6 +183,9 @@ func (p *Partition) onHighWatermark(hw int64) {
 	p.consumerFetches.wake(hw)
 	for w := p.produces.first; w != nil && w.required <= hw; w = p.produces.first {
 		w.settle(nil)
+	}
+	if p.watcher != nil {
+		p.watcher.OnHighWatermark(p, hw)
 	}
 }
 

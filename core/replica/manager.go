@@ -76,6 +76,7 @@ type Manager struct {
 	partitions []*Partition             // by id; the same as byID
 	busy       map[event.Partition]bool // a log directory is being made or removed
 
+	watchers  map[string]Watcher // by topic
 	purgatory *purgatory
 	alter     alterQueue
 	fetchers  []*fetcher // by leader

@@ -26,18 +26,20 @@ type Partition struct {
 	minISR         int                 // effective
 	seenLEO        int64               // the log end offset that the leader has acted upon
 
-	lead   *leader // nil: not leading
-	follow following
+	lead    *leader // nil: not leading
+	watcher Watcher // nil: nobody's business
+	follow  following
 
 	produces        produceList // wait for the high watermark
 	consumerFetches fetchList   // wait for the high watermark
 	followerFetches fetchList   // wait for the log end offset
 
-	event event.Event // the latest
+	event        event.Event // the latest
+	onOwnWritten func(error) // bound at its first use
 }
 
 func newPartition(m *Manager, id event.Partition, topicID [16]byte) *Partition {
-	p := &Partition{m: m, id: id, topicID: topicID, leaderID: -1, leaderEpoch: -1, partitionEpoch: -1, minISR: 1}
+	p := &Partition{m: m, id: id, topicID: topicID, leaderID: -1, leaderEpoch: -1, partitionEpoch: -1, minISR: 1, watcher: m.watchers[id.Topic]}
 	p.follow.init(p)
 	return p
 }
@@ -193,6 +195,7 @@ func (p *Partition) remove() {
 
 // resign stops leading and following and answers what waits.
 func (p *Partition) resign() {
+	p.tellResigned()
 	p.lead = nil
 	p.m.unfollow(p)
 	p.failWaiting(p.refusal())

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"encoding/binary"
 	"maps"
 	"math"
 	"slices"
@@ -87,15 +86,23 @@ func (p *ProducerState) duplicate(epoch int16, first, last int32) *ProducerBatch
 // checkSequence says whether a client's batch may follow (Kafka's ProducerAppendInfo).
 func (p *ProducerState) checkSequence(epoch int16, first int32) error {
 	last := p.lastSequence()
-	switch {
-	case epoch < p.Epoch:
-		return kerr.InvalidProducerEpoch
+	switch err := p.checkEpoch(epoch); {
+	case err != nil:
+		return err
 	case p.Epoch == -1: // unknown producer: retention may have taken what it wrote
 		return nil
 	case epoch != p.Epoch && first != 0:
 		return kerr.OutOfOrderSequenceNumber
 	case epoch == p.Epoch && int64(first) != int64(last)+1 && (first != 0 || last != math.MaxInt32):
 		return kerr.OutOfOrderSequenceNumber
+	}
+	return nil
+}
+
+// checkEpoch is all that is asked of what a coordinator appends on a producer's behalf: it has no sequences.
+func (p *ProducerState) checkEpoch(epoch int16) error {
+	if epoch < p.Epoch {
+		return kerr.InvalidProducerEpoch
 	}
 	return nil
 }
@@ -136,6 +143,9 @@ func (s *producers) check(b record.Batch) (*ProducerBatch, error) {
 	if b.IsControl() {
 		return nil, p.checkMarker(b)
 	}
+	if first < 0 {
+		return nil, p.checkEpoch(epoch)
+	}
 	if dup := p.duplicate(epoch, first, b.LastSequence()); dup != nil {
 		return dup, nil
 	}
@@ -152,7 +162,7 @@ func (p *ProducerState) checkMarker(b record.Batch) error {
 	if b.ProducerEpoch() < p.Epoch {
 		return kerr.InvalidProducerEpoch
 	}
-	if m, ok := parseMarker(b); ok && m.coordinatorEpoch < p.CoordinatorEpoch {
+	if m, ok := record.ParseMarker(b); ok && m.CoordinatorEpoch < p.CoordinatorEpoch {
 		return kerr.TransactionCoordinatorFenced
 	}
 	return nil
@@ -182,7 +192,7 @@ func (s *producers) update(b record.Batch) {
 }
 
 func (s *producers) endTxn(p *ProducerState, b record.Batch) {
-	m, ok := parseMarker(b)
+	m, ok := record.ParseMarker(b)
 	if !ok {
 		return // an empty control batch: the whole transaction was compacted away
 	}
@@ -191,7 +201,7 @@ func (s *producers) endTxn(p *ProducerState, b record.Batch) {
 			t.last = b.BaseOffset()
 		}
 	}
-	p.CoordinatorEpoch, p.TxnFirstOffset, p.LastTimestamp = m.coordinatorEpoch, -1, b.MaxTimestamp()
+	p.CoordinatorEpoch, p.TxnFirstOffset, p.LastTimestamp = m.CoordinatorEpoch, -1, b.MaxTimestamp()
 }
 
 // firstUnstable is the first offset of a transaction that is open or whose marker is not below the
@@ -235,24 +245,4 @@ func (s *producers) load(all []ProducerState) {
 		}
 	}
 	slices.SortFunc(s.txns, func(a, b openTxn) int { return int(min(max(a.first-b.first, -1), 1)) })
-}
-
-// marker is the record of a transaction's end (Kafka's EndTransactionMarker).
-type marker struct {
-	commit           bool
-	coordinatorEpoch int32
-}
-
-// parseMarker reads a control batch's one record; false if it has none or it is no end of a transaction.
-func parseMarker(b record.Batch) (m marker, ok bool) {
-	var scratch record.Scratch
-	err := b.Each(&scratch, func(r record.Record) error {
-		if len(r.Key) >= 4 && len(r.Value) >= 6 {
-			kind := binary.BigEndian.Uint16(r.Key[2:])
-			m = marker{commit: kind == 1, coordinatorEpoch: int32(binary.BigEndian.Uint32(r.Value[2:]))}
-			ok = kind <= 1
-		}
-		return nil
-	})
-	return m, ok && err == nil
 }

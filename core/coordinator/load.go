@@ -1,0 +1,121 @@
+package coordinator
+
+import (
+	"math"
+	"time"
+
+	"github.com/lockstep/lockstep/core/buggify"
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/record"
+	"github.com/lockstep/lockstep/core/storage"
+)
+
+// load reads the partition's log from its start to its end and has the machine apply it, a piece at a turn.
+//
+// The end is the log's, not the high watermark: what lies between may be committed, and answered, by the leader before. Answers
+// that tell of it wait until it is committed again.
+func (s *Shard) load() {
+	delay := time.Duration(0)
+	if x := s.runtime.env.Buggify; x.Fires(buggify.CoordinatorLoadLate) {
+		delay = x.Delay(buggify.CoordinatorLoadLate, time.Second)
+	}
+	s.Loop().AfterFunc(delay, func() {
+		if s.gone {
+			return
+		}
+		s.partition.Log().WhenWritten(func(err error) {
+			if err == nil {
+				s.read()
+			} // else the partition is about to go
+		})
+	})
+}
+
+func (s *Shard) read() {
+	if s.gone {
+		return
+	}
+	log := s.partition.Log()
+	s.next = max(s.next, log.LogStartOffset())
+	if s.next >= log.NextOffset() {
+		s.onLoaded()
+		return
+	}
+	if s.next >= log.LogEndOffset() { // a marker came meanwhile
+		s.load()
+		return
+	}
+	slice, err := log.Read(storage.ReadRequest{Offset: s.next, MaxBytes: s.runtime.cfg.LoadBytes, UpTo: math.MaxInt64, MinOneBatch: true}, s.onRead)
+	if err != storage.ErrPending {
+		s.onRead(slice, err)
+	}
+}
+
+func (s *Shard) onRead(slice storage.Slice, err error) {
+	if err != nil {
+		s.again() // retention went past us; or the log is down, and the partition is about to go
+		return
+	}
+	slice.Gather(func(b []byte, err error) {
+		slice.Release()
+		if err != nil || s.gone {
+			s.again()
+			return
+		}
+		s.replay(b)
+		s.Loop().AfterFunc(0, s.read)
+	})
+}
+
+func (s *Shard) again() { s.Loop().AfterFunc(100*time.Millisecond, s.read) }
+
+// replay applies the batches of a read; the first may begin before what is to be applied.
+func (s *Shard) replay(b []byte) {
+	var scratch record.Scratch
+	for len(b) > 0 {
+		batch, rest, err := record.Parse(b)
+		if err != nil {
+			return
+		}
+		s.replayBatch(batch, &scratch)
+		s.next, b = max(s.next, batch.NextOffset()), rest
+	}
+}
+
+func (s *Shard) replayBatch(b record.Batch, scratch *record.Scratch) {
+	if b.IsControl() {
+		if m, ok := record.ParseMarker(b); ok && b.BaseOffset() >= s.next {
+			s.machine.ReplayMarker(b.ProducerID(), b.ProducerEpoch(), m.Commit)
+		}
+		return
+	}
+	producer := int64(record.NoProducerID)
+	if b.IsTransactional() {
+		producer = b.ProducerID()
+	}
+	// A batch that does not decompress was checked when it was appended: what is left of it is what it says.
+	_ = b.Each(scratch, func(r record.Record) error {
+		at := b.BaseOffset() + int64(r.OffsetDelta)
+		if at >= s.next {
+			s.machine.Replay(Replayed{
+				Record: Record{clone(r.Key), clone(r.Value)}, Offset: at, Timestamp: b.BaseTimestamp() + r.TimestampDelta,
+				ProducerID: producer, ProducerEpoch: b.ProducerEpoch(),
+			})
+		}
+		return nil
+	})
+}
+
+// clone keeps null what is null.
+func clone(b []byte) []byte {
+	if b == nil {
+		return nil
+	}
+	return append([]byte{}, b...)
+}
+
+func (s *Shard) onLoaded() {
+	s.loaded = true
+	s.runtime.emit(event.CoordinatorLoaded, s.partition, s.next)
+	s.machine.Loaded()
+}
