@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep/lockstep/core/controller"
 	"github.com/lockstep/lockstep/core/env"
 	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/group"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/raft"
 	"github.com/lockstep/lockstep/core/replica"
@@ -33,8 +34,9 @@ type Broker struct {
 	loader       *metadata.Loader
 	quorum       *raft.Node
 	controller   *controller.Controller // nil without the role
-	logs         *storage.Manager       // nil without the broker role, as are the next two
+	logs         *storage.Manager       // nil without the broker role, as are the next three
 	replicas     *replica.Manager
+	groups       *group.Coordinator
 	lifecycle    *lifecycle
 	server       *api.Server
 	listeners    []network.Listener
@@ -126,6 +128,7 @@ func (b *Broker) openLogs(done func(error)) {
 		b.logs = logs
 		b.replicas = replica.NewManager(&b.env, b.replicaConfig(), logs, b.peers, b.alterPartition)
 		b.replicas.OnLogDirFailure(b.fail)
+		b.groups = group.New(&b.env, b.groupConfig(), b.loader.Image, b.replicas)
 		b.loader.Subscribe(b.replicas.Apply)
 		done(nil)
 	})
@@ -134,7 +137,7 @@ func (b *Broker) openLogs(done func(error)) {
 func (b *Broker) listen(done func(error)) {
 	b.server = api.NewServer(api.Node{
 		Env: &b.env, Config: b.cfg, ClusterID: b.meta.ClusterID, Quorum: b.quorum, Image: b.loader.Image,
-		Controller: b.controller, Replicas: b.replicas, Peers: b.peers, BrokerEpoch: b.brokerEpoch,
+		Controller: b.controller, Replicas: b.replicas, Groups: b.groups, Peers: b.peers, BrokerEpoch: b.brokerEpoch,
 	})
 	for _, l := range b.cfg.Listeners {
 		listener, err := b.server.Listen(l)

@@ -124,7 +124,18 @@ var edges = map[string]map[string]string{
 		"scheduler":     "timers",
 		kafka + "kerr":  "error codes",
 	},
+	"core/group": {
+		"core/coordinator": "shards of __consumer_offsets",
+		"core/env":         "timers", "core/event": "partitions' names",
+		"core/invariant": "assertions",
+		"core/metadata":  "which topics there are",
+		"core/replica":   "the runtime's partitions",
+		"scheduler":      "sessions and rebalance timers",
+		"math/rand/v2":   "member ids",
+		kafka + "kmsg":   "requests, responses and records", kafka + "kerr": "error codes",
+	},
 	"core/api": {
+		"core/coordinator": "which partition a group belongs to", "core/group": "the group coordinator",
 		"core/buggify": "names of its sites",
 		"core/env":     "connections, timers", "core/event": "bad requests", "core/invariant": "assertions",
 		"core/config": "what is configured", "core/controller": "requests that write metadata",
@@ -138,7 +149,7 @@ var edges = map[string]map[string]string{
 	"core": {
 		"core/buggify": "names of its sites",
 		"core/env":     "what a broker is given", "core/event": "starting, ready, stopped",
-		"core/api": "wiring", "core/config": "wiring", "core/controller": "wiring", "core/metadata": "wiring", "core/raft": "wiring",
+		"core/api": "wiring", "core/config": "wiring", "core/group": "wiring", "core/controller": "wiring", "core/metadata": "wiring", "core/raft": "wiring",
 		"core/replica": "wiring", "core/storage": "wiring", "core/wire": "wiring",
 		"disk": "the log directory", "network": "listeners", "scheduler": "heartbeats",
 		"math/rand/v2": "ids drawn at first start", "encoding/base64": "the cluster id's text", "hash/fnv": "one cluster id for all that have the same voters",

@@ -8,6 +8,7 @@ import (
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/controller"
 	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/group"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/raft"
 	"github.com/lockstep/lockstep/core/replica"
@@ -83,6 +84,22 @@ func (b *Broker) replicaConfig() replica.Config {
 		DefaultMinISR:          int(b.cfg.TopicConfig(nil, nil).Long("min.insync.replicas")),
 		TopicMinISR:            b.topicMinISR,
 		LogConfig:              b.logConfig,
+	}
+}
+
+func (b *Broker) groupConfig() group.Config {
+	g := b.cfg.Groups
+	return group.Config{
+		Topic:                  config.ConsumerOffsets,
+		MinSessionTimeout:      g.MinSessionTimeout,
+		MaxSessionTimeout:      g.MaxSessionTimeout,
+		InitialRebalanceDelay:  g.InitialRebalanceDelay,
+		MaxSize:                g.MaxSize,
+		OffsetMetadataMaxBytes: g.OffsetMetadataMaxBytes,
+		OffsetsRetention:       g.OffsetsRetention,
+		RetentionCheckInterval: g.RetentionCheckInterval,
+		CommitTimeout:          g.CommitTimeout,
+		LoadBufferSize:         g.LoadBufferSize,
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/lockstep/lockstep/core/config"
@@ -74,7 +76,7 @@ func (o *options) configs(stderr io.Writer) ([]*config.Config, error) {
 		return nil, err
 	}
 	var configs []*config.Config
-	for _, props := range o.properties() {
+	for _, props := range o.properties(overrides) {
 		if o.config != "" {
 			if props, err = readProperties(o.config); err != nil {
 				return nil, err
@@ -114,10 +116,13 @@ func readProperties(file string) ([]config.Property, error) {
 	return config.ParseProperties(filepath.Base(file), string(text))
 }
 
-// properties are the built-in settings of each node: none for a plain one.
-func (o *options) properties() [][]config.Property {
+// properties are the built-in settings of each node, below a file's.
+func (o *options) properties(overrides []config.Property) [][]config.Property {
 	if o.dev == 0 {
-		return [][]config.Property{nil}
+		if isOneOf(overrides) {
+			return [][]config.Property{nil}
+		}
+		return [][]config.Property{coordinatorProperties(nil, "one node", 1)}
 	}
 	var voters []string
 	for i := range o.dev {
@@ -139,6 +144,27 @@ var devTimeouts = [][2]string{
 	{"broker.heartbeat.interval.ms", "500"},
 }
 
+// isOneOf reports whether the command line makes the node a part of a larger cluster.
+func isOneOf(overrides []config.Property) bool {
+	return slices.ContainsFunc(overrides, func(p config.Property) bool {
+		return strings.HasPrefix(p.Key, "controller.quorum.") && strings.Contains(p.Value, ",") || p.Key == "process.roles"
+	})
+}
+
+// coordinatorProperties let the coordinators' topics be on as many brokers as there are, as the server.properties that comes with
+// Kafka does: its defaults, three replicas, would have a single node wait for ever. And nobody else is waited for.
+func coordinatorProperties(props []config.Property, origin string, factor int) []config.Property {
+	for _, kv := range [][2]string{
+		{"offsets.topic.replication.factor", strconv.Itoa(factor)},
+		{"transaction.state.log.replication.factor", strconv.Itoa(factor)},
+		{"transaction.state.log.min.isr", strconv.Itoa(max(1, factor-1))},
+		{"group.initial.rebalance.delay.ms", "0"},
+	} {
+		props = append(props, config.Property{Key: kv[0], Value: kv[1], Origin: origin})
+	}
+	return props
+}
+
 func devProperties(o *options, i int, voters string) []config.Property {
 	factor := min(o.dev, 3)
 	var props []config.Property
@@ -155,5 +181,5 @@ func devProperties(o *options, i int, voters string) []config.Property {
 	for _, quick := range devTimeouts {
 		set(quick[0], "%s", quick[1])
 	}
-	return props
+	return coordinatorProperties(props, "--dev", factor)
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/replica"
@@ -12,7 +13,8 @@ import (
 // Produce (key 0), versions 3 to 13. Batches were validated by the decoder, off the loop; what
 // remains is the topic's max.message.bytes. acks=0 gets no answer; if one of its partitions failed, the
 // connection is closed so that the client notices. From version 10 a wrong leader answers with the right
-// one (KIP-951), from 13 topics are named by id. Not supported: transactional ids.
+// one (KIP-951), from 13 topics are named by id. Internal
+// topics take records of their coordinators only. Not supported: transactional ids.
 func (k *call) produce() {
 	p := k.server.newProduceCall(k)
 	p.admit()
@@ -93,6 +95,8 @@ func (p *produceCall) admit() {
 func (p *produceCall) admitPartition(t *metadata.Topic, part *wire.ProducePartition, maxBytes int, err error) {
 	switch {
 	case err != nil:
+	case config.IsInternal(t.Name):
+		err = errInternalTopic
 	case part.Err != nil:
 		err = part.Err
 	case part.Batch.Size() > maxBytes:

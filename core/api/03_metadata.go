@@ -1,6 +1,7 @@
 package api
 
 import (
+	"github.com/lockstep/lockstep/core/config"
 	"slices"
 	"time"
 
@@ -136,7 +137,7 @@ func absentTopic(ref topicRef, err *kerr.Error) kmsg.MetadataResponseTopic {
 
 func (v *metadataView) topic(t *metadata.Topic) kmsg.MetadataResponseTopic {
 	answer := kmsg.NewMetadataResponseTopic()
-	answer.Topic, answer.TopicID, answer.IsInternal = &t.Name, t.ID, isInternal(t.Name)
+	answer.Topic, answer.TopicID, answer.IsInternal = &t.Name, t.ID, config.IsInternal(t.Name)
 	answer.AuthorizedOperations = operations(v.req.IncludeTopicAuthorizedOperations, topicOperations)
 	answer.Partitions = make([]kmsg.MetadataResponseTopicPartition, 0, len(t.Partitions))
 	for _, p := range t.Partitions {
@@ -205,11 +206,6 @@ func without(ids, gone []int32) (rest []int32) {
 	return rest
 }
 
-// isInternal reports whether a topic belongs to the brokers.
-func isInternal(topic string) bool {
-	return topic == "__consumer_offsets" || topic == "__transaction_state" || topic == "__share_group_state"
-}
-
 // maxAutoCreate bounds the topics that one Metadata request creates.
 const maxAutoCreate = 1000
 
@@ -223,9 +219,7 @@ func (s *Server) autoCreate(names []string) {
 			continue
 		}
 		s.creating[name] = true
-		t := kmsg.NewCreateTopicsRequestTopic()
-		t.Topic, t.NumPartitions, t.ReplicationFactor = name, -1, -1
-		req.Topics = append(req.Topics, t)
+		req.Topics = append(req.Topics, s.creatable(name))
 	}
 	if len(req.Topics) == 0 {
 		return
@@ -237,4 +231,21 @@ func (s *Server) autoCreate(names []string) {
 			delete(s.creating, req.Topics[i].Topic)
 		}
 	})
+}
+
+// creatable is a topic as a broker asks for it: one of a coordinator as its keys say, any other with the defaults.
+func (s *Server) creatable(name string) kmsg.CreateTopicsRequestTopic {
+	t := kmsg.NewCreateTopicsRequestTopic()
+	t.Topic, t.NumPartitions, t.ReplicationFactor = name, -1, -1
+	internal := s.Config.Internal(name)
+	if internal == nil {
+		return t
+	}
+	t.NumPartitions, t.ReplicationFactor = internal.Partitions, internal.ReplicationFactor
+	for _, o := range internal.Overrides {
+		c := kmsg.NewCreateTopicsRequestTopicConfig()
+		c.Name, c.Value = o.Key, &o.Value
+		t.Configs = append(t.Configs, c)
+	}
+	return t
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"github.com/lockstep/lockstep/core/config"
 	"slices"
 
 	"github.com/lockstep/lockstep/core/metadata"
@@ -84,7 +85,7 @@ func (p *topicPage) add(name string) bool {
 		return true
 	}
 	told := kmsg.NewDescribeTopicPartitionsResponseTopic()
-	told.Topic, told.TopicID, told.IsInternal = &topic.Name, topic.ID, isInternal(name)
+	told.Topic, told.TopicID, told.IsInternal = &topic.Name, topic.ID, config.IsInternal(name)
 	told.AuthorizedOperations = topicOperations
 	first := 0
 	if name == p.fromTopic {

@@ -14,6 +14,7 @@ func handlerTable() []func(*call) {
 		kmsg.Fetch:                      (*call).fetch,
 		kmsg.ListOffsets:                (*call).listOffsets,
 		kmsg.Metadata:                   (*call).metadata,
+		kmsg.FindCoordinator:            (*call).findCoordinator,
 		kmsg.ApiVersions:                (*call).apiVersions,
 		kmsg.CreateTopics:               (*call).createTopics,
 		kmsg.DeleteTopics:               (*call).deleteTopics,

@@ -12,6 +12,7 @@ import (
 	"github.com/lockstep/lockstep/core/controller"
 	"github.com/lockstep/lockstep/core/env"
 	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/group"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/raft"
 	"github.com/lockstep/lockstep/core/replica"
@@ -44,6 +45,7 @@ type Node struct {
 	Image      func() *metadata.Image // committed; read only
 	Controller *controller.Controller
 	Replicas   *replica.Manager
+	Groups     *group.Coordinator // nil without the broker role
 	Peers      *wire.Peers
 	// BrokerEpoch is the epoch of this broker's registration; -1 before it.
 	BrokerEpoch func() int64

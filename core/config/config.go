@@ -71,6 +71,8 @@ type Config struct {
 	ProducerIDExpirationMs   int64
 	ConnectionsMaxIdle       time.Duration
 
+	Groups Groups
+
 	values map[string]string // what was set, by key
 }
 
@@ -111,6 +113,8 @@ func (c *Config) long(key string) int64 {
 	}
 	return n
 }
+
+func (c *Config) text(key string) string { v, _ := c.Value(key); return v }
 
 func (c *Config) int32(key string) int32 { return int32(c.long(key)) }
 func (c *Config) millis(key string) time.Duration {

@@ -87,6 +87,7 @@ func (c *Config) set(p Property) (warning string, err error) {
 // derive fills the typed fields and checks what concerns several keys.
 func (c *Config) derive() error {
 	c.deriveNumbers()
+	c.deriveGroups()
 	return errors.Join(c.deriveRoles(), c.deriveListeners(), c.deriveVoters(), c.deriveLogDir())
 }
 

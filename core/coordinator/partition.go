@@ -2,8 +2,8 @@ package coordinator
 
 import "math"
 
-// partitionFor is Kafka's choice: the id's Java hash code, made positive, modulo the partitions.
-func partitionFor(id string, partitions int) int32 {
+// PartitionFor is Kafka's choice: the id's Java hash code, made positive, modulo the partitions.
+func PartitionFor(id string, partitions int) int32 {
 	h := javaHash(id)
 	switch {
 	case h == math.MinInt32:

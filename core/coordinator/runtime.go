@@ -75,7 +75,7 @@ func (r *Runtime) PartitionFor(id string) int32 {
 	if t == nil {
 		return -1
 	}
-	return partitionFor(id, len(t.Partitions))
+	return PartitionFor(id, len(t.Partitions))
 }
 
 // Shard is the loaded shard of a group or a transactional id. The errors are the client's: NOT_COORDINATOR if another broker has it,

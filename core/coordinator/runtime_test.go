@@ -292,7 +292,7 @@ func TestCoordinatorPartitionIsKafkas(t *testing.T) {
 		"connect-cluster":          13,
 		"transactional-id-0123456": 43,
 	} {
-		if got := partitionFor(id, 50); got != want {
+		if got := PartitionFor(id, 50); got != want {
 			t.Errorf("%q: %d, want %d", id, got, want)
 		}
 	}
