@@ -130,6 +130,7 @@ func (b *Broker) openLogs(done func(error)) {
 		b.replicas.OnLogDirFailure(b.fail)
 		b.groups = group.New(&b.env, b.groupConfig(), b.loader.Image, b.replicas)
 		b.loader.Subscribe(b.replicas.Apply)
+		b.loader.Subscribe(b.groups.Apply)
 		done(nil)
 	})
 }

@@ -113,11 +113,7 @@ func (k *call) disconnect() {
 func (k *call) answer() {
 	invariant.Check(k.state == open, "a request was answered twice")
 	k.state = answered
-	if k.frame != nil {
-		k.frame.Release()
-		k.frame = nil
-		k.server.discharge(k.bytes)
-	}
+	k.letGoOfFrame()
 	if k.conn.closed {
 		k.finish()
 		return
@@ -127,6 +123,15 @@ func (k *call) answer() {
 		return
 	}
 	k.conn.flush()
+}
+
+// letGoOfFrame gives the request's bytes back before it is answered: it may wait for minutes, and nobody looks at them any more.
+func (k *call) letGoOfFrame() {
+	if k.frame != nil {
+		k.frame.Release()
+		k.frame = nil
+		k.server.discharge(k.bytes)
+	}
 }
 
 func (k *call) finish() {

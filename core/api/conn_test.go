@@ -80,7 +80,7 @@ func TestWhatAListenerDoesNotServeClosesTheConnection(t *testing.T) {
 		{clientPort, kmsg.NewPtrVoteRequest(), "Vote is not served on listener PLAINTEXT"},
 		{clientPort, kmsg.NewPtrEnvelopeRequest(), "Envelope is not served on listener PLAINTEXT"},
 		{controllerPort, metadataRequest(12), "Metadata is not served on listener CONTROLLER"},
-		{clientPort, kmsg.NewPtrJoinGroupRequest(), "JoinGroup is not served on listener PLAINTEXT"},
+		{clientPort, kmsg.NewPtrReadShareGroupStateRequest(), "ReadShareGroupState is not served on listener PLAINTEXT"},
 	} {
 		x := c.dial(1, wrong.port)
 		x.send(wrong.req)

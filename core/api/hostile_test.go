@@ -23,7 +23,7 @@ type hostile struct {
 }
 
 var (
-	hostileInts    = []int64{0, 0, 0, 1, 1, 2, 3, 5, -1, -1, -2, -3, 7, 60, math.MaxInt8, math.MaxInt16, math.MinInt16, math.MaxInt32, math.MinInt32, math.MaxInt64, math.MinInt64}
+	hostileInts    = []int64{0, 0, 0, 1, 1, 2, 3, 5, -1, -1, -2, -3, 7, 60, 10_000, math.MaxInt8, math.MaxInt16, math.MinInt16, math.MaxInt32, math.MinInt32, math.MaxInt64, math.MinInt64}
 	hostileStrings = []string{"t", "t", "t", "", "unknown", "a/b", ".", "..", "__cluster_metadata", "retention.ms", "cleanup.policy", "1", "2", "-1", "compact", "PLAINTEXT",
 		"CONTROLLER", "\x00\xff", strings.Repeat("x", 249), strings.Repeat("y", 300)}
 )
@@ -145,8 +145,9 @@ const maxHostileBytes = 64 << 20
 
 // attack sends requests drawn from a seed, each on a connection of its own, and checks that the broker lives on.
 func attack(t testing.TB, seed uint64, requests int) {
-	c := start(t, 1)
+	c := start(t, 1, smallInternalTopics(1)...)
 	good := c.client()
+	good.awaitCoordinator(0, "t")
 	h := &hostile{Rand: rand.New(rand.NewPCG(seed, 1)), topicID: good.topic("t", 2)}
 	good.produce(13, -1, "t", h.topicID, plain("a", "b", "c"))
 	apis := map[int][]kmsg.ApiVersionsResponseApiKey{clientPort: good.served(), controllerPort: c.controllerClient().served()}

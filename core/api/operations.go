@@ -15,6 +15,7 @@ const (
 	opIdempotentWrite = 1 << 12
 
 	topicOperations   = opRead | opWrite | opCreate | opDelete | opAlter | opDescribe | opDescribeConfigs | opAlterConfigs
+	groupOperations   = opRead | opDelete | opDescribe | opDescribeConfigs | opAlterConfigs
 	clusterOperations = opCreate | opAlter | opDescribe | opClusterAction | opDescribeConfigs | opAlterConfigs | opIdempotentWrite
 
 	unknownOperations = -1 << 31 // they were not asked for
