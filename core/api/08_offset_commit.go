@@ -36,6 +36,7 @@ func (k *call) splitCommit(req *kmsg.OffsetCommitRequest) (*kmsg.OffsetCommitReq
 		known.Partitions, refused.Topic, refused.TopicID = nil, asked.Topic, asked.TopicID
 		if t != nil {
 			known.Topic, known.TopicID = t.Name, t.ID
+			refused.Topic, refused.TopicID = t.Name, t.ID
 		}
 		for _, p := range asked.Partitions {
 			if t != nil && hasPartition(t, p.Partition) {

@@ -395,6 +395,7 @@ func TestSuccessorKnowsTheMembersAndGivesThemASession(t *testing.T) {
 		}
 	}
 	w.fails("commit", w.commitOffset(commitRequest(ids[0], generation, 4)), nil)
+	w.reload()
 	w.pass(9 * time.Second)
 	w.fails("heartbeat", w.heartbeat(ids[0], generation), nil)
 	w.pass(2 * time.Second)
@@ -433,6 +434,15 @@ func TestGroupRecordIsKafkas(t *testing.T) {
 	want := []byte("\x00\x03\x00\x00\x00\x00\x00\x00\xff\xff\xff\xff")
 	if first := w.log[0].Value; !bytes.HasPrefix(first, want) || len(first) != len(want)+8+4 {
 		t.Errorf("a new group is %q", first)
+	}
+}
+
+func TestGroupThatCannotBeStoredIsNotMade(t *testing.T) {
+	w := newWorld(t)
+	w.refuse = kerr.CoordinatorNotAvailable
+	w.code("join", w.join("").now().ErrorCode, kerr.CoordinatorNotAvailable)
+	if len(w.machine.groups) != 0 {
+		t.Error("there is a group")
 	}
 }
 
