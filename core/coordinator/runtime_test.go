@@ -92,7 +92,7 @@ func (b *broker) start() {
 		Rand: func(purpose string) *rand.Rand { return virtual.Rand(3, fmt.Sprint(b.epoch, purpose)) },
 	}
 	cfg := replica.DefaultConfig(1)
-	cfg.DefaultMinISR, cfg.RetentionCheckInterval = 1, 0
+	cfg.DefaultMinISR, cfg.RetentionCheckInterval, cfg.TransactionVerification = 1, 0, false
 	b.m = nil
 	b.loop.Post(func() {
 		storage.OpenManager(e, cfg.LogConfig, func(logs *storage.Manager, err error) {
@@ -255,10 +255,10 @@ func TestRecordsOfATransactionCountAtItsCommitAlsoAfterALoad(t *testing.T) {
 		b := newBroker(t, 1)
 		s := b.shard()
 		b.on(func() {
-			if err := s.AppendToTransaction(Transaction{7, 0}, []Record{{[]byte("k"), []byte("v")}}, nil); err != nil {
+			if err := s.AppendToTransaction(Transaction{ProducerID: 7}, []Record{{[]byte("k"), []byte("v")}}, nil); err != nil {
 				t.Error(err)
 			}
-			if err := s.AppendToTransaction(Transaction{7, 0}, []Record{{[]byte("l"), []byte("w")}}, nil); err != nil {
+			if err := s.AppendToTransaction(Transaction{ProducerID: 7}, []Record{{[]byte("l"), []byte("w")}}, nil); err != nil {
 				t.Error(err)
 			}
 		})
@@ -267,7 +267,7 @@ func TestRecordsOfATransactionCountAtItsCommitAlsoAfterALoad(t *testing.T) {
 		}
 		b.on(func() {
 			marker := record.BuildMarker(7, 0, record.Marker{Commit: commit, CoordinatorEpoch: 3}, 5)
-			if err := s.AppendMarker(marker, 7, 0, commit, nil); err != nil {
+			if err := s.AppendMarker(marker, 1, nil); err != nil {
 				t.Error(err)
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/core/replica"
+	"github.com/lockstep/lockstep/core/storage"
 	"github.com/lockstep/lockstep/scheduler"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -46,10 +47,11 @@ func (s *Shard) Epoch() int32 { return s.epoch }
 // Loop has the time and timers of the machine.
 func (s *Shard) Loop() scheduler.Loop { return s.runtime.env.Loop }
 
-// Transaction is what records are part of.
+// Transaction is what records are part of. Guard is that of replica.Manager.StartVerification, if it gave one.
 type Transaction struct {
 	ProducerID    int64
 	ProducerEpoch int16
+	Guard         storage.Guard
 }
 
 // Append appends records as one batch, has the machine apply them at once, and calls answer when they are committed, with nil, or
@@ -76,7 +78,11 @@ func (s *Shard) append(records []Record, t *Transaction, answer func(error)) err
 		return nil
 	}
 	now := s.Loop().UnixMilli()
-	info, err := s.partition.Append(build(records, t, now))
+	entry := replica.ProduceEntry{Batch: build(records, t, now)}
+	if t != nil {
+		entry.Guard = t.Guard
+	}
+	info, err := s.partition.Append(entry)
 	if err != nil {
 		return coordinatorError(err)
 	}
@@ -106,16 +112,19 @@ func build(records []Record, t *Transaction, now int64) record.Batch {
 	return b.Build()
 }
 
-// AppendMarker ends a transaction in this partition: see Append. A marker of a transaction that is over already does no harm.
-func (s *Shard) AppendMarker(marker record.Batch, producerID int64, producerEpoch int16, commit bool, answer func(error)) error {
+// AppendMarker ends a transaction, of that transaction.version, in this partition: see Append. A marker of a transaction that is over
+// already does no harm.
+func (s *Shard) AppendMarker(marker record.Batch, version int16, answer func(error)) error {
 	if s.gone {
 		return kerr.NotCoordinator
 	}
-	info, err := s.partition.Append(marker)
+	info, err := s.partition.Append(replica.ProduceEntry{Batch: marker, TransactionVersion: version})
 	if err != nil {
 		return coordinatorError(err)
 	}
-	s.machine.ReplayMarker(producerID, producerEpoch, commit)
+	if m, ok := record.ParseMarker(marker); ok {
+		s.machine.ReplayMarker(marker.ProducerID(), marker.ProducerEpoch(), m.Commit)
+	}
 	s.applied(info.NextOffset)
 	s.WhenCommitted(answer)
 	return nil

@@ -80,10 +80,11 @@ func (w *fetchWait) remove() {
 	w.list, w.prev, w.next = nil, nil, nil
 }
 
-// wake has the fetches looked at that can now read something: end is the new end of what they may read.
-func (l *fetchList) wake(end int64) {
+// wake has the fetches looked at that can now read something: end is the new end of what they may read, stable that of those which
+// read what is decided.
+func (l *fetchList) wake(end, stable int64) {
 	for w := l.first; w != nil; w = w.next {
-		if w.offset < end {
+		if w.offset < stable || w.offset < end && !w.op.params.ReadCommitted {
 			w.moved = true
 			w.op.wake(false)
 		}

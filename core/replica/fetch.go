@@ -87,7 +87,7 @@ func (op *delayedFetch) readMoved() {
 		w := &op.waits[i]
 		if !w.moved && !op.stale && w.p.lead != nil && w.p.isOnline() {
 			op.parts[i] = wire.NewFetchPartition(w.p.id.Index)
-			w.p.describe(&op.parts[i])
+			op.describe(&op.parts[i], w.p)
 		} else if err := op.readPartition(i, false); err != nil {
 			op.fail(i, err)
 		}
@@ -140,7 +140,7 @@ func (op *delayedFetch) readPartition(i int, first bool) error {
 	}
 	if part.DivergingEpoch.EndOffset != unknownOffset {
 		op.urgent = true
-		p.describe(part)
+		op.describe(part, p)
 		return nil // the fetch is not noted: what it names will be truncated
 	}
 	leo := p.log.LogEndOffset()
@@ -150,15 +150,18 @@ func (op *delayedFetch) readPartition(i int, first bool) error {
 	if f != nil && first {
 		p.onFollowerFetch(f, e.Offset, e.LogStartOffset, op.params.ReplicaEpoch)
 	}
-	p.describe(part)
+	op.describe(part, p)
 	return op.readLog(i, p, op.upTo(part, leo, f != nil))
 }
 
 // describe fills in the partition's offsets. They are read once, before the records (KAFKA-9807): a high
 // watermark read anew for the records would let some above the last stable offset through.
-func (p *Partition) describe(part *wire.FetchPartition) {
+func (op *delayedFetch) describe(part *wire.FetchPartition, p *Partition) {
 	part.HighWatermark, part.LastStableOffset = p.log.HighWatermark(), p.log.LastStableOffset()
 	part.LogStartOffset = p.log.LogStartOffset()
+	if op.params.ReadCommitted {
+		part.AbortedTransactions = noneAborted
+	}
 }
 
 // upTo is the end of what may be read: a follower gets everything, a consumer what is committed.
@@ -197,8 +200,8 @@ func (op *delayedFetch) readLog(i int, p *Partition, upTo int64) error {
 		return err
 	case slice.Len > 0:
 		op.bytes += slice.Len
-		op.parts[i].Records, op.parts[i].RecordsLen = slice.Chunks, slice.Len
 		op.slices = op.slices[:len(op.slices)+1]
+		op.fill(i, p, slice)
 	}
 	return nil
 }
@@ -222,9 +225,19 @@ func (op *delayedFetch) readDisk(i int, p *Partition, read storage.ReadRequest) 
 	}
 }
 
-func (op *delayedFetch) take(i int, s storage.Slice) {
-	op.parts[i].Records, op.parts[i].RecordsLen = s.Chunks, s.Len
-	op.slices = append(op.slices, s)
+// noneAborted is the list of a reader that wants to know, where there is nothing to tell. One that does not want to gets null.
+var noneAborted = []wire.AbortedTransaction{}
+
+// fill gives entry i its records, and a read_committed consumer the aborted transactions that it may meet among them.
+func (op *delayedFetch) fill(i int, p *Partition, s *storage.Slice) {
+	part := &op.parts[i]
+	part.Records, part.RecordsLen = s.Chunks, s.Len
+	if part.AbortedTransactions == nil {
+		return
+	}
+	for _, t := range p.log.AbortedTxns(op.params.Entries[i].Offset, s.UpperBound) {
+		part.AbortedTransactions = append(part.AbortedTransactions, wire.AbortedTransaction{ProducerID: t.ProducerID, FirstOffset: t.FirstOffset})
+	}
 }
 
 // onRead gets what had to come from the disk. If we stopped leading meanwhile, the records may be gone.
@@ -237,7 +250,8 @@ func (op *delayedFetch) onRead(i int, p *Partition, epoch int32, s storage.Slice
 		s.Release()
 		op.fail(i, p.refusal())
 	default:
-		op.take(i, s)
+		op.slices = append(op.slices, s)
+		op.fill(i, p, &op.slices[len(op.slices)-1])
 	}
 	op.maybeAnswer()
 }

@@ -132,7 +132,7 @@ func (p *Partition) onAppended() {
 		return // an append of the same write has told
 	}
 	p.seenLEO = leo
-	p.followerFetches.wake(leo)
+	p.followerFetches.wake(leo, leo)
 	p.maybeAdvanceHighWatermark()
 }
 
@@ -180,7 +180,7 @@ func (p *Partition) maybeAdvanceHighWatermark() {
 // NOT_ENOUGH_REPLICAS_AFTER_APPEND does not occur: the high watermark moves only while the ISR is large enough, and what it
 // completes is answered in the same turn. Where Kafka would say it, a produce here ends with REQUEST_TIMED_OUT.
 func (p *Partition) onHighWatermark(hw int64) {
-	p.consumerFetches.wake(hw)
+	p.consumerFetches.wake(hw, p.log.LastStableOffset())
 	for w := p.produces.first; w != nil && w.required <= hw; w = p.produces.first {
 		w.settle(nil)
 	}

@@ -37,6 +37,9 @@ type Config struct {
 	CheckpointInterval     time.Duration // replica.high.watermark.checkpoint.interval.ms
 	RetentionCheckInterval time.Duration // log.retention.check.interval.ms
 
+	// TransactionVerification is transaction.partition.verification.enable: no batch begins a transaction unless its coordinator agrees.
+	TransactionVerification bool
+
 	DefaultMinISR int                                     // min.insync.replicas
 	TopicMinISR   func(topic string) int                  // the topic's own; nil or below 1: the default
 	LogConfig     func(event.Partition) storage.LogConfig // asked again whenever the topic's configuration changes
@@ -49,8 +52,9 @@ func DefaultConfig(nodeID int32) Config {
 		ReplicaLagTimeMax: 30 * time.Second, FetchWaitMax: 500 * time.Millisecond, FetchBackoff: time.Second, FetchTimeout: 30 * time.Second,
 		FetchMinBytes: 1, FetchMaxBytes: 10 << 20, FetchPartitionMaxBytes: 1 << 20,
 		CheckpointInterval: 5 * time.Second, RetentionCheckInterval: 5 * time.Minute,
-		DefaultMinISR: 1,
-		LogConfig:     func(event.Partition) storage.LogConfig { return storage.DefaultLogConfig() },
+		TransactionVerification: true,
+		DefaultMinISR:           1,
+		LogConfig:               func(event.Partition) storage.LogConfig { return storage.DefaultLogConfig() },
 	}
 }
 

@@ -55,8 +55,11 @@ func (m *Manager) ListOffset(id event.Partition, q ListOffsetQuery, done func(Li
 	}
 }
 
-// isCommittedEndKnown is false after an election until the high watermark reaches the epoch's start.
-func (p *Partition) isCommittedEndKnown() bool { return p.log.HighWatermark() >= p.lead.epochStart }
+// isEndKnown is false after an election until the high watermark reaches the epoch's start, and for who reads what is decided
+// while the log finds out which transactions are open.
+func (p *Partition) isEndKnown(q *ListOffsetQuery) bool {
+	return p.log.HighWatermark() >= p.lead.epochStart && !(q.ReadCommitted && p.log.IsRebuilding())
+}
 
 // readableEnd is the end of what the asker may read.
 func (p *Partition) readableEnd(q *ListOffsetQuery) int64 {
@@ -70,7 +73,7 @@ func (p *Partition) readableEnd(q *ListOffsetQuery) int64 {
 }
 
 func (p *Partition) latestOffset(q *ListOffsetQuery) ListOffsetResult {
-	if q.ReplicaID < 0 && !p.isCommittedEndKnown() {
+	if q.ReplicaID < 0 && !p.isEndKnown(q) {
 		return noOffset(kerr.OffsetNotAvailable)
 	}
 	return ListOffsetResult{Timestamp: -1, Offset: p.readableEnd(q), LeaderEpoch: p.leaderEpoch}
@@ -88,7 +91,7 @@ func (p *Partition) onLookup(q ListOffsetQuery, done func(ListOffsetResult)) fun
 			done(noOffset(p.refusal()))
 		case offset >= 0 && offset < p.readableEnd(&q):
 			done(ListOffsetResult{Timestamp: timestamp, Offset: offset, LeaderEpoch: epoch})
-		case q.ReplicaID < 0 && !p.isCommittedEndKnown():
+		case q.ReplicaID < 0 && !p.isEndKnown(&q):
 			done(noOffset(kerr.OffsetNotAvailable))
 		default:
 			done(noOffset(nil))

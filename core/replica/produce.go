@@ -19,11 +19,14 @@ const (
 	acksAll    = -1
 )
 
-// ProduceEntry is one partition's batch. TopicID is zero if the request names topics only.
+// ProduceEntry is one partition's batch, or the marker that ends a transaction there. TopicID is zero if the request names topics only.
 type ProduceEntry struct {
 	Partition event.Partition
 	TopicID   [16]byte
 	Batch     record.Batch
+	Guard     storage.Guard // of a batch that begins a transaction
+	// TransactionVersion is a marker's, by which it is judged.
+	TransactionVersion int16
 }
 
 // ProduceResult answers one entry. CurrentLeader is set if Err is NOT_LEADER_OR_FOLLOWER (KIP-951).
@@ -155,13 +158,23 @@ func (op *delayedProduce) append(i int, e *ProduceEntry, frame *network.Frame) {
 		return
 	}
 	op.writing++
-	info, err := p.log.AppendAsLeader(e.Batch, p.leaderEpoch, frame, w.onWritten)
+	info, err := p.append(e, frame, w.onWritten)
 	if err != nil {
 		op.writing--
 		w.settle(err)
 		return
 	}
 	w.accepted(info)
+}
+
+func (p *Partition) append(e *ProduceEntry, frame *network.Frame, done func(error)) (storage.AppendInfo, error) {
+	if e.Batch.IsControl() {
+		return p.log.AppendMarker(e.Batch, p.leaderEpoch, e.TransactionVersion, done)
+	}
+	if err := p.check(e.Batch, e.Guard); err != nil {
+		return storage.AppendInfo{}, err
+	}
+	return p.log.AppendAsLeader(e.Batch, p.leaderEpoch, frame, done)
 }
 
 // accepted notes where the batch went; a duplicate went where the original did.

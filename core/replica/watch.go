@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/core/storage"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -26,8 +25,9 @@ func (m *Manager) Watch(topic string, w Watcher) {
 }
 
 // Append appends a batch of this broker's own to a partition that it leads, as a produce with acks=all would: with
-// NOT_ENOUGH_REPLICAS it is nowhere. It is committed when the high watermark has reached NextOffset.
-func (p *Partition) Append(b record.Batch) (storage.AppendInfo, error) {
+// NOT_ENOUGH_REPLICAS it is nowhere. It is committed when the high watermark has reached NextOffset. The batch alone of the entry counts,
+// and what there is to say of its transaction.
+func (p *Partition) Append(e ProduceEntry) (storage.AppendInfo, error) {
 	if err := p.serving(-1); err != nil {
 		return storage.AppendInfo{}, err
 	}
@@ -37,7 +37,7 @@ func (p *Partition) Append(b record.Batch) (storage.AppendInfo, error) {
 	if p.onOwnWritten == nil {
 		p.onOwnWritten = func(error) { p.onAppended() }
 	}
-	return p.log.AppendAsLeader(b, p.leaderEpoch, nil, p.onOwnWritten)
+	return p.append(&e, nil, p.onOwnWritten)
 }
 
 func (p *Partition) tellElected() {

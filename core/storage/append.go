@@ -43,12 +43,31 @@ func (l *Log) AppendAsLeader(b record.Batch, epoch int32, frame *network.Frame, 
 			return l.answerDuplicate(dup, done), nil
 		}
 	}
+	return l.appendNext(b, epoch, frame, done), nil
+}
+
+// AppendMarker is AppendAsLeader of the end of a transaction of that transaction.version. Its errors are INVALID_PRODUCER_EPOCH, of a
+// marker that is late, TRANSACTION_COORDINATOR_FENCED, of a coordinator that has a successor, KAFKA_STORAGE_ERROR and NOT_LEADER_OR_FOLLOWER.
+func (l *Log) AppendMarker(b record.Batch, epoch int32, version int16, done func(error)) (AppendInfo, error) {
+	if err := l.checkLeaderAppend(b); err != nil {
+		return AppendInfo{}, err
+	}
+	if p := l.producers.states[b.ProducerID()]; p != nil {
+		if err := p.checkMarker(b, version); err != nil {
+			return AppendInfo{}, err
+		}
+	}
+	return l.appendNext(b, epoch, nil, done), nil
+}
+
+// appendNext appends a batch that was checked.
+func (l *Log) appendNext(b record.Batch, epoch int32, frame *network.Frame, done func(error)) AppendInfo {
 	b.SetBaseOffset(l.next)
 	b.SetLeaderEpoch(epoch)
 	l.add(b, frame)
 	l.queueBytes(b, 1, frame)
 	l.pipeline.wait(l.next, done)
-	return AppendInfo{FirstOffset: b.BaseOffset(), NextOffset: l.next, MaxTimestamp: b.MaxTimestamp()}, nil
+	return AppendInfo{FirstOffset: b.BaseOffset(), NextOffset: l.next, MaxTimestamp: b.MaxTimestamp()}
 }
 
 func (l *Log) checkLeaderAppend(b record.Batch) error {
@@ -177,7 +196,14 @@ func (l *Log) updateProducers(b record.Batch) {
 	case l.rebuilding:
 		l.missed = append(l.missed, producerPart(b))
 	default:
-		l.producers.update(b)
+		l.applyToProducers(b)
+	}
+}
+
+// applyToProducers takes a batch that is in the log, or about to be, into the producer states and the transaction index.
+func (l *Log) applyToProducers(b record.Batch) {
+	if t, aborted := l.producers.update(b); aborted {
+		l.noteAborted(t)
 	}
 }
 

@@ -22,6 +22,7 @@ func (l *Log) Close(done func(error)) {
 		steps(end,
 			func(next func(error)) { l.active.file.Sync(next) },
 			func(next func(error)) { l.writeIndexes(l.active, next) },
+			func(next func(error)) { l.rewriteAborted(l.active, next) },
 			func(next func(error)) { l.writeSnapshot(l.next, l.takeSnapshot(), next) },
 			func(next func(error)) {
 				l.recoveryPoint = l.written

@@ -52,7 +52,7 @@ func (c *coldRead) begin() {
 			return
 		}
 		if c.seg.file == nil { // just begun, its file not open: nothing in it is written
-			c.finish(Slice{FirstOffset: c.r.Offset, NextOffset: c.r.Offset}, nil)
+			c.finish(Slice{FirstOffset: c.r.Offset, NextOffset: c.r.Offset, UpperBound: c.r.Offset}, nil)
 			return
 		}
 		c.file = c.seg.file
@@ -208,10 +208,10 @@ func (c *coldRead) fill() {
 // conclude answers with [start, end) of the file.
 func (c *coldRead) conclude() {
 	l := c.log
-	s := Slice{FirstOffset: c.first, NextOffset: c.next}
+	s := Slice{FirstOffset: c.first, NextOffset: c.next, UpperBound: min(c.upTo, c.seg.base+c.seg.index.offsetAfter(c.end))}
 	switch {
 	case c.start < 0 || c.end == c.start && c.upTo == c.r.UpTo:
-		s.FirstOffset, s.NextOffset = c.r.Offset, c.r.Offset
+		s.FirstOffset, s.NextOffset, s.UpperBound = c.r.Offset, c.r.Offset, c.r.Offset
 		c.finish(s, nil)
 	case c.end == c.start: // the high watermark is within the batch
 		c.upTo = c.r.UpTo

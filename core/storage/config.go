@@ -74,7 +74,9 @@ type OpenOptions struct {
 	// in any case, unless Clean: all older ones were synced before it was begun.
 	RecoveryPoint  int64
 	LogStartOffset int64
-	KeepProducers  bool // track idempotent producers (not for the metadata log)
+	// HighWatermark is the last one known: of each transaction that it does not cover whole, the log must know where it began.
+	HighWatermark int64
+	KeepProducers bool // track idempotent producers (not for the metadata log)
 	// AnyBatch takes a batch that is larger than a segment, which then has it alone, as every follower does.
 	AnyBatch bool
 

@@ -3,6 +3,7 @@ package storage
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"sort"
 )
 
@@ -36,6 +37,15 @@ func (x *offsetIndex) before(position int64) int64 {
 		return 0
 	}
 	return int64(x.entries[n-1].position)
+}
+
+// offsetAfter is a relative offset above those of all batches that begin before position.
+func (x *offsetIndex) offsetAfter(position int64) int64 {
+	n := sort.Search(len(x.entries), func(i int) bool { return int64(x.entries[i].position) >= position })
+	if n == len(x.entries) {
+		return math.MaxInt32 + 1
+	}
+	return int64(x.entries[n].relative)
 }
 
 // truncate drops the entries of batches that begin at size or later, or hold offsets from relative on.

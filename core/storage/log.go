@@ -94,9 +94,13 @@ func (l *Log) NextOffset() int64 { return l.next }
 // HighWatermark is one more than the last offset known to be on all of the ISR.
 func (l *Log) HighWatermark() int64 { return l.highWatermark }
 
-// LastStableOffset is up to where read_committed may read.
+// LastStableOffset is up to where read_committed may read: the first offset of a transaction that is open, or whose marker is not yet
+// below the high watermark, else the high watermark. While IsRebuilding nobody knows, and it is where the log starts.
 func (l *Log) LastStableOffset() int64 {
-	return min(l.highWatermark, l.producers.firstUnstable(l.highWatermark))
+	if l.rebuilding {
+		return l.logStart
+	}
+	return max(l.logStart, min(l.highWatermark, l.producers.firstUnstable(l.highWatermark)))
 }
 
 // RecoveryPoint is the offset below which everything is synced.

@@ -139,7 +139,8 @@ func parseLogDir(dir string) (event.Partition, bool) {
 func (m *Manager) open(p event.Partition, topicID [16]byte, cfg LogConfig, done func(*Log, error)) {
 	o := OpenOptions{
 		Dir: p.String(), Partition: p, TopicID: topicID, Config: cfg, Clean: m.clean,
-		RecoveryPoint: m.points[p], LogStartOffset: m.starts[p], KeepProducers: true, held: &m.held,
+		RecoveryPoint: m.points[p], LogStartOffset: m.starts[p], HighWatermark: m.highWatermarks[p],
+		KeepProducers: true, held: &m.held,
 	}
 	Open(m.env, o, func(l *Log, err error) {
 		if err != nil {

@@ -85,6 +85,12 @@ func (p *pipeline) queueTask(what string, run func(done func(error)), done func(
 	p.wake()
 }
 
+// queueFollowUp puts a task behind the append that comes next, if that comes in this turn.
+func (p *pipeline) queueFollowUp(what string, run func(done func(error))) {
+	p.tasks = append(p.tasks, task{p.appended + 1, what, run, nil})
+	p.wake()
+}
+
 // wake pumps at the end of the turn: everything a turn appends goes in one write.
 func (p *pipeline) wake() {
 	if !p.deferred && !p.busy {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/lockstep/lockstep/core/record"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -118,9 +119,15 @@ type openTxn struct {
 type producers struct {
 	states map[int64]*ProducerState
 	txns   []openTxn // by first offset
+
+	verifications map[int64]*verification // by producer id; nil until the first
+	guards        Guard                   // the last one given
 }
 
+func (s *producers) isEmpty() bool { return len(s.states) == 0 && len(s.txns) == 0 }
+
 func (s *producers) clear() {
+	clear(s.verifications)
 	clear(s.states)
 	s.txns = s.txns[:0]
 }
@@ -133,16 +140,13 @@ func (s *producers) get(id int64) *ProducerState {
 	return &ProducerState{ProducerID: id, Epoch: -1, CoordinatorEpoch: -1, LastTimestamp: -1, TxnFirstOffset: -1}
 }
 
-// check judges a client's batch: the remembered batch it repeats, or an error, or neither.
+// check judges a batch that is no marker: the remembered batch it repeats, or an error, or neither.
 func (s *producers) check(b record.Batch) (*ProducerBatch, error) {
 	p := s.states[b.ProducerID()]
 	if p == nil {
 		return nil, nil
 	}
 	epoch, first := b.ProducerEpoch(), b.BaseSequence()
-	if b.IsControl() {
-		return nil, p.checkMarker(b)
-	}
 	if first < 0 {
 		return nil, p.checkEpoch(epoch)
 	}
@@ -158,8 +162,14 @@ func (s *producers) check(b record.Batch) (*ProducerBatch, error) {
 	return nil, nil
 }
 
-func (p *ProducerState) checkMarker(b record.Batch) error {
-	if b.ProducerEpoch() < p.Epoch {
+// checkMarker judges the end of a transaction of that transaction.version.
+//
+// With version 2 the coordinator raises the epoch at each end, so a marker of the epoch that the producer writes with is a late one of
+// the transaction before, and would end the wrong one (KIP-890). If nothing is open it repeats one whose answer was lost (KAFKA-19999).
+func (p *ProducerState) checkMarker(b record.Batch, version int16) error {
+	epoch := b.ProducerEpoch()
+	late := version >= 2 && epoch == p.Epoch && p.TxnFirstOffset >= 0 && epoch < math.MaxInt16
+	if epoch < p.Epoch || late {
 		return kerr.InvalidProducerEpoch
 	}
 	if m, ok := record.ParseMarker(b); ok && m.CoordinatorEpoch < p.CoordinatorEpoch {
@@ -168,11 +178,11 @@ func (p *ProducerState) checkMarker(b record.Batch) error {
 	return nil
 }
 
-// update takes a batch that was appended. It trusts it: the leader has checked.
-func (s *producers) update(b record.Batch) {
+// update takes a batch that was appended. It trusts it: the leader has checked. aborted: the batch is the marker of t.
+func (s *producers) update(b record.Batch) (t AbortedTxn, aborted bool) {
 	id := b.ProducerID()
 	if id < 0 {
-		return
+		return t, false
 	}
 	p := s.states[id]
 	if p == nil {
@@ -180,28 +190,44 @@ func (s *producers) update(b record.Batch) {
 		s.states[id] = p
 	}
 	p.setEpoch(b.ProducerEpoch())
+	if b.IsTransactional() {
+		s.endVerification(b)
+	}
 	if b.IsControl() {
-		s.endTxn(p, b)
-		return
+		return s.endTxn(p, b)
 	}
 	p.add(ProducerBatch{LastSequence: b.LastSequence(), OffsetDelta: b.LastOffsetDelta(), LastOffset: b.LastOffset(), Timestamp: b.MaxTimestamp()})
 	if b.IsTransactional() && p.TxnFirstOffset < 0 {
 		p.TxnFirstOffset = b.BaseOffset()
 		s.txns = append(s.txns, openTxn{id, b.BaseOffset(), -1})
 	}
+	return t, false
 }
 
-func (s *producers) endTxn(p *ProducerState, b record.Batch) {
+// endTxn takes a marker. One of a producer that has nothing in this log ends nothing.
+func (s *producers) endTxn(p *ProducerState, b record.Batch) (t AbortedTxn, aborted bool) {
 	m, ok := record.ParseMarker(b)
 	if !ok {
-		return // an empty control batch: the whole transaction was compacted away
+		return t, false // an empty control batch: the whole transaction was compacted away
 	}
+	first := p.TxnFirstOffset
+	p.CoordinatorEpoch, p.TxnFirstOffset, p.LastTimestamp = m.CoordinatorEpoch, -1, b.MaxTimestamp()
+	if first < 0 {
+		return t, false
+	}
+	at := sort.Search(len(s.txns), func(i int) bool { return s.txns[i].first >= first })
+	s.txns[at].last = b.BaseOffset()
+	return AbortedTxn{p.ProducerID, first, b.BaseOffset(), s.firstOpen(b.NextOffset())}, !m.Commit
+}
+
+// firstOpen is the first offset of the first open transaction, or none.
+func (s *producers) firstOpen(none int64) int64 {
 	for i := range s.txns {
-		if t := &s.txns[i]; t.producerID == p.ProducerID && t.last < 0 {
-			t.last = b.BaseOffset()
+		if s.txns[i].last < 0 {
+			return s.txns[i].first
 		}
 	}
-	p.CoordinatorEpoch, p.TxnFirstOffset, p.LastTimestamp = m.CoordinatorEpoch, -1, b.MaxTimestamp()
+	return none
 }
 
 // firstUnstable is the first offset of a transaction that is open or whose marker is not below the
@@ -219,7 +245,8 @@ func (s *producers) firstUnstable(highWatermark int64) int64 {
 
 // expire forgets the producers that have been idle for maxIdleMs and have no open transaction.
 func (s *producers) expire(nowMs, maxIdleMs int64) {
-	maps.DeleteFunc(s.states, func(_ int64, p *ProducerState) bool { return p.expired(nowMs, maxIdleMs) }) // order: independent deletions
+	maps.DeleteFunc(s.verifications, func(_ int64, v *verification) bool { return nowMs-v.startedMs >= maxIdleMs }) // order: likewise
+	maps.DeleteFunc(s.states, func(_ int64, p *ProducerState) bool { return p.expired(nowMs, maxIdleMs) })          // order: independent deletions
 }
 
 func (p *ProducerState) expired(nowMs, maxIdleMs int64) bool {

@@ -24,6 +24,9 @@ type Slice struct {
 	// FirstOffset is the first batch's base, which may be below the offset asked for. NextOffset is
 	// where the last batch ends; of a read from disk perhaps only where some earlier one does.
 	FirstOffset, NextOffset int64
+	// UpperBound is above every offset in the slice, perhaps far: the transactions that overlap [offset asked for, UpperBound)
+	// are those that a reader of the slice may meet.
+	UpperBound int64
 
 	frames []*network.Frame
 	files  []disk.File
@@ -63,7 +66,7 @@ func (l *Log) ReadInto(s *Slice, r ReadRequest) error {
 		return err
 	}
 	if r.Offset >= r.UpTo {
-		s.FirstOffset, s.NextOffset = r.Offset, r.Offset
+		s.FirstOffset, s.NextOffset, s.UpperBound = r.Offset, r.Offset, r.Offset
 		return nil
 	}
 	if l.env.Buggify.Fires(buggify.ShortRead) {
@@ -93,7 +96,7 @@ func (l *Log) readRecent(s *Slice, r *ReadRequest) bool {
 	if first < 0 || l.env.Buggify.Fires(buggify.RecentMiss) {
 		return false
 	}
-	s.FirstOffset, s.NextOffset = l.recent.at(first).base, r.Offset
+	s.FirstOffset, s.NextOffset, s.UpperBound = l.recent.at(first).base, r.Offset, r.Offset
 	for i := first; i < l.recent.n; i++ {
 		e := l.recent.at(i)
 		if e.next > r.UpTo || s.Len+int(e.size) > r.MaxBytes && !(i == first && r.MinOneBatch) {
@@ -107,7 +110,7 @@ func (l *Log) readRecent(s *Slice, r *ReadRequest) bool {
 		default:
 			return i > first // its bytes are on disk only and may not be promised
 		}
-		s.NextOffset = e.next
+		s.NextOffset, s.UpperBound = e.next, e.next
 	}
 	return true
 }

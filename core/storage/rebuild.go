@@ -9,7 +9,7 @@ import (
 
 // mustRebuild says whether producer states are void after a truncation, and empties them if so.
 func (l *Log) mustRebuild() bool {
-	if !l.keepProducers || len(l.producers.states) == 0 && !l.rebuilding {
+	if !l.keepProducers || l.producers.isEmpty() && !l.rebuilding {
 		return false
 	}
 	l.producers.clear()
@@ -26,7 +26,7 @@ func (l *Log) queueRebuild(done func(error)) {
 			next(nil) // another truncation came: its rebuild waits behind this
 			return
 		}
-		l.loadProducers(upTo, func(p producers, err error) {
+		l.loadProducers(min(upTo, l.highWatermark), upTo, nil, func(p producers, err error) {
 			if err == nil && generation == l.generation {
 				l.adoptProducers(p)
 			}
@@ -36,25 +36,31 @@ func (l *Log) queueRebuild(done func(error)) {
 }
 
 func (l *Log) adoptProducers(p producers) {
+	p.guards = l.producers.guards // none is given twice
 	l.producers, l.rebuilding = p, false
 	for _, b := range l.missed {
-		l.producers.update(record.Batch(b))
+		l.applyToProducers(b)
 	}
 	l.missed = nil
 }
 
-// loadProducers derives the producer states at offset upTo from the disk: those of the last
-// snapshot that is readable, and the batches from there on.
-func (l *Log) loadProducers(upTo int64, done func(producers, error)) {
+// loadProducers derives the producer states at offset upTo from the disk: those of the last readable
+// snapshot that is not beyond start, and the batches from there on, whose aborted transactions it tells of. start is not beyond
+// the high watermark: a snapshot does not have the transactions that ended, which stay unstable until their markers are replicated.
+func (l *Log) loadProducers(start, upTo int64, aborted func(AbortedTxn), done func(producers, error)) {
 	p := producers{states: map[int64]*ProducerState{}}
-	l.loadSnapshot(upTo, func(from int64, all []ProducerState, err error) {
+	l.loadSnapshot(start, func(from int64, all []ProducerState, err error) {
 		if err != nil {
 			done(p, err)
 			return
 		}
 		p.load(all)
 		p.expire(l.env.Loop.UnixMilli(), l.config.ProducerIDExpirationMs)
-		l.walk(from, upTo, func(b record.Batch) { p.update(b) }, func(err error) { done(p, err) })
+		l.walk(from, upTo, func(b record.Batch) {
+			if t, ok := p.update(b); ok && aborted != nil {
+				aborted(t)
+			}
+		}, func(err error) { done(p, err) })
 	})
 }
 

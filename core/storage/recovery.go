@@ -31,21 +31,23 @@ type opener struct {
 	expect int64 // the offset that the next batch must not be below
 	damage bool  // what follows is not to be kept
 	gone   []*segment
-	stale  bool // the epoch checkpoint on disk differs from the cache
+	// reindex is the base of the first segment whose transaction index is to be made anew, as are those of all after it.
+	reindex int64
+	stale   bool // the epoch checkpoint on disk differs from the cache
 }
 
 // Open opens the log in a directory, or creates it. What is in the log when done runs is durable. An error is
 // KAFKA_STORAGE_ERROR's cause as it is; INCONSISTENT_TOPIC_ID if the directory is another topic's.
 func Open(e *env.Env, o OpenOptions, done func(*Log, error)) {
 	l := newLog(e, &o)
-	p := &opener{log: l, o: o}
+	p := &opener{log: l, o: o, reindex: math.MaxInt64}
 	if e.Buggify.Fires(buggify.DistrustClean) {
 		p.o.Clean = false
 	}
 	steps(func(err error) { p.finish(err, done) },
 		func(next func(error)) { e.Disk.Mkdir(o.Dir, next) },
 		p.list, p.sweep, p.readTopicID, p.readEpochs, p.openSegments, p.checkEpochs, p.load, p.removeRest,
-		p.begin, p.bound, p.settle, p.loadProducers)
+		p.begin, p.bound, p.settle, p.readAborted, p.loadProducers, p.writeAborted)
 }
 
 func (p *opener) finish(err error, done func(*Log, error)) {
@@ -96,7 +98,7 @@ func (p *opener) isJunk(name string) bool {
 			return true
 		}
 	}
-	for _, suffix := range []string{indexSuffix, timeIndexSuffix} {
+	for _, suffix := range []string{indexSuffix, timeIndexSuffix, txnIndexSuffix} {
 		if base, ok := parseFileName(name, suffix); ok && !p.has(fileName(base, logSuffix)) {
 			return true
 		}
@@ -167,7 +169,9 @@ func (p *opener) openSegments(next func(error)) {
 	l := p.log
 	for _, name := range p.names {
 		if base, ok := parseFileName(name, logSuffix); ok {
-			p.all = append(p.all, newSegment(base, l.env.Loop.UnixMilli()))
+			g := newSegment(base, l.env.Loop.UnixMilli())
+			g.aborted.exists = p.has(fileName(base, txnIndexSuffix))
+			p.all = append(p.all, g)
 		}
 	}
 	slices.SortFunc(p.all, func(a, b *segment) int { return int(min(max(a.base-b.base, -1), 1)) })
@@ -238,6 +242,7 @@ func (p *opener) loadOld(g *segment, next func(error)) {
 	p.expect = g.base
 	g.indexed = false
 	if !p.has(fileName(g.base, indexSuffix)) || !p.has(fileName(g.base, timeIndexSuffix)) {
+		p.reindex = min(p.reindex, g.base)
 		l.buildIndex(g, next)
 		return
 	}
@@ -293,7 +298,7 @@ func (p *opener) recover(g *segment, next func(error)) {
 	size := g.size
 	g.index, g.times, g.indexed, g.size, g.since = offsetIndex{}, timeIndex{}, true, 0, 0
 	g.maxTimestamp, g.maxTimestampOffset = -1, g.base
-	p.expect = max(p.expect, g.base)
+	p.expect, p.reindex = max(p.expect, g.base), min(p.reindex, g.base)
 	l.recent.releaseAll()
 	if l.epochs.truncateFromEnd(g.base) {
 		p.stale = true
@@ -418,7 +423,7 @@ func (p *opener) loadProducers(next func(error)) {
 		next(nil)
 		return
 	}
-	l.loadProducers(l.next, func(s producers, err error) {
+	l.loadProducers(min(p.reindex, max(p.o.HighWatermark, l.logStart), l.next), l.next, p.keepAborted, func(s producers, err error) {
 		l.producers = s
 		next(err)
 	})

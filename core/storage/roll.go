@@ -42,6 +42,7 @@ func (l *Log) finishSegment(old, seg *segment, snapshot []byte, done func(error)
 	steps(done,
 		func(next func(error)) { l.syncSegment(old, seg.base, next) },
 		func(next func(error)) { l.writeIndexes(old, next) },
+		func(next func(error)) { l.rewriteAborted(old, next) },
 		func(next func(error)) { l.writeSnapshot(seg.base, snapshot, next) })
 }
 

@@ -14,6 +14,7 @@ const (
 	logSuffix       = ".log"
 	indexSuffix     = ".index"
 	timeIndexSuffix = ".timeindex"
+	txnIndexSuffix  = ".txnindex"
 	snapshotSuffix  = ".snapshot"
 )
 
@@ -25,6 +26,7 @@ type segment struct {
 
 	index   offsetIndex
 	times   timeIndex
+	aborted txnIndex
 	indexed bool  // index and times are in memory; always true of the active segment
 	stored  bool  // the index files hold what index and times do
 	removed bool  // by retention or a truncation

@@ -67,6 +67,9 @@ func (l *Log) truncate(c cut, done func(error)) {
 	l.forgetFrom(c.offset, c.pos)
 	c.removed = l.dropSegments(c.offset + 1)
 	slices.Reverse(c.removed)
+	if c.seg != nil {
+		c.seg.aborted.truncate(c.offset)
+	}
 	l.prepareCut(&c)
 	l.checkOrder()
 	l.emit(event.Truncated, c.offset)
@@ -161,6 +164,7 @@ func (l *Log) runCut(c *cut, done func(error)) {
 	steps(done,
 		func(next func(error)) { l.removeSegments(c.removed, next) },
 		func(next func(error)) { l.cutFile(c, next) },
+		func(next func(error)) { l.cutAborted(c, next) },
 		func(next func(error)) { l.openFresh(c.fresh, next) },
 		func(next func(error)) { l.removeSnapshots(func(at int64) bool { return at > c.offset }, next) },
 		l.writeEpochs)
@@ -189,6 +193,15 @@ func (l *Log) cutFile(c *cut, done func(error)) {
 		return
 	}
 	l.cutSealed(c, done)
+}
+
+// cutAborted brings a segment's transaction index after the memory, if it lost anything, or is to be trusted from now on.
+func (l *Log) cutAborted(c *cut, done func(error)) {
+	if c.seg == nil || !c.seg.aborted.cut && !c.sealed {
+		done(nil)
+		return
+	}
+	l.rewriteAborted(c.seg, done)
 }
 
 // cutSealed cuts a segment whose positions only the disk knows, and its index files.
@@ -267,8 +280,17 @@ func (l *Log) removeSegments(all []*segment, done func(error)) {
 			func(next func(error)) { removeFile(l.env.Disk, l.path(fileName(base, logSuffix)), next) },
 			func(next func(error)) { removeFile(l.env.Disk, l.path(fileName(base, indexSuffix)), next) },
 			func(next func(error)) { removeFile(l.env.Disk, l.path(fileName(base, timeIndexSuffix)), next) },
+			func(next func(error)) { l.removeAborted(all[i], next) },
 			func(next func(error)) { l.env.Disk.SyncDir(l.dir, next) })
 	}, done)
+}
+
+func (l *Log) removeAborted(g *segment, done func(error)) {
+	if !g.aborted.exists {
+		done(nil)
+		return
+	}
+	removeFile(l.env.Disk, l.path(fileName(g.base, txnIndexSuffix)), done)
 }
 
 // removeSnapshots removes the producer snapshots whose offset matches.
