@@ -16,6 +16,7 @@ import (
 	"github.com/lockstep/lockstep/core/raft"
 	"github.com/lockstep/lockstep/core/replica"
 	"github.com/lockstep/lockstep/core/storage"
+	"github.com/lockstep/lockstep/core/txn"
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/lockstep/lockstep/network"
 )
@@ -34,9 +35,10 @@ type Broker struct {
 	loader       *metadata.Loader
 	quorum       *raft.Node
 	controller   *controller.Controller // nil without the role
-	logs         *storage.Manager       // nil without the broker role, as are the next three
+	logs         *storage.Manager       // nil without the broker role, as are the next four
 	replicas     *replica.Manager
 	groups       *group.Coordinator
+	transactions *txn.Coordinator
 	lifecycle    *lifecycle
 	server       *api.Server
 	listeners    []network.Listener
@@ -129,6 +131,7 @@ func (b *Broker) openLogs(done func(error)) {
 		b.replicas = replica.NewManager(&b.env, b.replicaConfig(), logs, b.peers, b.alterPartition)
 		b.replicas.OnLogDirFailure(b.fail)
 		b.groups = group.New(&b.env, b.groupConfig(), b.loader.Image, b.replicas)
+		b.transactions = txn.New(&b.env, b.txnConfig(), b.txnNeeds(), b.replicas)
 		b.loader.Subscribe(b.replicas.Apply)
 		b.loader.Subscribe(b.groups.Apply)
 		done(nil)
@@ -138,7 +141,7 @@ func (b *Broker) openLogs(done func(error)) {
 func (b *Broker) listen(done func(error)) {
 	b.server = api.NewServer(api.Node{
 		Env: &b.env, Config: b.cfg, ClusterID: b.meta.ClusterID, Quorum: b.quorum, Image: b.loader.Image,
-		Controller: b.controller, Replicas: b.replicas, Groups: b.groups, Peers: b.peers, BrokerEpoch: b.brokerEpoch,
+		Controller: b.controller, Replicas: b.replicas, Groups: b.groups, Transactions: b.transactions, Peers: b.peers, BrokerEpoch: b.brokerEpoch,
 	})
 	for _, l := range b.cfg.Listeners {
 		listener, err := b.server.Listen(l)

@@ -13,6 +13,7 @@ import (
 	"github.com/lockstep/lockstep/core/raft"
 	"github.com/lockstep/lockstep/core/replica"
 	"github.com/lockstep/lockstep/core/storage"
+	"github.com/lockstep/lockstep/core/txn"
 	"github.com/lockstep/lockstep/network"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -55,7 +56,7 @@ func (b *Broker) controllerConfig() controller.Config {
 		MinInsyncReplicas:        int(defaults.Long("min.insync.replicas")),
 		MaxBatchBytes:            raft.MaxBatchBytes,
 		UncleanLeaderElection:    defaults.Bool("unclean.leader.election.enable"),
-		Features:                 []metadata.Feature{{Name: metadata.MetadataVersion, Level: 30}, {Name: controller.FeatureELR, Level: 1}},
+		Features:                 []metadata.Feature{{Name: metadata.MetadataVersion, Level: 30}, {Name: controller.FeatureELR, Level: 1}, {Name: txn.Version, Level: 2}},
 		Supported:                api.Features,
 		ValidateConfig:           validateConfig,
 		IsList:                   isListConfig,
@@ -69,21 +70,22 @@ func (b *Broker) controllerConfig() controller.Config {
 
 func (b *Broker) replicaConfig() replica.Config {
 	return replica.Config{
-		NodeID:                 b.cfg.NodeID,
-		Rack:                   b.cfg.Rack,
-		InterBrokerListener:    b.cfg.InterBrokerListener,
-		ReplicaLagTimeMax:      b.cfg.ReplicaLagTimeMax,
-		FetchWaitMax:           b.cfg.ReplicaFetchWaitMax,
-		FetchBackoff:           b.cfg.ReplicaFetchBackoff,
-		FetchTimeout:           b.cfg.ReplicaSocketTimeout,
-		FetchMinBytes:          b.cfg.ReplicaFetchMinBytes,
-		FetchMaxBytes:          b.cfg.ReplicaResponseMax,
-		FetchPartitionMaxBytes: b.cfg.ReplicaFetchMaxBytes,
-		CheckpointInterval:     b.cfg.HWCheckpointInterval,
-		RetentionCheckInterval: b.cfg.RetentionCheck,
-		DefaultMinISR:          int(b.cfg.TopicConfig(nil, nil).Long("min.insync.replicas")),
-		TopicMinISR:            b.topicMinISR,
-		LogConfig:              b.logConfig,
+		NodeID:                  b.cfg.NodeID,
+		Rack:                    b.cfg.Rack,
+		InterBrokerListener:     b.cfg.InterBrokerListener,
+		ReplicaLagTimeMax:       b.cfg.ReplicaLagTimeMax,
+		FetchWaitMax:            b.cfg.ReplicaFetchWaitMax,
+		FetchBackoff:            b.cfg.ReplicaFetchBackoff,
+		FetchTimeout:            b.cfg.ReplicaSocketTimeout,
+		FetchMinBytes:           b.cfg.ReplicaFetchMinBytes,
+		FetchMaxBytes:           b.cfg.ReplicaResponseMax,
+		FetchPartitionMaxBytes:  b.cfg.ReplicaFetchMaxBytes,
+		CheckpointInterval:      b.cfg.HWCheckpointInterval,
+		RetentionCheckInterval:  b.cfg.RetentionCheck,
+		TransactionVerification: b.cfg.Transactions.Verification,
+		DefaultMinISR:           int(b.cfg.TopicConfig(nil, nil).Long("min.insync.replicas")),
+		TopicMinISR:             b.topicMinISR,
+		LogConfig:               b.logConfig,
 	}
 }
 
@@ -100,6 +102,29 @@ func (b *Broker) groupConfig() group.Config {
 		RetentionCheckInterval: g.RetentionCheckInterval,
 		CommitTimeout:          g.CommitTimeout,
 		LoadBufferSize:         g.LoadBufferSize,
+	}
+}
+
+func (b *Broker) txnConfig() txn.Config {
+	t := b.cfg.Transactions
+	return txn.Config{
+		Topic:              config.TransactionState,
+		MaxTimeoutMs:       t.MaxTimeoutMs,
+		ExpirationMs:       t.ExpirationMs,
+		AbortInterval:      t.AbortInterval,
+		ExpirationInterval: t.ExpirationInterval,
+		WriteTimeout:       b.cfg.Groups.CommitTimeout,
+		LoadBufferSize:     t.LoadBufferSize,
+	}
+}
+
+func (b *Broker) txnNeeds() txn.Needs {
+	return txn.Needs{
+		Image:         b.loader.Image,
+		NewProducerID: func(done func(int64, error)) { b.server.NextProducerID(done) },
+		Send: func(id int32, req kmsg.Request, done func(kmsg.Response, error)) {
+			b.server.AskBroker(id, req, done)
+		},
 	}
 }
 

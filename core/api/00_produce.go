@@ -14,16 +14,25 @@ import (
 // remains is the topic's max.message.bytes. acks=0 gets no answer; if one of its partitions failed, the
 // connection is closed so that the client notices. From version 10 a wrong leader answers with the right
 // one (KIP-951), from 13 topics are named by id. Internal
-// topics take records of their coordinators only. Not supported: transactional ids.
+// topics take records of their coordinators only. The first records of a transaction in a partition wait until its coordinator says that
+// the partition is part of it; from version 12 on, which is transaction.version 2, until it has made it so (KIP-890).
 func (k *call) produce() {
 	p := k.server.newProduceCall(k)
 	p.admit()
+	if p.isTransactional() {
+		p.verify()
+		return
+	}
+	p.append()
+}
+
+func (p *produceCall) append() {
 	if len(p.entries) == 0 {
 		p.answer()
 		return
 	}
-	req := k.req.Produce
-	k.server.Replicas.Produce(req.Acks, patience(req.TimeoutMs), p.entries, k.frame, p.onDone)
+	req := p.req.Produce
+	p.server.Replicas.Produce(req.Acks, patience(req.TimeoutMs), p.entries, p.frame, p.onDone)
 }
 
 // produceCall gathers the results of one Produce, in request order. It is used again for another.
@@ -67,10 +76,9 @@ func (p *produceCall) refusal() error {
 	switch req := p.req.Produce; {
 	case req.Acks < -1 || req.Acks > 1:
 		return kerr.InvalidRequiredAcks
-	case req.TransactionalID != nil:
-		return errNoTransactions
+	default:
+		return p.transactionRefusal()
 	}
-	return nil
 }
 
 // admit makes entries of what can be appended and fills in the results of the rest.

@@ -49,8 +49,10 @@ func TestProduceIsRefused(t *testing.T) {
 	id := x.topic("t", 1, "max.message.bytes=200")
 	bad := plain("a")
 	bad[len(bad)-1]++
-	transactional := produceRequest(9, -1, "t", id, 0, plain("a"))
-	transactional.TransactionID = kmsg.StringPtr("x")
+	ofTransaction := record.BatchOptions{ProducerID: 5, Transactional: true}
+	twoProducers := produceRequest(9, -1, "t", id, 0, batch(ofTransaction, "a"))
+	twoProducers.TransactionID = kmsg.StringPtr("x")
+	twoProducers.Topics[0].Partitions = append(twoProducers.Topics[0].Partitions, kmsg.ProduceRequestTopicPartition{Records: batch(record.BatchOptions{ProducerID: 6, Transactional: true}, "b")})
 	for what, r := range map[string]struct {
 		req  *kmsg.ProduceRequest
 		want *kerr.Error
@@ -66,7 +68,8 @@ func TestProduceIsRefused(t *testing.T) {
 		"too large":         {produceRequest(9, 1, "t", id, 0, plain(string(make([]byte, 200)))), kerr.MessageTooLarge},
 		"two batches":       {produceRequest(9, 1, "t", id, 0, append(plain("a"), plain("b")...)), kerr.InvalidRecord},
 		"no batch":          {produceRequest(9, 1, "t", id, 0, nil), kerr.InvalidRecord},
-		"transaction":       {transactional, kerr.TransactionalIDAuthorizationFailed},
+		"no transaction":    {produceRequest(9, -1, "t", id, 0, batch(ofTransaction, "a")), kerr.TransactionalIDAuthorizationFailed},
+		"two producers":     {twoProducers, kerr.InvalidProducerIDMapping},
 	} {
 		p := ask[*kmsg.ProduceResponse](x, r.req).Topics[0].Partitions[0]
 		x.code(what, p.ErrorCode, r.want)
@@ -114,7 +117,7 @@ func TestDuplicateIsAnsweredWithItsFirstOffset(t *testing.T) {
 	x.code("gap", send(9).ErrorCode, kerr.OutOfOrderSequenceNumber)
 }
 
-func TestProducerIDsAreUniqueAndTransactionsRefused(t *testing.T) {
+func TestProducerIDsAreUnique(t *testing.T) {
 	c := start(t, 3)
 	seen := map[int64]bool{}
 	for id := int32(1); id <= 3; id++ {
@@ -132,8 +135,12 @@ func TestProducerIDsAreUniqueAndTransactionsRefused(t *testing.T) {
 		req := kmsg.NewPtrInitProducerIDRequest()
 		req.Version, req.ProducerID, req.ProducerEpoch = 5, 4, -1
 		c.code("half an id", ask[*kmsg.InitProducerIDResponse](x, req).ErrorCode, kerr.InvalidRequest)
-		req.TransactionalID = kmsg.StringPtr("x")
-		c.code("transaction", ask[*kmsg.InitProducerIDResponse](x, req).ErrorCode, kerr.TransactionalIDAuthorizationFailed)
+		req.ProducerEpoch, req.TransactionalID = 0, kmsg.StringPtr("x")
+		c.code("no timeout", ask[*kmsg.InitProducerIDResponse](x, req).ErrorCode, kerr.InvalidTransactionTimeout)
+		req.TransactionTimeoutMillis = 1
+		c.code("no coordinator", ask[*kmsg.InitProducerIDResponse](x, req).ErrorCode, kerr.CoordinatorNotAvailable)
+		req.TransactionalID = kmsg.StringPtr("")
+		c.code("no transactional id", ask[*kmsg.InitProducerIDResponse](x, req).ErrorCode, kerr.InvalidRequest)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/raft"
 	"github.com/lockstep/lockstep/core/replica"
+	"github.com/lockstep/lockstep/core/txn"
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/lockstep/lockstep/network"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -38,15 +39,16 @@ func patience(ms int32) time.Duration {
 // Node is the parts of a broker that requests reach. Replicas is nil without the broker role,
 // Controller without the controller's.
 type Node struct {
-	Env        *env.Env
-	Config     *config.Config
-	ClusterID  string
-	Quorum     *raft.Node
-	Image      func() *metadata.Image // committed; read only
-	Controller *controller.Controller
-	Replicas   *replica.Manager
-	Groups     *group.Coordinator // nil without the broker role
-	Peers      *wire.Peers
+	Env          *env.Env
+	Config       *config.Config
+	ClusterID    string
+	Quorum       *raft.Node
+	Image        func() *metadata.Image // committed; read only
+	Controller   *controller.Controller
+	Replicas     *replica.Manager
+	Groups       *group.Coordinator // nil without the broker role, as is the next
+	Transactions *txn.Coordinator
+	Peers        *wire.Peers
 	// BrokerEpoch is the epoch of this broker's registration; -1 before it.
 	BrokerEpoch func() int64
 }
@@ -60,7 +62,8 @@ type Server struct {
 	bytesInFlight int
 	sessions      sessions
 	producerIDs   producerIDs
-	creating      map[string]bool // topics that a Metadata request made us ask the controller for
+	verifying     map[string][]*verification // by transactional id; the first of each waits for the coordinator
+	creating      map[string]bool            // topics that a Metadata request made us ask the controller for
 	closing       bool
 	lastAsked     network.Addr   // of the controllers; empty: none
 	calls         []*call        // free
@@ -73,7 +76,7 @@ type Server struct {
 
 // NewServer makes the server of a node. It accepts nothing until Listen.
 func NewServer(n Node) *Server {
-	s := &Server{Node: n, handlers: handlerTable(), creating: map[string]bool{}}
+	s := &Server{Node: n, handlers: handlerTable(), creating: map[string]bool{}, verifying: map[string][]*verification{}}
 	s.maxMessageDefault = int(n.Config.TopicConfig(nil, nil).Long("max.message.bytes"))
 	s.sessions.init(n.Config.FetchSessionSlots, n.Env.Loop, n.Env.Rand("api"))
 	s.sweepIdle()

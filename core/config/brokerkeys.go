@@ -4,6 +4,8 @@ import "math"
 
 // BrokerKeys are the keys of server.properties that have an effect, sorted by name.
 var BrokerKeys = []Key{
+	{Name: "add.partitions.to.txn.retry.backoff.max.ms", Type: Int, Default: "100", Max: math.MaxInt32, Doc: "How long the coordinator is asked again by itself to add a partition while it ends the transaction before."},
+	{Name: "add.partitions.to.txn.retry.backoff.ms", Type: Int, Default: "20", Min: 1, Max: math.MaxInt32, Doc: "Time between such tries."},
 	{Name: "advertised.listeners", Type: List, Null: true, Doc: "What clients are told to connect to; listeners if not set."},
 	{Name: "auto.create.topics.enable", Type: Boolean, Default: "true", Doc: "Whether a Metadata request may create a topic."},
 	{Name: "auto.leader.rebalance.enable", Type: Boolean, Default: "true", Doc: "Whether leadership returns to preferred replicas by itself."},
@@ -90,10 +92,15 @@ var BrokerKeys = []Key{
 	{Name: "replica.lag.time.max.ms", Type: Long, Default: "30000", Min: 1, Max: anyLong, Doc: "How long a follower may lag before it leaves the ISR."},
 	{Name: "replica.socket.timeout.ms", Type: Int, Default: "30000", Min: 1, Max: math.MaxInt32, Doc: "Longest wait for an answer to a replica fetch."},
 	{Name: "socket.request.max.bytes", Type: Int, Default: "104857600", Min: 1, Max: math.MaxInt32, Doc: "Largest request accepted."},
+	{Name: "transaction.abort.timed.out.transaction.cleanup.interval.ms", Type: Int, Default: "10000", Min: 1, Max: math.MaxInt32, Doc: "Time between looks for transactions that have timed out."},
+	{Name: "transaction.max.timeout.ms", Type: Int, Default: "900000", Min: 1, Max: math.MaxInt32, Doc: "Longest transaction timeout that a producer may ask for."},
+	{Name: "transaction.partition.verification.enable", Type: Boolean, Default: "true", Doc: "Whether a partition asks the transaction coordinator before it takes a transaction's first records."},
+	{Name: "transaction.remove.expired.transaction.cleanup.interval.ms", Type: Int, Default: "3600000", Min: 1, Max: math.MaxInt32, Doc: "Time between looks for transactional ids that have expired."},
 	{Name: "transaction.state.log.load.buffer.size", Type: Int, Default: "5242880", Min: 1, Max: math.MaxInt32, Doc: "Bytes read at once while a transaction coordinator loads."},
 	{Name: "transaction.state.log.min.isr", Type: Int, Default: "2", Min: 1, Max: math.MaxInt32, Doc: "min.insync.replicas of __transaction_state."},
 	{Name: "transaction.state.log.num.partitions", Type: Int, Default: "50", Min: 1, Max: math.MaxInt32, Doc: "Partitions of __transaction_state; must not change."},
 	{Name: "transaction.state.log.replication.factor", Type: Short, Default: "3", Min: 1, Max: math.MaxInt16, Doc: "Replicas of __transaction_state, which is not created before there are as many brokers."},
 	{Name: "transaction.state.log.segment.bytes", Type: Int, Default: "104857600", Min: 1024, Max: math.MaxInt32, Doc: "Segment size of __transaction_state."},
+	{Name: "transactional.id.expiration.ms", Type: Int, Default: "604800000", Min: 1, Max: math.MaxInt32, Doc: "How long a transactional id is kept that nobody uses."},
 	{Name: "unclean.leader.election.enable", Type: Boolean, Default: "false", Doc: "Default of the topics' unclean.leader.election.enable."},
 }

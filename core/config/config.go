@@ -71,7 +71,8 @@ type Config struct {
 	ProducerIDExpirationMs   int64
 	ConnectionsMaxIdle       time.Duration
 
-	Groups Groups
+	Groups       Groups
+	Transactions Transactions
 
 	values map[string]string // what was set, by key
 }

@@ -92,3 +92,28 @@ func (c *Config) deriveGroups() {
 		LoadBufferSize:         int(c.long("offsets.load.buffer.size")),
 	}
 }
+
+// Transactions is what the transaction coordinator obeys, and who writes to transactions.
+type Transactions struct {
+	MaxTimeoutMs       int32
+	ExpirationMs       int64 // of a transactional id
+	AbortInterval      time.Duration
+	ExpirationInterval time.Duration
+	LoadBufferSize     int
+	Verification       bool
+	AddRetryBackoff    time.Duration
+	AddRetryMax        time.Duration
+}
+
+func (c *Config) deriveTransactions() {
+	c.Transactions = Transactions{
+		MaxTimeoutMs:       c.int32("transaction.max.timeout.ms"),
+		ExpirationMs:       c.long("transactional.id.expiration.ms"),
+		AbortInterval:      c.millis("transaction.abort.timed.out.transaction.cleanup.interval.ms"),
+		ExpirationInterval: c.millis("transaction.remove.expired.transaction.cleanup.interval.ms"),
+		LoadBufferSize:     int(c.long("transaction.state.log.load.buffer.size")),
+		Verification:       c.boolean("transaction.partition.verification.enable"),
+		AddRetryBackoff:    c.millis("add.partitions.to.txn.retry.backoff.ms"),
+		AddRetryMax:        c.millis("add.partitions.to.txn.retry.backoff.max.ms"),
+	}
+}

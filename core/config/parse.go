@@ -88,6 +88,7 @@ func (c *Config) set(p Property) (warning string, err error) {
 func (c *Config) derive() error {
 	c.deriveNumbers()
 	c.deriveGroups()
+	c.deriveTransactions()
 	return errors.Join(c.deriveRoles(), c.deriveListeners(), c.deriveVoters(), c.deriveLogDir())
 }
 

@@ -2,6 +2,7 @@ package group
 
 import (
 	"github.com/lockstep/lockstep/core/coordinator"
+	"github.com/lockstep/lockstep/core/storage"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -122,8 +123,8 @@ func (c *classic) checkCommit(by committer) error {
 
 // CommitTransactional stores how far a group has read as a part of a producer's transaction (key 28), which the caller has verified: it does
 // not count until Machine.ReplayMarker commits it, and who wants stable offsets gets UNSTABLE_OFFSET_COMMIT till then. Topics and answers are as
-// for CommitOffsets. The log checks the producer's epoch.
-func (c *Coordinator) CommitTransactional(req *kmsg.TxnOffsetCommitRequest, done func(*kmsg.TxnOffsetCommitResponse, error)) {
+// for CommitOffsets. The log checks the producer's epoch, and guard.
+func (c *Coordinator) CommitTransactional(req *kmsg.TxnOffsetCommitRequest, guard storage.Guard, done func(*kmsg.TxnOffsetCommitResponse, error)) {
 	m, err := c.machineOf(req.Group)
 	if req.Group == "" {
 		err = kerr.InvalidGroupID
@@ -132,10 +133,10 @@ func (c *Coordinator) CommitTransactional(req *kmsg.TxnOffsetCommitRequest, done
 		done(nil, err)
 		return
 	}
-	m.commitTransactional(req, done)
+	m.commitTransactional(req, guard, done)
 }
 
-func (m *machine) commitTransactional(req *kmsg.TxnOffsetCommitRequest, done func(*kmsg.TxnOffsetCommitResponse, error)) {
+func (m *machine) commitTransactional(req *kmsg.TxnOffsetCommitRequest, guard storage.Guard, done func(*kmsg.TxnOffsetCommitResponse, error)) {
 	by := committer{memberID: req.MemberID, instanceID: req.InstanceID, generation: req.Generation, transactional: true, version: req.Version}
 	if err := m.checkCommit(req.Group, by); err != nil {
 		done(nil, err)
@@ -155,7 +156,7 @@ func (m *machine) commitTransactional(req *kmsg.TxnOffsetCommitRequest, done fun
 		}
 		resp.Topics = append(resp.Topics, told)
 	}
-	tx := coordinator.Transaction{ProducerID: req.ProducerID, ProducerEpoch: req.ProducerEpoch}
+	tx := coordinator.Transaction{ProducerID: req.ProducerID, ProducerEpoch: req.ProducerEpoch, Guard: guard}
 	err := m.log.AppendToTransaction(tx, b.records, func(err error) { done(resp, appendError(err)) })
 	if err != nil {
 		done(nil, appendError(err))

@@ -8,12 +8,24 @@ import (
 
 // StartVerification is the guard with which a batch that begins a transaction in a partition may be appended once the coordinator
 // has agreed; 0 if the transaction has begun there. addsPartitions: the coordinator is asked to add the partition, not whether it is part.
-func (m *Manager) StartVerification(id event.Partition, topicID [16]byte, b record.Batch, addsPartitions bool) (storage.Guard, error) {
+func (m *Manager) StartVerification(id event.Partition, topicID [16]byte, producerID int64, epoch int16, sequence int32, addsPartitions bool) (storage.Guard, error) {
 	p, err := m.leading(id, topicID, -1)
 	if err != nil {
 		return 0, err
 	}
-	return p.log.StartVerification(b, addsPartitions)
+	if !addsPartitions && !m.cfg.TransactionVerification {
+		return 0, nil
+	}
+	return p.log.StartVerification(producerID, epoch, sequence, addsPartitions)
+}
+
+// Producers are those that the leader of a partition, this broker, knows of, by id.
+func (m *Manager) Producers(id event.Partition) ([]storage.ProducerState, error) {
+	p, err := m.leading(id, [16]byte{}, -1)
+	if err != nil {
+		return nil, err
+	}
+	return p.log.Producers(), nil
 }
 
 // check judges what the log does not: whether a transactional batch is part of a transaction that the coordinator knows of.

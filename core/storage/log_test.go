@@ -226,7 +226,7 @@ func (c *machine) compareProducers(t *rapid.T) {
 	}
 	for i := range got {
 		g, w := &got[i], &all[i]
-		if g.ProducerID != w.ProducerID || g.Epoch != w.Epoch || g.lastSequence() != w.lastSequence() ||
+		if g.ProducerID != w.ProducerID || g.Epoch != w.Epoch || g.LastSequence() != w.LastSequence() ||
 			g.Batches()[len(g.Batches())-1] != w.Batches()[len(w.Batches())-1] {
 			t.Fatalf("producer %+v, want %+v", *g, *w)
 		}

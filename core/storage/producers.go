@@ -47,8 +47,8 @@ type ProducerState struct {
 // Batches are the last batches, oldest first.
 func (p *ProducerState) Batches() []ProducerBatch { return p.batches[:p.count] }
 
-// lastSequence is the last batch's, or -1.
-func (p *ProducerState) lastSequence() int32 {
+// LastSequence is the last batch's, or -1.
+func (p *ProducerState) LastSequence() int32 {
 	if p.count == 0 {
 		return -1
 	}
@@ -86,7 +86,7 @@ func (p *ProducerState) duplicate(epoch int16, first, last int32) *ProducerBatch
 
 // checkSequence says whether a client's batch may follow (Kafka's ProducerAppendInfo).
 func (p *ProducerState) checkSequence(epoch int16, first int32) error {
-	last := p.lastSequence()
+	last := p.LastSequence()
 	switch err := p.checkEpoch(epoch); {
 	case err != nil:
 		return err

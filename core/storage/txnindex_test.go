@@ -114,7 +114,7 @@ func (m *txnMachine) truncate(t *rapid.T) {
 		m.seqs[p] = 0
 	}
 	for _, p := range m.log.Producers() {
-		m.seqs[p.ProducerID] = p.lastSequence() + 1
+		m.seqs[p.ProducerID] = p.LastSequence() + 1
 	}
 }
 

@@ -22,13 +22,14 @@ type verification struct {
 	lowestSequence int32
 }
 
-// StartVerification is the guard of a batch that begins a transaction in this log, to be appended once the coordinator has agreed; 0
-// if the transaction has begun. INVALID_PRODUCER_EPOCH if a newer epoch is known, NOT_LEADER_OR_FOLLOWER while IsRebuilding.
-func (l *Log) StartVerification(b record.Batch, addsPartitions bool) (Guard, error) {
+// StartVerification is the guard of a batch, whose first sequence is given, that begins a transaction in this log, to be appended once
+// the coordinator has agreed; 0 if the transaction has begun. INVALID_PRODUCER_EPOCH if a newer epoch is known, NOT_LEADER_OR_FOLLOWER
+// while IsRebuilding.
+func (l *Log) StartVerification(id int64, epoch int16, sequence int32, addsPartitions bool) (Guard, error) {
 	if l.rebuilding {
 		return 0, kerr.NotLeaderForPartition
 	}
-	s, id, epoch := &l.producers, b.ProducerID(), b.ProducerEpoch()
+	s := &l.producers
 	if p := s.states[id]; p != nil {
 		if err := p.checkEpoch(epoch); err != nil || p.isIn(epoch) {
 			return 0, err
@@ -37,13 +38,13 @@ func (l *Log) StartVerification(b record.Batch, addsPartitions bool) (Guard, err
 	v := s.verifications[id]
 	if v == nil {
 		s.guards++
-		v = &verification{s.guards, l.env.Loop.UnixMilli(), addsPartitions, epoch, b.BaseSequence()}
+		v = &verification{s.guards, l.env.Loop.UnixMilli(), addsPartitions, epoch, sequence}
 		if s.verifications == nil {
 			s.verifications = map[int64]*verification{}
 		}
 		s.verifications[id] = v
 	}
-	v.note(epoch, b.BaseSequence())
+	v.note(epoch, sequence)
 	return v.guard, nil
 }
 

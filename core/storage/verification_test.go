@@ -9,7 +9,7 @@ import (
 // begin asks about a transaction and expects to have to.
 func begin(t *testing.T, l *Log, pid int64, epoch int16, seq int32, adds bool) Guard {
 	t.Helper()
-	g, err := l.StartVerification(txnBatch(pid, epoch, seq, 1, 1), adds)
+	g, err := l.StartVerification(pid, epoch, seq, adds)
 	if err != nil || g == 0 {
 		t.Fatalf("guard %d, %v", g, err)
 	}
@@ -53,7 +53,7 @@ func TestABatchThatBeginsATransactionNeedsTheAnswerToItsOwnQuestion(t *testing.T
 	if err := l.CheckVerified(first, 0); err != nil {
 		t.Errorf("a repeated batch of a transaction that has ended: %v", err)
 	}
-	if _, err := l.StartVerification(txnBatch(1, -1, 0, 1, 1), false); err != kerr.InvalidProducerEpoch {
+	if _, err := l.StartVerification(1, -1, 0, false); err != kerr.InvalidProducerEpoch {
 		t.Errorf("an older epoch: %v", err)
 	}
 }

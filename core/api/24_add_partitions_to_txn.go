@@ -1,0 +1,119 @@
+package api
+
+import (
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/txn"
+	"github.com/lockstep/lockstep/core/wire"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// AddPartitionsToTxn (key 24), versions 0 to 5: makes partitions part of a transaction, all or none. From version 4 on it comes from
+// brokers, for many transactions, some of which only want to know whether the partitions are part of it (KIP-890). Before version
+// 2 PRODUCER_FENCED is INVALID_PRODUCER_EPOCH.
+func (k *call) addPartitionsToTxn() {
+	req := k.req.Body.(*kmsg.AddPartitionsToTxnRequest)
+	resp := kmsg.NewPtrAddPartitionsToTxnResponse()
+	if req.Version < 4 {
+		k.addToTxn(oldTransaction(req), func(topics []kmsg.AddPartitionsToTxnResponseTransactionTopic) {
+			resp.Topics = oldTopics(topics)
+			k.reply(resp)
+		})
+		return
+	}
+	open := len(req.Transactions)
+	resp.Transactions = make([]kmsg.AddPartitionsToTxnResponseTransaction, open)
+	for i := range req.Transactions {
+		told := &resp.Transactions[i]
+		told.TransactionalID = req.Transactions[i].TransactionalID
+		k.addToTxn(&req.Transactions[i], func(topics []kmsg.AddPartitionsToTxnResponseTransactionTopic) {
+			told.Topics = topics
+			if open--; open == 0 {
+				k.reply(resp)
+			}
+		})
+	}
+	if len(req.Transactions) == 0 {
+		k.reply(resp)
+	}
+}
+
+// oldTransaction is the one transaction of a request before version 4.
+func oldTransaction(req *kmsg.AddPartitionsToTxnRequest) *kmsg.AddPartitionsToTxnRequestTransaction {
+	t := kmsg.NewAddPartitionsToTxnRequestTransaction()
+	t.TransactionalID, t.ProducerID, t.ProducerEpoch = req.TransactionalID, req.ProducerID, req.ProducerEpoch
+	for _, topic := range req.Topics {
+		t.Topics = append(t.Topics, kmsg.AddPartitionsToTxnRequestTransactionTopic{Topic: topic.Topic, Partitions: topic.Partitions})
+	}
+	return &t
+}
+
+func oldTopics(topics []kmsg.AddPartitionsToTxnResponseTransactionTopic) (old []kmsg.AddPartitionsToTxnResponseTopic) {
+	for _, t := range topics {
+		o := kmsg.AddPartitionsToTxnResponseTopic{Topic: t.Topic}
+		for _, p := range t.Partitions {
+			o.Partitions = append(o.Partitions, kmsg.AddPartitionsToTxnResponseTopicPartition{Partition: p.Partition, ErrorCode: p.ErrorCode})
+		}
+		old = append(old, o)
+	}
+	return old
+}
+
+// addToTxn adds or verifies the partitions of one transaction. A partition that does not exist fails them all.
+func (k *call) addToTxn(t *kmsg.AddPartitionsToTxnRequestTransaction, done func([]kmsg.AddPartitionsToTxnResponseTransactionTopic)) {
+	var partitions []event.Partition
+	var missing []bool
+	anyMissing := false
+	for _, topic := range t.Topics {
+		for _, index := range topic.Partitions {
+			id := event.Partition{Topic: topic.Topic, Index: index}
+			isMissing := k.server.Image().Partition(id) == nil
+			partitions, missing, anyMissing = append(partitions, id), append(missing, isMissing), anyMissing || isMissing
+		}
+	}
+	p := txn.Producer{ID: t.ProducerID, Epoch: t.ProducerEpoch}
+	all := func(err error) {
+		done(addedTopics(t, func(int) int16 { return k.fencedCode(err, 2) }))
+	}
+	switch {
+	case anyMissing:
+		done(addedTopics(t, func(i int) int16 {
+			if missing[i] {
+				return kerr.UnknownTopicOrPartition.Code
+			}
+			return kerr.OperationNotAttempted.Code
+		}))
+	case t.VerifyOnly:
+		k.server.Transactions.Verify(t.TransactionalID, p, partitions, func(verdicts []error, err error) {
+			if err != nil {
+				all(err)
+				return
+			}
+			done(addedTopics(t, func(i int) int16 { return wire.Code(verdicts[i]) }))
+		})
+	default:
+		k.server.Transactions.AddPartitions(t.TransactionalID, p, partitions, k.spokenInTxn(4), all)
+	}
+}
+
+// spokenInTxn is the transaction.version that the sender of a request speaks: 2 if the request's is since or later.
+func (k *call) spokenInTxn(since int16) int16 {
+	if k.req.Version >= since {
+		return 2
+	}
+	return 0
+}
+
+// addedTopics is the answer about all partitions of a transaction; code is of the i-th.
+func addedTopics(t *kmsg.AddPartitionsToTxnRequestTransaction, code func(i int) int16) (topics []kmsg.AddPartitionsToTxnResponseTransactionTopic) {
+	i := 0
+	for _, asked := range t.Topics {
+		told := kmsg.AddPartitionsToTxnResponseTransactionTopic{Topic: asked.Topic}
+		for _, index := range asked.Partitions {
+			told.Partitions = append(told.Partitions, kmsg.AddPartitionsToTxnResponseTransactionTopicPartition{Partition: index, ErrorCode: code(i)})
+			i++
+		}
+		topics = append(topics, told)
+	}
+	return topics
+}
