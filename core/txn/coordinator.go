@@ -43,6 +43,7 @@ type Coordinator struct {
 	cfg     Config
 	needs   Needs
 	runtime *coordinator.Runtime
+	shards  shards
 	outbox  []*destination // by broker
 	abort   scheduler.Timer
 	expire  scheduler.Timer
@@ -55,7 +56,29 @@ func New(e *env.Env, cfg Config, needs Needs, replicas *replica.Manager) *Coordi
 		Topic: cfg.Topic, WriteTimeout: cfg.WriteTimeout, LoadBytes: cfg.LoadBufferSize,
 		NewMachine: func(s *coordinator.Shard) coordinator.Machine { return newMachine(c, s) },
 	}, needs.Image, replicas)
+	c.shards = (*running)(c)
 	return c
+}
+
+// shards finds machines that are loaded; see coordinator.Runtime.
+type shards interface {
+	machine(id string) (*machine, error)
+	each(f func(*machine)) (all bool)
+}
+
+// running is the machines of the runtime.
+type running Coordinator
+
+func (r *running) machine(id string) (*machine, error) {
+	s, err := r.runtime.Shard(id)
+	if err != nil {
+		return nil, err
+	}
+	return s.Machine().(*machine), nil
+}
+
+func (r *running) each(f func(*machine)) (all bool) {
+	return r.runtime.Each(func(s *coordinator.Shard) { f(s.Machine().(*machine)) })
 }
 
 // version is the transaction.version that the cluster agreed on.
@@ -66,10 +89,9 @@ func (c *Coordinator) find(id string) (*machine, *transaction, error) {
 	if id == "" {
 		return nil, nil, kerr.InvalidRequest
 	}
-	s, err := c.runtime.Shard(id)
+	m, err := c.shards.machine(id)
 	if err != nil {
 		return nil, nil, err
 	}
-	m := s.Machine().(*machine)
 	return m, m.get(id), nil
 }

@@ -141,7 +141,7 @@ func (m *machine) prepare(n *transaction, answer func(error)) error {
 // tellWhenCommitted has the markers of a decision sent once it is certain. A marker that is sent before could contradict what a successor
 // knows.
 func (m *machine) tellWhenCommitted(t *transaction) {
-	m.shard.WhenCommitted(func(err error) {
+	m.log.WhenCommitted(func(err error) {
 		switch {
 		case m.gone:
 		case err != nil:

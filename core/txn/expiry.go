@@ -22,7 +22,7 @@ func (c *Coordinator) watch(t *transaction) {
 // abortLate aborts the transactions that have been open for longer than their producers asked for, and fences those.
 func (c *Coordinator) abortLate() {
 	c.abort = nil
-	c.each(func(m *machine) {
+	c.shards.each(func(m *machine) {
 		for _, t := range m.list(func(t *transaction) bool { return t.state == Ongoing }) {
 			if t.isLate(m.nowMs()) {
 				m.fence(t, func(error) {}) // refused: the next time
@@ -40,7 +40,7 @@ func (t *transaction) isLate(nowMs int64) bool {
 // forgetUnused removes the transactional ids that have not been used for transactional.id.expiration.ms.
 func (c *Coordinator) forgetUnused() {
 	c.expire = nil
-	c.each(func(m *machine) {
+	c.shards.each(func(m *machine) {
 		m.forget(m.list(func(t *transaction) bool { return m.isUnused(t) }))
 		if t, ok := m.byID.Min(); ok {
 			c.watch(t)
@@ -59,16 +59,11 @@ func (m *machine) forget(all []*transaction) {
 		for i := range records {
 			records[i].Key = key(all[i].id)
 		}
-		if m.shard.Append(records, nil) != nil {
+		if m.log.Append(records, nil) != nil {
 			return // the next time
 		}
 		all = all[n:]
 	}
-}
-
-// each calls f for each machine that is loaded, by partition.
-func (c *Coordinator) each(f func(*machine)) (all bool) {
-	return c.runtime.Each(func(s *coordinator.Shard) { f(s.Machine().(*machine)) })
 }
 
 // list is the transactional ids of which keep is true, sorted.

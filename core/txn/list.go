@@ -71,7 +71,7 @@ func (f *Filter) matches(t *transaction, nowMs int64) bool {
 
 // List is the transactional ids that this broker coordinates; COORDINATOR_LOAD_IN_PROGRESS while there are some that it cannot name.
 func (c *Coordinator) List(f *Filter) (all []Description, err error) {
-	loaded := c.each(func(m *machine) {
+	loaded := c.shards.each(func(m *machine) {
 		for _, t := range m.list(func(t *transaction) bool { return f.matches(t, m.nowMs()) }) {
 			all = append(all, m.describe(t))
 		}

@@ -3,21 +3,30 @@ package txn
 import (
 	"github.com/google/btree"
 	"github.com/lockstep/lockstep/core/coordinator"
+	"github.com/lockstep/lockstep/scheduler"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
+
+// log is what a machine needs of its shard.
+type log interface {
+	Append(records []coordinator.Record, answer func(error)) error
+	WhenCommitted(answer func(error))
+	Loop() scheduler.Loop
+	Epoch() int32
+}
 
 // machine is the transactional ids of one partition of __transaction_state.
 type machine struct {
 	coordinator *Coordinator
-	shard       *coordinator.Shard
+	log         log
 	byID        *btree.BTreeG[*transaction]
 	endings     map[string]*ending // markers under way, by transactional id
 	gone        bool
 }
 
-func newMachine(c *Coordinator, s *coordinator.Shard) *machine {
+func newMachine(c *Coordinator, l log) *machine {
 	return &machine{
-		coordinator: c, shard: s, endings: map[string]*ending{},
+		coordinator: c, log: l, endings: map[string]*ending{},
 		byID: btree.NewG(16, func(a, b *transaction) bool { return a.id < b.id }),
 	}
 }
@@ -57,11 +66,11 @@ func (m *machine) Loaded() {
 // Unloaded implements coordinator.Machine.
 func (m *machine) Unloaded() { m.gone, m.endings = true, nil }
 
-func (m *machine) nowMs() int64 { return m.shard.Loop().UnixMilli() }
+func (m *machine) nowMs() int64 { return m.log.Loop().UnixMilli() }
 
 // write makes t what is known of its id; see coordinator.Shard.Append.
 func (m *machine) write(t *transaction, answer func(error)) error {
-	err := m.shard.Append([]coordinator.Record{t.record(m.coordinator.version())}, answer)
+	err := m.log.Append([]coordinator.Record{t.record(m.coordinator.version())}, answer)
 	switch err {
 	case nil:
 		m.get(t.id).lastEpoch = t.lastEpoch
@@ -73,7 +82,7 @@ func (m *machine) write(t *transaction, answer func(error)) error {
 
 // answer gives a verdict once the state that it comes from is committed: a producer that is told that it is fenced gives up for good.
 func (m *machine) answer(verdict error, done func(error)) {
-	m.shard.WhenCommitted(func(err error) {
+	m.log.WhenCommitted(func(err error) {
 		if err == nil {
 			err = verdict
 		}

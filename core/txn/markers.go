@@ -62,7 +62,7 @@ func (e *ending) retry(p event.Partition) {
 		return
 	}
 	e.retrying = true
-	e.m.shard.Loop().AfterFunc(retryBackoff, func() {
+	e.m.log.Loop().AfterFunc(retryBackoff, func() {
 		again := e.again
 		e.again, e.retrying = nil, false
 		if !e.isOver() {
@@ -94,7 +94,7 @@ func (e *ending) maybeComplete() {
 	case nil, kerr.NotCoordinator:
 		delete(m.endings, e.t.id)
 	default:
-		m.shard.Loop().AfterFunc(retryBackoff, e.maybeComplete)
+		m.log.Loop().AfterFunc(retryBackoff, e.maybeComplete)
 	}
 }
 
@@ -150,7 +150,7 @@ func (p *parcel) marker() kmsg.WriteTxnMarkersRequestMarker {
 	t := p.e.t
 	marker := kmsg.NewWriteTxnMarkersRequestMarker()
 	marker.ProducerID, marker.ProducerEpoch, marker.Committed = t.producer.ID, t.producer.Epoch, t.state == PrepareCommit
-	marker.CoordinatorEpoch, marker.TransactionVersion = p.e.m.shard.Epoch(), int8(t.version)
+	marker.CoordinatorEpoch, marker.TransactionVersion = p.e.m.log.Epoch(), int8(t.version)
 	for _, partition := range p.partitions {
 		if n := len(marker.Topics); n == 0 || marker.Topics[n-1].Topic != partition.Topic {
 			marker.Topics = append(marker.Topics, kmsg.WriteTxnMarkersRequestMarkerTopic{Topic: partition.Topic})
