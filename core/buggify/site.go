@@ -30,6 +30,11 @@ const (
 	DistrustEpochs             // the epoch checkpoint is not believed: epochs come from the batches
 	CheckpointSkip             // the offset checkpoints are not written this time
 	RetentionNow               // retention is enforced early
+	CleanNow                   // a log is compacted that is not dirty enough
+	CleanChunk                 // the cleaner reads a little more than a header at a time
+	CleanMapFull               // the cleaner has room for a few keys only
+	CleanAbandon               // the cleaner gives up before it replaces a segment
+	SwapLate                   // it replaces a segment a moment later
 
 	OnePartition    // a fetch answers no further partition
 	OneBatch        // a fetch reads one batch of a partition
@@ -77,7 +82,8 @@ var names = [NumSites]string{
 	"storage/short-read", "storage/recent-miss", "storage/forget-recent", "storage/tiny-segment", "storage/index-dense", "storage/index-sparse",
 	"storage/index-evicted", "storage/cold-window", "storage/scan-chunk", "storage/scan-late", "storage/early-flush", "storage/delayed-sync",
 	"storage/delayed-write", "storage/write-alone", "storage/recover-all", "storage/distrust-clean", "storage/distrust-epochs",
-	"storage/checkpoint-skip", "storage/retention-now",
+	"storage/checkpoint-skip", "storage/retention-now", "storage/clean-now", "storage/clean-chunk", "storage/clean-map-full", "storage/clean-abandon",
+	"storage/swap-late",
 	"replica/one-partition", "replica/one-batch", "replica/early-empty", "replica/follower-backoff", "replica/session-reset",
 	"replica/follower-hw-late", "replica/isr-check-early", "replica/alter-lost", "replica/alter-late", "replica/hw-late",
 	"raft/election-early", "raft/vote-late", "raft/pre-vote-again", "raft/resign-early", "raft/snapshot-now", "raft/snapshot-late", "raft/snapshot-chunk",

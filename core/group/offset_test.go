@@ -161,7 +161,7 @@ func (w *world) commitTransactional(producer int64, member string, generation in
 	p.Offset = offset
 	req.Topics = []kmsg.TxnOffsetCommitRequestTopic{{Topic: "t", TopicID: [16]byte{1}, Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{p}}}
 	c := &call[*kmsg.TxnOffsetCommitResponse]{w: w, what: "transactional commit"}
-	w.machine.commitTransactional(req, c.takeBoth)
+	w.machine.commitTransactional(req, 0, c.takeBoth)
 	resp := c.now()
 	if c.err != nil {
 		return c.err

@@ -98,7 +98,8 @@ func (l *Log) answerDuplicate(dup *ProducerBatch, done func(error)) AppendInfo {
 }
 
 // AppendAsFollower appends whole batches whose CRC was checked, unchanged. All is appended or nothing:
-// ErrUnexpectedOffset if the first does not continue the log, ErrOffsetsOutOfOrder if the others do not continue it,
+// ErrUnexpectedOffset if the first is below the log's end, ErrOffsetsOutOfOrder if the others go back (compaction
+// leaves gaps),
 // ErrEpochOutOfOrder if an epoch is below the one before, CORRUPT_MESSAGE if there are other bytes than batches; done is not called then.
 // A part of a batch at the end is ignored. done and frame as with AppendAsLeader.
 func (l *Log) AppendAsFollower(batches []byte, frame *network.Frame, done func(error)) (AppendInfo, error) {
@@ -128,9 +129,9 @@ func (l *Log) checkFollowerAppend(batches []byte) (whole int, err error) {
 			return whole, nil
 		case err != nil || b.LastOffsetDelta() < 0:
 			return 0, kerr.CorruptMessage
-		case b.BaseOffset() != next && whole == 0:
+		case b.BaseOffset() < next && whole == 0:
 			return 0, ErrUnexpectedOffset
-		case b.BaseOffset() != next:
+		case b.BaseOffset() < next:
 			return 0, ErrOffsetsOutOfOrder
 		case b.LeaderEpoch() < epoch:
 			return 0, ErrEpochOutOfOrder
@@ -163,11 +164,12 @@ func (l *Log) addAll(batches []byte, frame *network.Frame, info *AppendInfo) {
 // add takes a batch into memory: epochs, producers, indexes, positions. It rolls first if it must.
 func (l *Log) add(b record.Batch, frame *network.Frame) {
 	if l.mustRoll(b) {
+		l.leapGap(b)
 		l.roll()
 	}
 	epoch, base, next := b.LeaderEpoch(), b.BaseOffset(), b.NextOffset()
 	if latest := l.epochs.latest().Epoch; epoch != latest && epoch >= 0 {
-		l.noteEpoch(epoch, base, latest)
+		l.noteEpoch(epoch, l.next, latest)
 	}
 	l.updateProducers(b)
 	seg, maxTimestamp := l.active, b.MaxTimestamp()
@@ -180,7 +182,18 @@ func (l *Log) add(b record.Batch, frame *network.Frame) {
 	l.emitBatch(event.Appended, epoch, base, next-base, b)
 }
 
-// noteEpoch takes a batch's new epoch. It may be below the latest: a leader that was elected and
+// leapGap has a new segment begin with a batch that follows so large a gap that no segment can hold both its ends.
+func (l *Log) leapGap(b record.Batch) {
+	if b.LastOffset()-l.next > math.MaxInt32 {
+		l.next = b.BaseOffset()
+	}
+}
+
+// noteEpoch takes a batch's new epoch, which begins where the log ended: the first batches of it may have been compacted away.
+// Counter-example to the batch's own offset: A and C have 0 to 99 of epoch 1. C goes on to 119 of it, alone; A leads epoch 2 from 100 on, and
+// cleans 100 to 149 away. B learns of epoch 2 from the batch at 150, leads, and tells C that epoch 1 ended at 150.
+//
+// It may be below the latest: a leader that was elected and
 // ousted before it wrote left an entry at the log's end, which this batch contradicts (KAFKA-10706).
 func (l *Log) noteEpoch(epoch int32, base int64, latest int32) {
 	if epoch < latest {

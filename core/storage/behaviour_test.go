@@ -48,7 +48,7 @@ func TestFollowerAppendsAllOrNothing(t *testing.T) {
 	}
 	for want, bad := range map[error][]record.Batch{ // order: cases are independent
 		ErrUnexpectedOffset:  {batch(5, 2, 1, 1, 1)},
-		ErrOffsetsOutOfOrder: {batch(6, 2, 1, 1, 1), batch(9, 2, 1, 1, 1)},
+		ErrOffsetsOutOfOrder: {batch(6, 2, 2, 1, 1), batch(7, 2, 1, 1, 1)},
 		ErrEpochOutOfOrder:   {batch(6, 2, 1, 1, 1), batch(7, 1, 1, 1, 1)},
 		kerr.CorruptMessage:  {batch(6, 2, 1, 1, 1), make(record.Batch, 70)},
 	} {

@@ -19,6 +19,7 @@ const (
 	recoveryPointFile     = "recovery-point-offset-checkpoint"
 	logStartFile          = "log-start-offset-checkpoint"
 	replicationFile       = "replication-offset-checkpoint"
+	cleanerFile           = "cleaner-offset-checkpoint"
 	cleanShutdownFile     = ".kafka_cleanshutdown"
 )
 

@@ -20,6 +20,7 @@ func (l *Log) Close(done func(error)) {
 		end := func(err error) { l.closeFiles(); next(err) }
 		l.active.seal()
 		steps(end,
+			l.stopCleaning,
 			func(next func(error)) { l.active.file.Sync(next) },
 			func(next func(error)) { l.writeIndexes(l.active, next) },
 			func(next func(error)) { l.rewriteAborted(l.active, next) },
@@ -56,8 +57,9 @@ func (l *Log) Delete(done func(error)) {
 	l.pipeline.abort(ErrOffline)
 	gone := l.deletedName()
 	l.pipeline.queueTask("delete", func(next func(error)) {
-		l.closeFiles()
 		steps(next,
+			l.stopCleaning,
+			func(next func(error)) { l.closeFiles(); next(nil) },
 			func(next func(error)) { l.env.Disk.Rename(l.dir, gone, next) },
 			func(next func(error)) { l.env.Disk.SyncDir(path.Dir(l.dir), next) },
 			func(next func(error)) { l.env.Disk.Remove(gone, next) })

@@ -98,7 +98,7 @@ func (c *coldRead) ended(err error) bool {
 func (c *coldRead) seek() {
 	l, g := c.log, c.seg
 	c.pos = g.index.lookup(c.r.Offset - g.base)
-	if i := l.recent.find(c.r.Offset); i >= 0 {
+	if i := l.recent.find(c.r.Offset); i >= 0 && l.recent.at(i).seg == g {
 		c.pos = int64(l.recent.at(i).pos)
 	}
 	c.size = l.writtenSize(g)
@@ -210,6 +210,7 @@ func (c *coldRead) conclude() {
 	l := c.log
 	s := Slice{FirstOffset: c.first, NextOffset: c.next, UpperBound: min(c.upTo, c.seg.base+c.seg.index.offsetAfter(c.end))}
 	switch {
+	case c.start < 0 && c.goOn():
 	case c.start < 0 || c.end == c.start && c.upTo == c.r.UpTo:
 		s.FirstOffset, s.NextOffset, s.UpperBound = c.r.Offset, c.r.Offset, c.r.Offset
 		c.finish(s, nil)
@@ -223,6 +224,20 @@ func (c *coldRead) conclude() {
 	default:
 		c.copy(s)
 	}
+}
+
+// goOn looks in the next segment, if the offset lies in a gap before it.
+func (c *coldRead) goOn() bool {
+	l := c.log
+	after := l.segments.after(c.seg)
+	if after == nil || after.base >= c.upTo || c.seg.cuts > 0 || c.pos < c.seg.size {
+		return false
+	}
+	c.file.Close()
+	c.file, c.window = nil, nil
+	c.r.Offset = max(c.r.Offset, after.base)
+	c.begin()
+	return true
 }
 
 // copy reads what lies above the high watermark into memory of its own.
@@ -288,6 +303,12 @@ func (l *Log) readIndexes(g *segment, done func(offsetIndex, timeIndex, error)) 
 
 // buildIndex makes a segment's indexes from its batches and stores them.
 func (l *Log) buildIndex(g *segment, done func(error)) {
+	g.builds++
+	answer := done
+	done = func(err error) {
+		g.builds--
+		answer(err)
+	}
 	made := newSegment(g.base, g.createdMs)
 	s := scan{env: l.env, file: g.file, end: g.size}
 	s.visit = func(b record.Batch, _ int64) bool {

@@ -44,6 +44,12 @@ type LogConfig struct {
 	RetentionBytes         int64 // -1: no limit
 	RetentionMs            int64 // -1: no limit
 	ProducerIDExpirationMs int64
+
+	Compact            bool  // cleanup.policy has compact
+	DeleteRetentionMs  int64 // how long a tombstone stays
+	MinCleanableRatio  int64 // min.cleanable.dirty.ratio, in millionths
+	MinCompactionLagMs int64
+	MaxCompactionLagMs int64 // Never: no limit
 }
 
 // DefaultLogConfig is Kafka's.
@@ -59,6 +65,9 @@ func DefaultLogConfig() LogConfig {
 		RetentionBytes:         -1,
 		RetentionMs:            7 * 24 * 3600 * 1000,
 		ProducerIDExpirationMs: 24 * 3600 * 1000,
+		DeleteRetentionMs:      24 * 3600 * 1000,
+		MinCleanableRatio:      million / 2,
+		MaxCompactionLagMs:     Never,
 	}
 }
 
@@ -76,6 +85,8 @@ type OpenOptions struct {
 	LogStartOffset int64
 	// HighWatermark is the last one known: of each transaction that it does not cover whole, the log must know where it began.
 	HighWatermark int64
+	// CleanedUpTo is the offset below which the log was compacted: there, segments need not follow each other.
+	CleanedUpTo   int64
 	KeepProducers bool // track idempotent producers (not for the metadata log)
 	// AnyBatch takes a batch that is larger than a segment, which then has it alone, as every follower does.
 	AnyBatch bool

@@ -27,6 +27,7 @@ type crashScene struct {
 	versions []version // what may be found on the disk: the log, and the log as it was before a truncation that is under way
 	synced   int64     // whatever Log.RecoveryPoint says, less is promised: during a full truncation
 	acked    int64     // the end of what was answered as synced (flush.messages=1)
+	compacts bool      // batches are those of a compacted log: a producer's may be gone but for the last
 	// reopen opens the log in a crash state; point is the last recovery point.
 	reopen func(n *node, point int64, done func(*Log, error))
 
@@ -263,6 +264,10 @@ func (s *crashScene) judge(image *simdisk.Image, l *Log, f *recovered) {
 	if n := len(f.epochs); n > 0 && f.epochs[n-1].Start > f.next {
 		s.fail(image, "epochs %v of a log that ends at %d", f.epochs, f.next)
 	}
+	if s.compacts {
+		s.judgeLastRecords(image, &l.producers, &rebuilt)
+		return
+	}
 	if f.start == 0 && !bytes.Equal(marshalSnapshot(rebuilt.sorted()), f.producers) {
 		s.fail(image, "producers are not those of the batches")
 	}
@@ -273,8 +278,9 @@ func (f *recovered) isPartOf(v version, logStart int64) bool {
 	if len(f.batches) == 0 {
 		return f.start <= logStart && f.next <= v.next()
 	}
-	at := slices.IndexFunc(v.batches, func(b record.Batch) bool { return b.BaseOffset() == f.start })
-	if at < 0 || f.start > logStart || at+len(f.batches) > len(v.batches) {
+	first := f.batches[0].BaseOffset()
+	at := slices.IndexFunc(v.batches, func(b record.Batch) bool { return b.BaseOffset() == first })
+	if at < 0 || first != f.start && first == v.batches[0].BaseOffset() && f.start != v.start || f.start > logStart || at+len(f.batches) > len(v.batches) {
 		return false
 	}
 	for i, b := range f.batches {

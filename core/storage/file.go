@@ -103,6 +103,16 @@ func removeFile(d disk.Disk, name string, done func(error)) {
 	})
 }
 
+// renameFile renames a file if it is there.
+func renameFile(d disk.Disk, from, to string, done func(error)) {
+	d.Rename(from, to, func(err error) {
+		if errors.Is(err, disk.ErrNotExist) {
+			err = nil
+		}
+		done(err)
+	})
+}
+
 // sequence runs step for 0 to n-1, each after the one before, until one fails.
 func sequence(n int, step func(i int, next func(error)), done func(error)) {
 	i := -1

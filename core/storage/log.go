@@ -42,6 +42,11 @@ type Log struct {
 	missed     [][]byte // copies of the headers (and markers) of batches appended meanwhile
 	snapshots  []int64  // offsets of the snapshot files, sorted
 
+	cleaned     int64 // what lies below was compacted
+	cleaning    *cleaning
+	uncleanable bool // a batch cannot be read
+	layout      int  // changes whenever cleaned segments take the place of others
+
 	// generation changes whenever batches are removed: what a callback remembers of positions is void then.
 	generation int
 

@@ -23,6 +23,7 @@ type Manager struct {
 	highWatermarks map[event.Partition]int64
 	starts         map[event.Partition]int64 // checkpoints as read, while logs are opened
 	points         map[event.Partition]int64
+	cleaned        map[event.Partition]int64
 	config         func(event.Partition) LogConfig
 	onFailure      func(*Log, error)
 	held           heldMemory
@@ -54,12 +55,13 @@ func OpenManager(e *env.Env, cfg func(event.Partition) LogConfig, done func(*Man
 			func(next func(error)) { m.readOffsets(names, recoveryPointFile, &m.points, next) },
 			func(next func(error)) { m.readOffsets(names, logStartFile, &m.starts, next) },
 			func(next func(error)) { m.readOffsets(names, replicationFile, &m.highWatermarks, next) },
+			func(next func(error)) { m.readOffsets(names, cleanerFile, &m.cleaned, next) },
 			func(next func(error)) { m.openAll(names, next) })
 	})
 }
 
 func (m *Manager) opened(err error, done func(*Manager, error)) {
-	m.points, m.starts = nil, nil
+	m.points, m.starts, m.cleaned = nil, nil, nil
 	if err != nil {
 		done(nil, err)
 		return
@@ -140,7 +142,7 @@ func (m *Manager) open(p event.Partition, topicID [16]byte, cfg LogConfig, done 
 	o := OpenOptions{
 		Dir: p.String(), Partition: p, TopicID: topicID, Config: cfg, Clean: m.clean,
 		RecoveryPoint: m.points[p], LogStartOffset: m.starts[p], HighWatermark: m.highWatermarks[p],
-		KeepProducers: true, held: &m.held,
+		CleanedUpTo: m.cleaned[p], KeepProducers: true, held: &m.held,
 	}
 	Open(m.env, o, func(l *Log, err error) {
 		if err != nil {
@@ -236,11 +238,12 @@ func (m *Manager) Checkpoint(done func(error)) {
 		return
 	}
 	m.checkpointing = true
-	points, starts, highWatermarks := m.offsets()
+	points, starts, highWatermarks, cleaned := m.offsets()
 	steps(func(err error) { m.checkpointed(err, done) },
 		func(next func(error)) { m.writeOffsets(recoveryPointFile, points, next) },
 		func(next func(error)) { m.writeOffsets(logStartFile, starts, next) },
-		func(next func(error)) { m.writeOffsets(replicationFile, highWatermarks, next) })
+		func(next func(error)) { m.writeOffsets(replicationFile, highWatermarks, next) },
+		func(next func(error)) { m.writeCleaned(cleaned, next) })
 }
 
 func (m *Manager) checkpointed(err error, done func(error)) {
@@ -256,16 +259,28 @@ func (m *Manager) checkpointed(err error, done func(error)) {
 	}
 }
 
-// offsets is the content of the three checkpoints. A log start is noted where the first segment does not tell it.
-func (m *Manager) offsets() (points, starts, highWatermarks []partitionOffset) {
+// offsets is the content of the checkpoints. A log start is noted where the first segment does not tell it.
+func (m *Manager) offsets() (points, starts, highWatermarks, cleaned []partitionOffset) {
 	m.Each(func(l *Log) {
 		points = append(points, partitionOffset{l.partition, l.recoveryPoint})
 		highWatermarks = append(highWatermarks, partitionOffset{l.partition, l.highWatermark})
 		if l.logStart > l.segments.first().base {
 			starts = append(starts, partitionOffset{l.partition, l.logStart})
 		}
+		if l.cleaned > 0 {
+			cleaned = append(cleaned, partitionOffset{l.partition, l.cleaned})
+		}
 	})
-	return points, starts, highWatermarks
+	return points, starts, highWatermarks, cleaned
+}
+
+// writeCleaned writes the cleaner's checkpoint, which is not there until a log was compacted.
+func (m *Manager) writeCleaned(entries []partitionOffset, next func(error)) {
+	if len(entries) == 0 && m.last[cleanerFile] == nil {
+		next(nil)
+		return
+	}
+	m.writeOffsets(cleanerFile, entries, next)
 }
 
 func (m *Manager) writeOffsets(file string, entries []partitionOffset, next func(error)) {

@@ -129,7 +129,7 @@ func (r *recent) truncate(offset int64) {
 	}
 }
 
-// find is the place of the batch that holds offset, -1 if it is not there.
+// find is the place of the batch that holds offset, or of the next one after a gap that compaction left; -1 if it is not there.
 func (r *recent) find(offset int64) int {
 	lo, hi := 0, r.n
 	if hi > 0 && r.last().base <= offset { // what most reads are for
@@ -142,10 +142,22 @@ func (r *recent) find(offset int64) int {
 			hi = mid
 		}
 	}
-	if lo == 0 || offset >= r.at(lo-1).next {
+	switch {
+	case lo == 0:
 		return -1
+	case offset < r.at(lo-1).next:
+		return lo - 1
+	case lo < r.n:
+		return lo
 	}
-	return lo - 1
+	return -1
+}
+
+// forgetBelow drops the batches that begin below offset.
+func (r *recent) forgetBelow(offset int64) {
+	for r.n > 0 && r.at(0).base < offset {
+		r.dropFirst()
+	}
 }
 
 // releaseAll lets go of everything.

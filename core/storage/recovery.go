@@ -33,7 +33,8 @@ type opener struct {
 	gone   []*segment
 	// reindex is the base of the first segment whose transaction index is to be made anew, as are those of all after it.
 	reindex int64
-	stale   bool // the epoch checkpoint on disk differs from the cache
+	synced  int64 // below it, segments need not follow each other
+	stale   bool  // the epoch checkpoint on disk differs from the cache
 }
 
 // Open opens the log in a directory, or creates it. What is in the log when done runs is durable. An error is
@@ -41,12 +42,13 @@ type opener struct {
 func Open(e *env.Env, o OpenOptions, done func(*Log, error)) {
 	l := newLog(e, &o)
 	p := &opener{log: l, o: o, reindex: math.MaxInt64}
+	l.cleaned, p.synced = o.CleanedUpTo, max(o.RecoveryPoint, o.CleanedUpTo)
 	if e.Buggify.Fires(buggify.DistrustClean) {
 		p.o.Clean = false
 	}
 	steps(func(err error) { p.finish(err, done) },
 		func(next func(error)) { e.Disk.Mkdir(o.Dir, next) },
-		p.list, p.sweep, p.readTopicID, p.readEpochs, p.openSegments, p.checkEpochs, p.load, p.removeRest,
+		p.list, p.sweep, p.finishSwaps, p.readTopicID, p.readEpochs, p.openSegments, p.checkEpochs, p.load, p.removeRest,
 		p.begin, p.bound, p.settle, p.readAborted, p.loadProducers, p.writeAborted)
 }
 
@@ -93,7 +95,10 @@ func (p *opener) sweep(next func(error)) {
 }
 
 func (p *opener) isJunk(name string) bool {
-	for _, suffix := range []string{".tmp", ".deleted", ".cleaned", ".swap"} {
+	if strings.HasSuffix(name, logSuffix+swapSuffix) {
+		return false
+	}
+	for _, suffix := range []string{".tmp", ".deleted", cleanedSuffix, swapSuffix} {
 		if strings.HasSuffix(name, suffix) {
 			return true
 		}
@@ -205,7 +210,7 @@ func (p *opener) load(next func(error)) {
 	sequence(len(p.all), func(i int, next func(error)) {
 		g := p.all[i]
 		switch {
-		case p.damage || g.base < p.expect || i > from && g.base > p.expect:
+		case p.damage || g.base < p.expect || i > from && g.base > max(p.expect, p.synced):
 			p.damage = true // perhaps only here: bytes before this segment are missing, or it repeats some
 			p.gone = append(p.gone, g)
 			next(nil)
@@ -329,10 +334,10 @@ func (p *opener) walk(g *segment, size int64, crc bool, done func(error)) {
 			crc && epoch < l.epochs.latest().Epoch {
 			return false
 		}
-		p.expect = b.NextOffset()
-		if crc && epoch >= 0 && l.epochs.assign(epoch, b.BaseOffset()) {
+		if crc && epoch >= 0 && l.epochs.assign(epoch, p.expect) { // as noteEpoch does
 			p.stale = true
 		}
+		p.expect = b.NextOffset()
 		l.recent.push(b, g, int32(pos), false, nil)
 		l.recent.forget(recentBatches, math.MaxInt64)
 		g.add(b.LastOffset(), b.MaxTimestamp(), int64(len(b)), l.config.IndexIntervalBytes)
@@ -383,6 +388,7 @@ func (p *opener) bound(next func(error)) {
 	l := p.log
 	l.logStart = max(p.o.LogStartOffset, l.segments.first().base)
 	l.written, l.highWatermark, l.recoveryPoint = l.next, l.logStart, l.next
+	l.cleaned = min(l.cleaned, l.next)
 	start := l.epochs.truncateFromStart(l.logStart)
 	end := l.epochs.truncateFromEnd(l.next)
 	if !end && !start && !p.stale {

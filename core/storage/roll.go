@@ -86,12 +86,17 @@ func (l *Log) syncSegment(g *segment, end int64, done func(error)) {
 
 // writeIndexes writes a segment's index files.
 func (l *Log) writeIndexes(g *segment, done func(error)) {
-	steps(func(err error) { g.stored = err == nil; done(err) },
+	l.writeIndexesAs(g, "", func(err error) { g.stored = err == nil; done(err) })
+}
+
+// writeIndexesAs writes them under names that have another suffix behind their own.
+func (l *Log) writeIndexesAs(g *segment, suffix string, done func(error)) {
+	steps(done,
 		func(next func(error)) {
-			rewriteFile(l.env.Disk, l.path(fileName(g.base, indexSuffix)), g.index.marshal(), next)
+			rewriteFile(l.env.Disk, l.path(fileName(g.base, indexSuffix)+suffix), g.index.marshal(), next)
 		},
 		func(next func(error)) {
-			rewriteFile(l.env.Disk, l.path(fileName(g.base, timeIndexSuffix)), g.times.marshal(), next)
+			rewriteFile(l.env.Disk, l.path(fileName(g.base, timeIndexSuffix)+suffix), g.times.marshal(), next)
 		})
 }
 

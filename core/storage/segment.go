@@ -31,6 +31,7 @@ type segment struct {
 	stored  bool  // the index files hold what index and times do
 	removed bool  // by retention or a truncation
 	cuts    int   // truncations that are yet to find its end: it may hold batches beyond it
+	builds  int   // of its indexes, under way
 	since   int64 // bytes since the last index entry
 	limit   int64 // see buggify.TinySegment; 0: none
 

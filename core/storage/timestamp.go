@@ -49,7 +49,7 @@ func (l *Log) search(ts, upTo int64, start func(*segment) int64, done func(int64
 		}
 	}
 	hit := found{-1, -1, -1}
-	generation := l.generation
+	generation, layout := l.generation, l.layout
 	sequence(len(all), func(i int, next func(error)) {
 		if hit.offset >= 0 {
 			next(nil)
@@ -60,7 +60,7 @@ func (l *Log) search(ts, upTo int64, start func(*segment) int64, done func(int64
 		switch {
 		case l.down() != nil:
 			done(-1, -1, -1, ErrOffline)
-		case err == nil && generation != l.generation:
+		case err == nil && (generation != l.generation || layout != l.layout):
 			l.search(ts, upTo, start, done)
 		default:
 			done(hit.offset, hit.timestamp, hit.epoch, err)

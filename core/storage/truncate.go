@@ -54,7 +54,7 @@ func (l *Log) truncateEpochs(done func(error)) {
 func (l *Log) findCut(offset int64) cut {
 	if i := l.recent.find(offset); i >= 0 {
 		e := l.recent.at(i)
-		return cut{offset: e.base, seg: e.seg, pos: int64(e.pos)}
+		return cut{offset: min(offset, e.base), seg: e.seg, pos: int64(e.pos)}
 	}
 	c := cut{offset: offset, seg: l.segments.floor(offset), pos: -1}
 	if c.seg != nil && c.seg.base == offset {
@@ -91,6 +91,7 @@ func (l *Log) forgetFrom(offset, pos int64) {
 	l.written = min(l.written, offset)
 	l.highWatermark = min(l.highWatermark, offset)
 	l.recoveryPoint = min(l.recoveryPoint, offset)
+	l.cleaned = min(l.cleaned, offset)
 	l.epochs.truncateFromEnd(offset)
 }
 
@@ -260,7 +261,7 @@ func (l *Log) TruncateFullyAndStartAt(offset int64, done func(error)) {
 	c := cut{offset: offset, removed: l.dropSegments(0), fresh: newSegment(offset, l.env.Loop.UnixMilli())}
 	slices.Reverse(c.removed)
 	l.activate(c.fresh)
-	l.logStart, l.highWatermark, l.written, l.next, l.recoveryPoint = offset, offset, offset, offset, offset
+	l.logStart, l.highWatermark, l.written, l.next, l.recoveryPoint, l.cleaned = offset, offset, offset, offset, offset, 0
 	l.emit(event.Truncated, offset)
 	l.env.Event.Emit(&event.Event{Kind: event.LogStartMoved, Partition: l.partition, TopicID: l.topicID, Peer: -1, Epoch: -1, Offset: offset, Note: "emptied"})
 	l.pipeline.queueTask("truncate fully", func(next func(error)) {

@@ -138,8 +138,14 @@ func (l *Log) rewriteAborted(g *segment, done func(error)) {
 		done(nil)
 		return
 	}
+	l.writeAbortedAs(g, "", done)
+}
+
+// writeAbortedAs writes the file under a name that has another suffix behind its own.
+func (l *Log) writeAbortedAs(g *segment, suffix string, done func(error)) {
+	x := &g.aborted
 	x.exists, x.cut, x.stored = true, false, len(x.entries)
-	rewriteFile(l.env.Disk, l.path(fileName(g.base, txnIndexSuffix)), marshalAborted(x.entries), done)
+	rewriteFile(l.env.Disk, l.path(fileName(g.base, txnIndexSuffix)+suffix), marshalAborted(x.entries), done)
 }
 
 // readAborted takes the transaction indexes of the segments that the opener trusts. A damaged one is made anew, as are those after it.
