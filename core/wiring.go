@@ -1,7 +1,6 @@
 package core
 
 import (
-	"slices"
 	"strconv"
 
 	"github.com/lockstep/lockstep/core/api"
@@ -86,6 +85,7 @@ func (b *Broker) replicaConfig() replica.Config {
 		DefaultMinISR:           int(b.cfg.TopicConfig(nil, nil).Long("min.insync.replicas")),
 		TopicMinISR:             b.topicMinISR,
 		LogConfig:               b.logConfig,
+		Cleaner:                 b.cleanerConfig(),
 	}
 }
 
@@ -151,9 +151,7 @@ func (b *Broker) logConfig(p event.Partition) storage.LogConfig {
 		RetentionMs:            c.Long("retention.ms"),
 		ProducerIDExpirationMs: b.cfg.ProducerIDExpirationMs,
 	}
-	if !slices.Contains(config.SplitList(c.Value("cleanup.policy")), "delete") {
-		log.RetentionBytes, log.RetentionMs = -1, -1 // of a topic that is compacted only, the log start alone decides
-	}
+	addCleanup(&log, c)
 	return log
 }
 

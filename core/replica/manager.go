@@ -36,6 +36,7 @@ type Config struct {
 	FetchPartitionMaxBytes int32         // replica.fetch.max.bytes
 	CheckpointInterval     time.Duration // replica.high.watermark.checkpoint.interval.ms
 	RetentionCheckInterval time.Duration // log.retention.check.interval.ms
+	Cleaner                storage.CleanerConfig
 
 	// TransactionVerification is transaction.partition.verification.enable: no batch begins a transaction unless its coordinator agrees.
 	TransactionVerification bool
@@ -51,7 +52,7 @@ func DefaultConfig(nodeID int32) Config {
 		NodeID:            nodeID,
 		ReplicaLagTimeMax: 30 * time.Second, FetchWaitMax: 500 * time.Millisecond, FetchBackoff: time.Second, FetchTimeout: 30 * time.Second,
 		FetchMinBytes: 1, FetchMaxBytes: 10 << 20, FetchPartitionMaxBytes: 1 << 20,
-		CheckpointInterval: 5 * time.Second, RetentionCheckInterval: 5 * time.Minute,
+		CheckpointInterval: 5 * time.Second, RetentionCheckInterval: 5 * time.Minute, Cleaner: storage.DefaultCleanerConfig(),
 		TransactionVerification: true,
 		DefaultMinISR:           1,
 		LogConfig:               func(event.Partition) storage.LogConfig { return storage.DefaultLogConfig() },
@@ -90,6 +91,7 @@ type Manager struct {
 	appends   []*followerAppend // free
 	onWoken   func()            // flushWoken, bound once
 	ticks     [3]scheduler.Timer
+	cleaner   *storage.Cleaner
 
 	onLogDirFailure func(error)
 }
@@ -119,6 +121,7 @@ func NewManager(e *env.Env, cfg Config, logs *storage.Manager, peers *wire.Peers
 		}
 	})
 	m.every(2, cfg.RetentionCheckInterval, m.deleteOldSegments)
+	m.cleaner = storage.NewCleaner(logs, cfg.Cleaner)
 	return m
 }
 
@@ -150,6 +153,7 @@ func (m *Manager) Shutdown() {
 		return
 	}
 	m.stopped = true
+	m.cleaner.Stop()
 	for _, t := range m.ticks {
 		if t != nil {
 			t.Stop()

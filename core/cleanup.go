@@ -1,0 +1,34 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/lockstep/lockstep/core/config"
+	"github.com/lockstep/lockstep/core/storage"
+)
+
+// What the configuration says about the cleaning up of logs.
+
+func (b *Broker) cleanerConfig() storage.CleanerConfig {
+	c := b.cfg.Cleaner()
+	cleaner := storage.CleanerConfig{DedupeBufferBytes: c.DedupeBufferBytes, LoadPercent: c.LoadPercent, IOBufferBytes: c.IOBufferBytes}
+	if c.Enabled {
+		cleaner.Backoff = c.Backoff
+	}
+	return cleaner
+}
+
+// addCleanup fills in a log's configuration what its topic's cleanup.policy makes of it.
+func addCleanup(log *storage.LogConfig, c config.TopicConfig) {
+	policy := config.SplitList(c.Value("cleanup.policy"))
+	log.Compact = slices.Contains(policy, "compact")
+	log.DeleteRetentionMs = c.Long("delete.retention.ms")
+	log.MinCleanableRatio = c.Millionths("min.cleanable.dirty.ratio")
+	log.MinCompactionLagMs, log.MaxCompactionLagMs = c.Long("min.compaction.lag.ms"), c.Long("max.compaction.lag.ms")
+	if log.Compact {
+		log.SegmentMs = min(log.SegmentMs, log.MaxCompactionLagMs) // what is in the active segment cannot be compacted
+	}
+	if !slices.Contains(policy, "delete") {
+		log.RetentionBytes, log.RetentionMs = -1, -1 // the log start alone decides
+	}
+}
