@@ -55,10 +55,21 @@ func newTopicRequest(o *TopicOptions) kmsg.CreateTopicsRequestTopic {
 	if o.RetentionBytes > 0 {
 		set("retention.bytes", strconv.FormatInt(o.RetentionBytes, 10))
 	}
+	if o.Compact {
+		set("cleanup.policy", o.cleanupPolicy())
+	}
 	if o.FlushMessages > 0 {
 		set("flush.messages", strconv.FormatInt(o.FlushMessages, 10))
 	}
 	return t
+}
+
+// cleanupPolicy is compact, with delete if the topic has a retention.
+func (o *TopicOptions) cleanupPolicy() string {
+	if o.Retention > 0 || o.RetentionBytes > 0 {
+		return "compact,delete"
+	}
+	return "compact"
 }
 
 // assignments reads "1,2,3/2,3,1". What is not a number is no broker, and the controller says so.

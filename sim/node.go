@@ -208,6 +208,9 @@ func (n *Node) properties(o *ClusterOptions) (props []config.Property) {
 	if o.RetentionCheck > 0 {
 		number("log.retention.check.interval.ms", o.RetentionCheck.Milliseconds())
 	}
+	if o.CleanerBackoff > 0 {
+		number("log.cleaner.backoff.ms", o.CleanerBackoff.Milliseconds())
+	}
 	return props
 }
 

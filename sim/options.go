@@ -40,6 +40,7 @@ type ClusterOptions struct {
 	DiskSync       time.Duration // the longest sync at first
 	AutoRebalance  time.Duration // leader.imbalance.check.interval.seconds
 	RetentionCheck time.Duration // log.retention.check.interval.ms; 0: the default
+	CleanerBackoff time.Duration // log.cleaner.backoff.ms; 0: the default
 	DialTimeout    time.Duration
 	RequestTimeout time.Duration // of clients
 	MetadataAge    time.Duration // of clients, after which they ask again; 0: 10 s
@@ -57,6 +58,7 @@ type TopicOptions struct {
 	SegmentBytes   int64
 	Retention      time.Duration // retention.ms; 0: the default
 	RetentionBytes int64         // retention.bytes; 0: the default
+	Compact        bool          // cleanup.policy has compact, and records have keys
 	Replicas       string        // of each partition, the preferred leader first: "1,2,3/2,3,1"; empty: the controller's choice
 }
 
@@ -183,6 +185,7 @@ func drawCluster(r *rand.Rand) ClusterOptions {
 	c.Retransmit = pickMillis(r, 0, 0, 1000, 15_000)
 	c.SegmentBytes = pick[int64](r, 0, 0, 16<<10, 2<<10)
 	c.QuorumTimeout = pickMillis(r, 0, 0, 1000, 1500) // a fetch waits 500 ms at the leader: less would be an election at every turn
+	c.CleanerBackoff = pickMillis(r, 200, 500, 2000)
 	return c
 }
 
@@ -198,6 +201,9 @@ func drawTopic(r *rand.Rand, i, brokers int) TopicOptions {
 		t.Retention = pickMillis(r, 1000, 5000)
 	case 1:
 		t.RetentionBytes = pick[int64](r, 8<<10, 64<<10)
+	}
+	if t.Compact = r.IntN(5) == 0; t.Compact {
+		t.SegmentBytes = 4 << 10 // the active segment is not compacted
 	}
 	return t
 }

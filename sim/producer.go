@@ -170,10 +170,21 @@ func (l *lane) seal(b *batch) {
 	})
 	for i := range b.count {
 		check.AppendValue(p.value[:0], p.index, l.ordinal, b.first+int64(i))
-		p.builder.Append(b.timestamp, nil, p.value)
+		p.builder.Append(b.timestamp, l.key(b.first+int64(i)), p.value)
 	}
 	p.builder.Build()
 	b.data = p.builder.Bytes() // with all its room
+}
+
+// keysOf is how many keys a producer writes to a compacted topic's partition.
+const keysOf = 5
+
+// key is that of a record, which a compacted topic's must have: each comes again soon.
+func (l *lane) key(counter int64) []byte {
+	if !l.producer.run.schedule.Options.topic(l.part.id.Topic).Compact {
+		return nil
+	}
+	return []byte{byte(l.producer.index), byte(counter * counter % keysOf)}
 }
 
 func (p *producer) pumpAll() {

@@ -104,14 +104,14 @@ func (c *ClusterOptions) fields() []field {
 		{"session", &c.Session}, {"heartbeat", &c.Heartbeat}, {"lag", &c.ReplicaLag}, {"fetch.wait", &c.FetchWait},
 		{"snapshot.bytes", &c.SnapshotBytes}, {"metadata.segment.bytes", &c.SegmentBytes}, {"quorum.timeout", &c.QuorumTimeout}, {"link.delay", &c.MaxLinkDelay}, {"disk.sync", &c.DiskSync},
 		{"rebalance", &c.AutoRebalance}, {"dial.timeout", &c.DialTimeout}, {"request.timeout", &c.RequestTimeout},
-		{"metadata.age", &c.MetadataAge}, {"retransmit", &c.Retransmit}, {"retention.check", &c.RetentionCheck},
+		{"metadata.age", &c.MetadataAge}, {"retransmit", &c.Retransmit}, {"retention.check", &c.RetentionCheck}, {"cleaner.backoff", &c.CleanerBackoff},
 	}
 }
 
 func (t *TopicOptions) fields() []field {
 	return []field{
 		{"name", &t.Name}, {"partitions", &t.Partitions}, {"rf", &t.RF}, {"min.isr", &t.MinISR}, {"unclean", &t.Unclean},
-		{"flush.messages", &t.FlushMessages}, {"segment.bytes", &t.SegmentBytes}, {"retention", &t.Retention}, {"retention.bytes", &t.RetentionBytes}, {"replicas", &t.Replicas},
+		{"flush.messages", &t.FlushMessages}, {"segment.bytes", &t.SegmentBytes}, {"retention", &t.Retention}, {"retention.bytes", &t.RetentionBytes}, {"compact", &t.Compact}, {"replicas", &t.Replicas},
 	}
 }
 

@@ -55,6 +55,7 @@ const (
 	Recovered     // a log was opened. Offset: log end offset, Len: bytes cut from its tail, Epoch: latest
 	LogStartMoved // Offset: new log start offset. Note: "emptied" if the log was truncated whole, to go on there
 	SegmentRolled // Offset: base of the new segment
+	CleaningBegan // the cleaner takes the log. Offset, Len: the part of it that was not compacted before
 	BatchRetained // the cleaner wrote what is left of a batch, for the next SegmentsReplaced that covers it. Offset, Len, Epoch and Batch as Appended
 	// SegmentsReplaced: what the cleaner wrote took the place of what the log had. Offset: from where on, Len: how many offsets
 	SegmentsReplaced
@@ -95,7 +96,7 @@ var kindNames = [numKinds]string{
 	LogDirFailed: "log-dir-failed", BadRequest: "bad-request", ConnectionLost: "connection-lost",
 	Appended: "appended", Written: "written", Truncated: "truncated", Recovered: "recovered",
 	LogStartMoved: "log-start-moved", SegmentRolled: "segment-rolled",
-	BatchRetained: "batch-retained", SegmentsReplaced: "segments-replaced",
+	CleaningBegan: "cleaning-began", BatchRetained: "batch-retained", SegmentsReplaced: "segments-replaced",
 	HighWatermark: "high-watermark", BecameLeader: "became-leader", BecameFollower: "became-follower", Diverged: "diverged",
 	IsrProposed: "isr-proposed", IsrCommitted: "isr-committed", IsrRejected: "isr-rejected", ReplicaRemoved: "replica-removed",
 	RaftBecame: "raft-became", RaftVoted: "raft-voted", RaftHighWatermark: "raft-high-watermark", RaftTruncated: "raft-truncated",

@@ -41,6 +41,7 @@ func (l *Log) clean(cfg *CleanerConfig, span cleanable, done func()) {
 		c.chunk = record.HeaderSize + x.Pick(buggify.CleanChunk, 500)
 	}
 	l.cleaning, c.onEnd = c, []func(){done}
+	l.emitBatch(event.CleaningBegan, -1, c.from, c.upTo-c.from, nil)
 	steps(c.end, c.mapKeys, c.writeGroups)
 }
 

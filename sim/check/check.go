@@ -93,11 +93,13 @@ type Promises struct {
 
 // Topic is what a topic's configuration promises.
 type Topic struct {
-	RF, MinISR       int
-	Unclean          bool  // unclean.leader.election.enable
-	FlushEveryAppend bool  // flush.messages=1
-	RetentionMs      int64 // 0: Kafka's default; negative: for ever
-	RetentionBytes   int64 // 0 and negative: any number
+	RF, MinISR        int
+	Unclean           bool  // unclean.leader.election.enable
+	FlushEveryAppend  bool  // flush.messages=1
+	RetentionMs       int64 // 0: Kafka's default; negative: for ever
+	RetentionBytes    int64 // 0 and negative: any number
+	Compact           bool  // cleanup.policy has compact
+	DeleteRetentionMs int64 // how long tombstones stay
 }
 
 // minISR is min.insync.replicas, at most the replication factor.

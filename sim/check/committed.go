@@ -59,10 +59,12 @@ func (r *replica) agree() bool {
 		r.agreedCommit = c.after(r.part, r.at(0).base)
 	}
 	for r.agreed < len(r.slots) && r.agreedCommit < len(c.batches) {
-		if r.slots[r.agreed].batch != c.batches[r.agreedCommit] {
+		switch id := c.batches[r.agreedCommit]; {
+		case r.slots[r.agreed].batch == id:
+			r.agreed++
+		case !r.part.batches[id].gone: // else compaction may have taken it before it came here
 			return false
 		}
-		r.agreed++
 		r.agreedCommit++
 	}
 	return true
@@ -229,6 +231,9 @@ func (p *partition) forgetCommitted(n int, epoch int32) {
 		if over := r.agreedCommit - n; over > 0 {
 			r.agreed = max(0, r.agreed-over)
 			r.agreedCommit = n
+			if p.cleaned.to > 0 {
+				r.realign()
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package check
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/lockstep/lockstep/core/controller"
 	"github.com/lockstep/lockstep/core/metadata"
@@ -17,6 +18,8 @@ const (
 	keyFlushMessages  = "flush.messages"
 	keyRetentionMs    = "retention.ms"
 	keyRetentionBytes = "retention.bytes"
+	keyCleanupPolicy  = "cleanup.policy"
+	keyDeleteRetain   = "delete.retention.ms"
 )
 
 // configured is the topic as an image has it. What the image does not set is as the run promised.
@@ -35,6 +38,10 @@ func (s *State) configured(img *metadata.Image, name string) Topic {
 			t.RetentionMs = n
 		case keyRetentionBytes:
 			t.RetentionBytes = n
+		case keyCleanupPolicy:
+			t.Compact = strings.Contains(e.Value, "compact")
+		case keyDeleteRetain:
+			t.DeleteRetentionMs = n
 		}
 	}
 	return t

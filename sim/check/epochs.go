@@ -20,6 +20,10 @@ func (s *State) checkAppendEpoch(r *replica, e *event.Event) {
 
 // checkEpochs compares a log's epoch cache with its batches.
 func (s *State) checkEpochs(r *replica, log Replica) {
+	if r.part.cleaned.to > 0 {
+		s.checkEpochsOfCompacted(r, log)
+		return
+	}
 	cache := log.Epochs()
 	if !s.isMonotone(r, cache) {
 		return

@@ -68,7 +68,7 @@ func (h *History) readFinal(partition int, now scheduler.Instant) (f finalLog) {
 	}
 	log := s.in.Replica(reg.Leader, h.partitions[partition].id)
 	r := s.find(reg.Leader, s.intern(h.partitions[partition].id))
-	if log == nil || r == nil {
+	if log == nil || r == nil || s.isBeingReplaced(r) {
 		return f
 	}
 	f = h.newFinal(partition, reg.Leader, log.LogStartOffset())
@@ -142,9 +142,9 @@ func (h *History) judgeSent(f *finalLog, producer, partition int, b *sent, now s
 	lost, first := int64(0), int64(none)
 	for i := range int64(b.count) {
 		at := f.places[producer][b.first+i]
-		there := at >= 0
+		there := at >= 0 || b.offset < 0 && h.isCompacted(partition)
 		if b.offset >= 0 {
-			there = b.offset+i < f.start || f.at(b.offset+i) == value{lane: int32(h.laneOf(producer, partition)), counter: b.first + i}
+			there = b.offset+i < f.start || h.isSuperseded(partition, b.offset+i) || f.at(b.offset+i) == value{lane: int32(h.laneOf(producer, partition)), counter: b.first + i}
 		}
 		if !there {
 			lost++
@@ -216,11 +216,24 @@ func (h *History) whyGone(partition int, offset int64, id int32) (reason, cause 
 		if reason = p.expectedLoss(offset); reason != "" {
 			return reason, ""
 		}
+		if p.isSuperseded(offset) {
+			return reasonCompacted, ""
+		}
 	}
 	if id >= 0 && int(id) < len(p.batches) {
 		cause = h.state.causeOfRemoval(p, id)
 	}
 	return "", cause
+}
+
+// isSuperseded reports whether a record may be gone because a later one has its key.
+func (h *History) isSuperseded(partition int, offset int64) bool {
+	return h.state != nil && h.state.intern(h.partitions[partition].id).isSuperseded(offset)
+}
+
+// isCompacted reports whether a partition's records may be so.
+func (h *History) isCompacted(partition int) bool {
+	return h.state.intern(h.partitions[partition].id).cleaned.to > 0
 }
 
 // judgeReads: what was read is committed, so it is still there.

@@ -22,6 +22,9 @@ func (s *State) checkLogStart(r *replica, log Replica) {
 
 // checkFirstSegment: the files hold what lies above the log start.
 func (s *State) checkFirstSegment(r *replica, log Replica) {
+	if s.isBeingReplaced(r) {
+		return
+	}
 	for _, name := range s.in.Files(r.node.id, r.part.dir) {
 		base, ok := segmentBase(name, r.part.dir)
 		if !ok {

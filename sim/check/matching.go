@@ -20,10 +20,12 @@ func (s *State) match(r *replica, b record.Batch, e *event.Event) int32 {
 				r.node.id, recordName(p.id, e.Offset), e.Epoch)
 			return none
 		}
-		return p.write(s.batchOf(b))
+		id = p.write(s.batchOf(b))
+		p.noteKeys(id, b)
+		return id
 	}
 	old := &p.batches[id]
-	if old.crc == b.CRC() && old.next == b.NextOffset() && int(old.size) == len(b) {
+	if old.next == b.NextOffset() && old.hasForm(form{b.CRC(), int32(len(b))}) {
 		return id
 	}
 	s.violate(r.safety("P3"), s.matchChecker(p), s.causeOfRemovalOr(p, id, s.did(r.node.id, "appended other bytes")),

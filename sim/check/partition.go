@@ -21,8 +21,11 @@ type batch struct {
 	lastSequence  int32
 	producerEpoch int16
 	control       bool
-	stranger      bool // its leader knew nothing of its producer, as it may
-	repeats       bool // so, or it follows such a one: and an older batch has its sequence
+	transactional bool
+	gone          bool   // compaction took it from some replica
+	forms         []form // what compaction left of it
+	stranger      bool   // its leader knew nothing of its producer, as it may
+	repeats       bool   // so, or it follows such a one: and an older batch has its sequence
 }
 
 // none is no batch, no slot, no node.
@@ -52,6 +55,7 @@ type partition struct {
 	losses    []lossRange
 	isChanged bool // in State.changed
 	truth     truth
+	cleaned   cleaned
 	written   registration // by a controller
 	proposed  proposal
 }
@@ -128,7 +132,7 @@ func (s *State) batchOf(b record.Batch) batch {
 	return batch{
 		base: b.BaseOffset(), next: b.NextOffset(), maxTimestamp: b.MaxTimestamp(), crc: b.CRC(), size: int32(len(b)),
 		epoch: b.LeaderEpoch(), producer: s.dense(b.ProducerID()), producerEpoch: b.ProducerEpoch(),
-		sequence: b.BaseSequence(), lastSequence: b.LastSequence(), control: b.IsControl(),
+		sequence: b.BaseSequence(), lastSequence: b.LastSequence(), control: b.IsControl(), transactional: b.IsTransactional(),
 	}
 }
 

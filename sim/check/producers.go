@@ -42,6 +42,8 @@ func (s *State) checkSequence(r *replica, slot int) {
 		return
 	case b.stranger && a.next <= r.part.start:
 		return // its leader's log was begun after a
+	case r.part.tookBetween(a, b):
+		return
 	}
 	name := recordName(r.part.id, b.base)
 	switch {
@@ -190,9 +192,15 @@ func (s *State) compareProducer(r *replica, p *storage.ProducerState, last int32
 	batches := p.Batches()
 	slot := last
 	for i := len(batches) - 1; i >= 0 && slot >= int32(r.first); i-- {
+		for r.slots[slot].gone && batches[i].LastOffset < r.at(int(slot)).base && r.slots[slot].previous >= int32(r.first) {
+			slot = r.slots[slot].previous // compaction took it before the log was opened
+		}
 		b := r.at(int(slot))
 		if b.control || b.producerEpoch != p.Epoch {
 			return
+		}
+		if m := batches[i]; m.LastOffset >= b.next && m.LastOffset < r.part.cleaned.to {
+			continue // compaction took it, when a later one was in the log that was lost since: a snapshot has it still
 		}
 		if m := batches[i]; m.LastSequence != b.lastSequence || m.LastOffset != b.next-1 || m.FirstSequence() != b.sequence {
 			s.violate("P5", "I8", s.causeOfProducers(r), "broker %d remembers sequences %d to %d of producer %d at offset %d of %s; its log has %d to %d at %d",

@@ -19,6 +19,9 @@ type logBatch struct {
 	base, next int64
 	epoch      int32
 	crc        uint32
+	size       int32
+	horizon    int64
+	newest     int64
 }
 
 // crash notes what a log must still have when it is opened again. The disk is as it was before the crash.
@@ -85,7 +88,7 @@ func (r *replica) idOf(b logBatch) int32 {
 }
 
 func (b *batch) same(f logBatch) bool {
-	return b.base == f.base && b.next == f.next && b.epoch == f.epoch && b.crc == f.crc
+	return b.base == f.base && b.next == f.next && b.epoch == f.epoch && b.hasForm(form{f.crc, f.size})
 }
 
 // onRecovered compares an opened log with the model and makes the model what the files have.
@@ -100,6 +103,9 @@ func (s *State) onRecovered(r *replica, e *event.Event) {
 		s.violate(r.safety("P8"), "I13", r.node.lastEnd(), "broker %d opened %s with its end at %d, but %s", r.node.id, r.part.id, e.Offset, bad)
 	}
 	ids := s.identify(r, found)
+	if r.part.cleaned.to > 0 || len(r.cleaning.retained) > 0 {
+		s.dropGone(r, found)
+	}
 	s.checkKept(r, found, e.Offset)
 	s.adopt(r, ids, found, e.Offset)
 	s.mark(r, dirtyEpochs|dirtyProducers|dirtyLogStart|dirtyOpened)
@@ -175,9 +181,12 @@ func (s *State) adopt(r *replica, ids []int32, found []logBatch, end int64) {
 	}
 	s.remove(r, from+same, kind, "")
 	r.clear(first)
-	for _, id := range ids {
+	for i, id := range ids {
 		r.push(id)
+		x := &r.slots[len(r.slots)-1]
+		x.form, x.horizon, x.newest = form{found[i].crc, found[i].size}, max(found[i].horizon, 0), found[i].newest
 	}
+	r.cleaning = cleaningOf{}
 	r.end, r.written = end, end
 	r.startAt(max(first, logStart))
 	r.crashed, r.powerLoss, r.damaged, r.required = false, false, false, 0
@@ -207,12 +216,18 @@ func (s *State) isGoneFromDisk(r *replica, id int32) bool {
 // checkFiles compares the files of a running node with the model: all that is written is there.
 func (s *State) checkFiles(r *replica) {
 	found, bad := s.readLog(r, s.in.File)
+	if s.isBeingReplaced(r) {
+		return
+	}
 	at := r.first
 	for _, f := range found {
 		if f.next <= r.logStart {
 			continue
 		}
-		if at < len(r.slots) && r.at(at).same(f) {
+		for at < len(r.slots) && r.slots[at].gone {
+			at++
+		}
+		if at < len(r.slots) && r.at(at).same(f) && r.slots[at].form == (form{f.crc, f.size}) {
 			at++
 			continue
 		}
@@ -220,6 +235,9 @@ func (s *State) checkFiles(r *replica) {
 			s.violate(r.safety("P8"), "I13", s.causeInFiles(r, f.base), "the files of %s on broker %d have another record at %d than its log", r.part.id, r.node.id, f.base)
 		}
 		return
+	}
+	for at < len(r.slots) && r.slots[at].gone {
+		at++
 	}
 	if at < len(r.slots) && r.at(at).next <= r.written {
 		s.violate(r.safety("P8"), "I13", s.causeInFiles(r, r.at(at).base), "record %s is in the log of broker %d, but not in its files%s",
@@ -242,7 +260,7 @@ type reader func(node int32, name string) []byte
 func (s *State) readLog(r *replica, read reader) (found []logBatch, bad string) {
 	found = s.scratch[:0]
 	bad = s.walkLog(r, read, func(b record.Batch) {
-		found = append(found, logBatch{b.BaseOffset(), b.NextOffset(), b.LeaderEpoch(), b.CRC()})
+		found = append(found, logBatch{b.BaseOffset(), b.NextOffset(), b.LeaderEpoch(), b.CRC(), int32(len(b)), b.DeleteHorizon(), b.MaxTimestamp()})
 	})
 	s.scratch = found
 	return found, bad

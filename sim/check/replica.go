@@ -56,6 +56,8 @@ type replica struct {
 	opened      int32 // the node's incarnation that opened the log last
 	openedAt    scheduler.Instant
 
+	cleaning cleaningOf
+
 	dirty uint8
 }
 
@@ -63,6 +65,10 @@ type replica struct {
 type slot struct {
 	batch    int32 // in partition.batches
 	previous int32 // place of the same producer's batch before it; none
+	form     form  // what the files have of it
+	gone     bool  // compaction took it; it stays in the model
+	horizon  int64 // of its tombstones, in ms; 0: none
+	newest   int64 // the latest timestamp, in ms
 }
 
 // divergence is a leader's word that a follower's log is not its own.
@@ -131,7 +137,7 @@ func (r *replica) push(id int32) {
 		previous = r.lastOf[b.producer]
 		r.lastOf[b.producer] = int32(len(r.slots))
 	}
-	r.slots = append(r.slots, slot{id, previous})
+	r.slots = append(r.slots, slot{batch: id, previous: previous, form: form{b.crc, b.size}, newest: b.maxTimestamp})
 	r.end = b.next
 }
 
@@ -143,7 +149,10 @@ func (r *replica) cut(n int, offset int64) {
 		}
 	}
 	r.slots = r.slots[:n]
-	if r.agreed > n {
+	switch {
+	case r.agreed > n && r.part.cleaned.to > 0:
+		r.realign()
+	case r.agreed > n:
 		r.agreedCommit -= r.agreed - n
 		r.agreed = n
 	}
@@ -157,7 +166,7 @@ func (r *replica) cut(n int, offset int64) {
 // onAppended takes a batch that a node's log accepted.
 func (s *State) onAppended(r *replica, e *event.Event) {
 	b := record.Batch(e.Batch)
-	if e.Offset != r.end {
+	if e.Offset != r.end && (e.Offset < r.end || !s.checkGap(r, e.Offset)) {
 		s.violate("P3", "I2", s.did(r.node.id, "appended it"), "broker %d appended %s after its log's end %d", r.node.id, recordName(r.part.id, e.Offset), r.end)
 		return
 	}
@@ -170,6 +179,7 @@ func (s *State) onAppended(r *replica, e *event.Event) {
 		return
 	}
 	r.push(id)
+	r.slots[len(r.slots)-1].took(b)
 	s.checkSequence(r, len(r.slots)-1)
 }
 

@@ -63,12 +63,15 @@ func (s *State) checkRetention(r *replica, start int64) {
 	size, now := int64(0), s.in.UnixMilli(r.node.id)
 	for i := len(r.slots) - 1; i >= r.first; i-- {
 		b := r.at(i)
-		if b.next > p.start && b.next <= start && !keep.drops(b.maxTimestamp, now, size) {
+		if r.slots[i].gone {
+			continue
+		}
+		if b.next > p.start && b.next <= start && !keep.drops(r.slots[i].newest, now, size) {
 			s.violate(r.safety(p.topic.promise()), "I14", s.did(r.node.id, fmt.Sprintf("started its log at %d", start)),
 				"record %s (%s) was dropped by broker %d, though retention.ms=%d and retention.bytes=%d keep it", recordName(p.id, b.base), s.knownAs(p, b), r.node.id, keep.ms, keep.bytes)
 			break
 		}
-		size += int64(b.size)
+		size += int64(r.slots[i].form.size)
 	}
 	p.start = start
 }

@@ -192,6 +192,12 @@ func (s *State) observeReplica(n *node, e *event.Event) {
 		s.onRecovered(r, e)
 	case event.LogStartMoved:
 		s.onLogStartMoved(r, e)
+	case event.CleaningBegan:
+		s.onCleaningBegan(r, e)
+	case event.BatchRetained:
+		s.onBatchRetained(r, e)
+	case event.SegmentsReplaced:
+		s.onSegmentsReplaced(r, e)
 	case event.SegmentRolled:
 		s.mark(r, dirtyProducers)
 	case event.BecameLeader:
