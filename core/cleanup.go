@@ -21,14 +21,14 @@ func (b *Broker) cleanerConfig() storage.CleanerConfig {
 // addCleanup fills in a log's configuration what its topic's cleanup.policy makes of it.
 func addCleanup(log *storage.LogConfig, c config.TopicConfig) {
 	policy := config.SplitList(c.Value("cleanup.policy"))
-	log.Compact = slices.Contains(policy, "compact")
+	log.Compact, log.Delete = slices.Contains(policy, "compact"), slices.Contains(policy, "delete")
 	log.DeleteRetentionMs = c.Long("delete.retention.ms")
 	log.MinCleanableRatio = c.Millionths("min.cleanable.dirty.ratio")
 	log.MinCompactionLagMs, log.MaxCompactionLagMs = c.Long("min.compaction.lag.ms"), c.Long("max.compaction.lag.ms")
 	if log.Compact {
 		log.SegmentMs = min(log.SegmentMs, log.MaxCompactionLagMs) // what is in the active segment cannot be compacted
 	}
-	if !slices.Contains(policy, "delete") {
+	if !log.Delete {
 		log.RetentionBytes, log.RetentionMs = -1, -1 // the log start alone decides
 	}
 }

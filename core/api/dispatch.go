@@ -26,6 +26,7 @@ func handlerTable() []func(*call) {
 		kmsg.ApiVersions:                (*call).apiVersions,
 		kmsg.CreateTopics:               (*call).createTopics,
 		kmsg.DeleteTopics:               (*call).deleteTopics,
+		kmsg.DeleteRecords:              (*call).deleteRecords,
 		kmsg.InitProducerID:             (*call).initProducerID,
 		kmsg.OffsetForLeaderEpoch:       (*call).offsetForLeaderEpoch,
 		kmsg.AddPartitionsToTxn:         (*call).addPartitionsToTxn,

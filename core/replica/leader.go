@@ -108,7 +108,10 @@ func (p *Partition) onISRChanged() {
 //
 // Counter-example: B loses its power and leaves the ISR of A for its lag, at the high watermark, which its absence holds.
 // Something is registered elsewhere, and B, not yet fenced, would be back; all acks=all produces wait for B once more.
-func (p *Partition) onBrokersChanged() { p.onISRChanged() }
+func (p *Partition) onBrokersChanged() {
+	p.onISRChanged()
+	p.checkDeletions()
+}
 
 func (p *Partition) refreshFollowers() {
 	l := p.lead
@@ -145,9 +148,12 @@ func (p *Partition) onFollowerFetch(f *follower, offset, logStartOffset, brokerE
 		f.brokerEpoch = brokerEpoch
 		f.eligible = p.m.isEligible(f.id, brokerEpoch)
 	}
-	moved := f.logEndOffset != offset
+	moved, started := f.logEndOffset != offset, f.logStartOffset != logStartOffset
 	f.fetched(p.m.loop.Now(), offset, logStartOffset, p.log.LogEndOffset())
 	p.maybeExpandISR(f)
+	if started {
+		p.checkDeletions()
+	}
 	if moved {
 		p.maybeAdvanceHighWatermark()
 	}

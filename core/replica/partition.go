@@ -33,6 +33,7 @@ type Partition struct {
 	produces        produceList // wait for the high watermark
 	consumerFetches fetchList   // wait for the high watermark
 	followerFetches fetchList   // wait for the log end offset
+	deletions       []*deletion // wait for the replicas' log starts
 
 	event        event.Event // the latest
 	onOwnWritten func(error) // bound at its first use
@@ -222,6 +223,7 @@ func (p *Partition) failWaiting(err error) {
 	for w := p.produces.first; w != nil; w = p.produces.first {
 		w.settle(err)
 	}
+	p.failDeletions(err)
 	p.consumerFetches.wakeAll()
 	p.followerFetches.wakeAll()
 }

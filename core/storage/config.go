@@ -46,6 +46,7 @@ type LogConfig struct {
 	ProducerIDExpirationMs int64
 
 	Compact            bool  // cleanup.policy has compact
+	Delete             bool  // cleanup.policy has delete
 	DeleteRetentionMs  int64 // how long a tombstone stays
 	MinCleanableRatio  int64 // min.cleanable.dirty.ratio, in millionths
 	MinCompactionLagMs int64
@@ -65,6 +66,7 @@ func DefaultLogConfig() LogConfig {
 		RetentionBytes:         -1,
 		RetentionMs:            7 * 24 * 3600 * 1000,
 		ProducerIDExpirationMs: 24 * 3600 * 1000,
+		Delete:                 true,
 		DeleteRetentionMs:      24 * 3600 * 1000,
 		MinCleanableRatio:      million / 2,
 		MaxCompactionLagMs:     Never,
