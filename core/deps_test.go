@@ -40,8 +40,8 @@ var edges = map[string]map[string]string{
 		"math/rand/v2": "streams of random numbers, one a purpose",
 	},
 	"core/config": {
-		"net/url":      "voters and listeners are URLs",
-		kafka + "kerr": "answers to ALTER_CONFIGS",
+		"net/url": "voters and listeners are URLs",
+		"regexp":  "the clients that a metrics subscription is for",
 	},
 	"core/record": {
 		"hash/crc32":                "CRC-32C of a batch",

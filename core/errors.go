@@ -2,16 +2,10 @@ package core
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
-
-// Errors of a configuration change.
-var errBrokerConfig = errors.New("a broker's configuration comes from its file; of brokers only the defaults of topic configs can be altered, and for all at once")
-
-func unknownTopicConfig(key string) error { return fmt.Errorf("unknown topic config %q", key) }
 
 // rejected reports that the controller did not take what this broker sent. That there is no controller yet is
 // not worth a word.

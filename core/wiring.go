@@ -2,6 +2,7 @@ package core
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/lockstep/lockstep/core/api"
 	"github.com/lockstep/lockstep/core/config"
@@ -45,7 +46,7 @@ func (b *Broker) voters() (voters []raft.Voter) {
 }
 
 func (b *Broker) controllerConfig() controller.Config {
-	defaults := b.cfg.TopicConfig(nil, nil)
+	defaults := b.cfg.TopicConfig(nil, config.Dynamic{})
 	c := controller.Config{
 		NodeID:                   b.cfg.NodeID,
 		ClusterID:                b.meta.ClusterID,
@@ -57,9 +58,9 @@ func (b *Broker) controllerConfig() controller.Config {
 		UncleanLeaderElection:    defaults.Bool("unclean.leader.election.enable"),
 		Features:                 []metadata.Feature{{Name: metadata.MetadataVersion, Level: 30}, {Name: controller.FeatureELR, Level: 1}, {Name: txn.Version, Level: 2}},
 		Supported:                api.Features,
-		ValidateConfig:           validateConfig,
+		ValidateConfigs:          b.validateConfigs,
 		IsList:                   isListConfig,
-		ConfigDefault:            func(resourceType int8, key string) string { return b.configDefault(defaults, resourceType, key) },
+		ConfigDefault:            configDefault,
 	}
 	if b.cfg.AutoLeaderRebalance {
 		c.LeaderRebalanceInterval = b.cfg.LeaderImbalanceCheck
@@ -82,7 +83,7 @@ func (b *Broker) replicaConfig() replica.Config {
 		CheckpointInterval:      b.cfg.HWCheckpointInterval,
 		RetentionCheckInterval:  b.cfg.RetentionCheck,
 		TransactionVerification: b.cfg.Transactions.Verification,
-		DefaultMinISR:           int(b.cfg.TopicConfig(nil, nil).Long("min.insync.replicas")),
+		DefaultMinISR:           int(b.cfg.TopicConfig(nil, config.Dynamic{}).Long("min.insync.replicas")),
 		TopicMinISR:             b.topicMinISR,
 		LogConfig:               b.logConfig,
 		Cleaner:                 b.cleanerConfig(),
@@ -136,6 +137,13 @@ func (b *Broker) topicConfig(topic string) config.TopicConfig {
 	return api.TopicConfig(b.cfg, b.loader.Image(), topic)
 }
 
+// dynamicLong is a number that can be set while the broker runs.
+func (b *Broker) dynamicLong(key string) int64 {
+	value, _ := b.cfg.BrokerValue(key, api.DynamicConfig(b.cfg, b.loader.Image()))
+	n, _ := strconv.ParseInt(strings.TrimSpace(value), 10, 64) // checked when it was set
+	return n
+}
+
 // logConfig is what the log of a partition obeys.
 func (b *Broker) logConfig(p event.Partition) storage.LogConfig {
 	c := b.topicConfig(p.Topic)
@@ -149,45 +157,10 @@ func (b *Broker) logConfig(p event.Partition) storage.LogConfig {
 		MaxMessageBytes:        int32(c.Long("max.message.bytes")),
 		RetentionBytes:         c.Long("retention.bytes"),
 		RetentionMs:            c.Long("retention.ms"),
-		ProducerIDExpirationMs: b.cfg.ProducerIDExpirationMs,
+		ProducerIDExpirationMs: b.dynamicLong("producer.id.expiration.ms"),
 	}
 	addCleanup(&log, c)
 	return log
-}
-
-// validateConfig says what is wrong with a config that somebody wants to set: a topic's, or one of all brokers that is
-// the default of a topic's.
-func validateConfig(resource metadata.ResourceKey, key, value string) error {
-	k := findConfig(resource.Type, key)
-	switch {
-	case resource.Type == metadata.ResourceTopic && k == nil:
-		return unknownTopicConfig(key)
-	case resource.Type != metadata.ResourceTopic && (k == nil || resource.Name != ""):
-		return errBrokerConfig
-	}
-	return k.Check(value)
-}
-
-// findConfig is the key of a config that can be set while brokers run; nil if there is none.
-func findConfig(resourceType int8, key string) *config.Key {
-	if resourceType == metadata.ResourceTopic {
-		return config.FindTopic(key)
-	}
-	return config.FindDefault(key)
-}
-
-func isListConfig(resourceType int8, key string) bool {
-	k := findConfig(resourceType, key)
-	return k != nil && k.Type == config.List
-}
-
-// configDefault is the value of a list that is not set.
-func (b *Broker) configDefault(topic config.TopicConfig, resourceType int8, key string) string {
-	if resourceType == metadata.ResourceTopic {
-		return topic.Value(key)
-	}
-	value, _ := b.cfg.Value(key)
-	return value
 }
 
 // advertised are the broker's listeners as clients shall dial them: a configured port 0 is the one that was bound.

@@ -30,12 +30,12 @@ func (s *Server) createdConfigs(asked []kmsg.CreateTopicsRequestTopicConfig) []k
 	for i := range asked {
 		overrides[asked[i].Name] = *asked[i].Value // the controller refuses null
 	}
-	effective := s.Config.TopicConfig(overrides, clusterDefaults(s.Image()))
+	effective := s.Config.TopicConfig(overrides, DynamicConfig(s.Config, s.Image()))
 	told := make([]kmsg.CreateTopicsResponseTopicConfig, 0, len(config.TopicKeys))
 	for i := range config.TopicKeys {
 		name := config.TopicKeys[i].Name
-		top := effective.Chain(name)[0]
-		told = append(told, kmsg.CreateTopicsResponseTopicConfig{Name: name, Value: nullable(effective.Value(name), top.Null), Source: int8(top.Source)})
+		value := effective.Value(name)
+		told = append(told, kmsg.CreateTopicsResponseTopicConfig{Name: name, Value: &value, Source: int8(sourceOf(effective.Told(name)))})
 	}
 	return told
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/metadata"
@@ -13,19 +12,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// DescribeConfigs (key 32), versions 1 to 4: every key of a topic or of this broker with its source, default and, on
-// request, synonyms and documentation. Another broker's settings are in its own file, so that is refused. A broker without a name stands
-// for what is set for all of them while they run.
+// DescribeConfigs (key 32), versions 1 to 4: every key of a topic, of this broker, of a group and of a client metrics subscription, with
+// its source, default and, on request, synonyms and documentation. Another broker's settings are in its own file, so that is
+// refused. A broker without a name stands for what is set for all of them while they run. There is one logger, and it has one level.
 func (k *call) describeConfigs() {
 	req := k.req.Body.(*kmsg.DescribeConfigsRequest)
 	resp := kmsg.NewPtrDescribeConfigsResponse()
+	unknown := slices.IndexFunc(req.Resources, func(r kmsg.DescribeConfigsRequestResource) bool { return !isConfigResource(r.ResourceType) })
 	seen := make(map[configResource]bool, len(req.Resources))
 	for i := range req.Resources {
 		asked := &req.Resources[i]
 		// Each is answered once: the answer is a thousand times the size of the question.
 		if r := (configResource{asked.ResourceType, asked.ResourceName}); !seen[r] {
 			seen[r] = true
-			resp.Resources = append(resp.Resources, k.describeResource(req, asked))
+			resp.Resources = append(resp.Resources, k.describeResource(req, asked, unknown >= 0))
 		}
 	}
 	k.reply(resp)
@@ -36,13 +36,28 @@ type configResource struct {
 	name string
 }
 
-func (k *call) describeResource(req *kmsg.DescribeConfigsRequest, asked *kmsg.DescribeConfigsRequestResource) kmsg.DescribeConfigsResponseResource {
+func isConfigResource(kind kmsg.ConfigResourceType) bool {
+	switch kind {
+	case kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger, kmsg.ConfigResourceTypeClientMetrics, kmsg.ConfigResourceTypeGroupConfig:
+		return true
+	}
+	return false
+}
+
+// describeResource answers for one resource. One of a type that is unknown spoils the whole request.
+func (k *call) describeResource(req *kmsg.DescribeConfigsRequest, asked *kmsg.DescribeConfigsRequestResource, spoilt bool) kmsg.DescribeConfigsResponseResource {
 	told := kmsg.NewDescribeConfigsResponseResource()
 	told.ResourceType, told.ResourceName = asked.ResourceType, asked.ResourceName
 	d := describer{req: req, asked: asked}
-	if err := d.describe(k.server); err != nil {
-		told.ErrorCode, told.ErrorMessage = wire.Code(err), messageOf(err)
+	err := error(kerr.InvalidRequest)
+	if !spoilt {
+		err = d.describe(k.server)
 	}
+	if err != nil {
+		told.ErrorCode, told.ErrorMessage = wire.Code(err), messageOf(err)
+		return told
+	}
+	told.ErrorMessage = new(string) // as Kafka
 	told.Configs = d.configs
 	return told
 }
@@ -58,92 +73,178 @@ func (d *describer) describe(s *Server) error {
 	name := d.asked.ResourceName
 	switch d.asked.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
-		if why := metadata.TopicNameFault(name); why != "" {
-			return fmt.Errorf("%s: %w", why, kerr.InvalidTopicException)
-		}
-		if s.Image().Topic(name) == nil {
-			return fmt.Errorf("no topic is named %q: %w", name, kerr.UnknownTopicOrPartition)
-		}
-		d.topic(s)
-		return nil
+		return d.topic(s)
 	case kmsg.ConfigResourceTypeBroker:
 		if name == "" {
 			d.allBrokers(s)
 			return nil
 		}
-		if s.Replicas == nil || name != strconv.Itoa(int(s.Config.NodeID)) {
-			return fmt.Errorf("this is node %d; only itself as a broker and the brokers' default (no name) are known here, not %q: %w", s.Config.NodeID, name, kerr.InvalidRequest)
+		if err := s.checkNodeName(name); err != nil {
+			return err
 		}
 		d.broker(s)
-		return nil
+	case kmsg.ConfigResourceTypeBrokerLogger:
+		if err := s.checkNodeName(name); err != nil {
+			return err
+		}
+		d.logger()
+	case kmsg.ConfigResourceTypeClientMetrics:
+		if name == "" {
+			return fmt.Errorf("a client metrics resource is the name of a subscription: %w", kerr.InvalidRequest)
+		}
+		d.clientMetrics(s)
+	case kmsg.ConfigResourceTypeGroupConfig:
+		if name == "" {
+			return fmt.Errorf("a group resource is the name of a group: %w", kerr.InvalidRequest)
+		}
+		d.group(s)
 	}
-	return fmt.Errorf("only topics and brokers have configs here, not resources of type %d: %w", d.asked.ResourceType, kerr.InvalidRequest)
+	return nil
 }
 
-func (d *describer) topic(s *Server) {
-	effective := s.TopicConfig(d.asked.ResourceName)
-	for i := range config.TopicKeys {
-		key := &config.TopicKeys[i]
-		d.add(key, effective.Value(key.Name), effective.Chain(key.Name), false)
+// checkNodeName refuses all nodes but this one.
+func (s *Server) checkNodeName(name string) error {
+	if id, err := strconv.ParseInt(name, 10, 32); err != nil || int32(id) != s.Config.NodeID {
+		return fmt.Errorf("this is node %d, not %q: %w", s.Config.NodeID, name, kerr.InvalidRequest)
 	}
+	return nil
+}
+
+func (d *describer) topic(s *Server) error {
+	name := d.asked.ResourceName
+	if why := metadata.TopicNameFault(name); why != "" {
+		return fmt.Errorf("%s: %w", why, kerr.InvalidTopicException)
+	}
+	if s.Image().Topic(name) == nil {
+		return fmt.Errorf("no topic is named %q: %w", name, kerr.UnknownTopicOrPartition)
+	}
+	effective := s.TopicConfig(name)
+	for i := range config.TopicKeys {
+		if key := &config.TopicKeys[i]; d.wants(key.Name) {
+			value := effective.Value(key.Name)
+			d.add(key, &value, effective.Told(key.Name), false)
+		}
+	}
+	return nil
 }
 
 // allBrokers lists what is set, and no more.
 func (d *describer) allBrokers(s *Server) {
-	for _, kv := range s.Image().Config(int8(kmsg.ConfigResourceTypeBroker), "") {
-		if key := config.FindBroker(kv.Key); key != nil {
-			d.add(key, kv.Value, []config.Entry{{Name: kv.Key, Value: kv.Value, Source: config.SourceDynamicDefault}}, false)
-		}
+	for _, e := range s.Image().Config(metadata.ResourceBroker, "") {
+		d.addSet(e, config.SourceDynamicDefault)
+	}
+}
+
+// addSet adds a broker's key with the one value that it has been set to.
+func (d *describer) addSet(e metadata.ConfigEntry, source config.Source) {
+	if !d.wants(e.Key) {
+		return
+	}
+	key := config.FindSettable(e.Key)
+	if key == nil {
+		key = &config.Key{Name: e.Key, Type: config.Password} // unknown: it may be a secret
+	}
+	d.add(key, &e.Value, []config.Entry{{Name: e.Key, Value: e.Value, Source: source}}, !config.IsDynamic(e.Key))
+	if config.FindSettable(e.Key) == nil {
+		d.configs[len(d.configs)-1].ConfigType = 0
 	}
 }
 
 func (d *describer) broker(s *Server) {
-	cluster := clusterDefaults(s.Image())
-	for i := range config.BrokerKeys {
-		key := &config.BrokerKeys[i]
-		if strings.HasPrefix(key.Name, "internal.") {
+	dynamic := DynamicConfig(s.Config, s.Image())
+	for _, key := range config.DescribedBrokerKeys() {
+		if !d.wants(key.Name) {
 			continue
 		}
-		value, ok := s.Config.Value(key.Name)
-		var chain []config.Entry
-		if v, ok := cluster[key.Name]; ok {
-			chain = append(chain, config.Entry{Name: key.Name, Value: v, Source: config.SourceDynamicDefault})
+		var value *string
+		if v, ok := s.Config.BrokerValue(key.Name, dynamic); ok {
+			v = key.Normal(v)
+			value = &v
 		}
-		if s.Config.IsSet(key.Name) {
-			chain = append(chain, config.Entry{Name: key.Name, Value: value, Source: config.SourceStaticBroker})
+		d.add(key, value, config.Told(s.Config.BrokerChain(key.Name, dynamic), key.Name), !config.IsDynamic(key.Name))
+	}
+	for _, e := range s.Image().Config(metadata.ResourceBroker, s.nodeName) {
+		if config.DescribedBroker(e.Key) == nil {
+			d.addSet(e, config.SourceDynamicBroker)
 		}
-		chain = append(chain, config.Entry{Name: key.Name, Value: key.Default, Null: key.Null, Source: config.SourceDefault})
-		if chain[0].Source == config.SourceDynamicDefault {
-			value, ok = chain[0].Value, true
-		}
-		chain[0].Null = !ok
-		d.add(key, value, chain, config.FindDefault(key.Name) == nil)
 	}
 }
 
-func (d *describer) add(key *config.Key, value string, chain []config.Entry, readOnly bool) {
-	if len(d.asked.ConfigNames) > 0 && !slices.Contains(d.asked.ConfigNames, key.Name) {
+// logger tells of the one there is: everything that happens is logged at one level.
+func (d *describer) logger() {
+	if !d.wants(rootLogger) {
 		return
 	}
 	c := kmsg.NewDescribeConfigsResponseResourceConfig()
-	c.Name, c.ReadOnly = key.Name, readOnly
-	c.Value = nullable(value, chain[0].Null)
-	c.Source = kmsg.ConfigSource(chain[0].Source)
+	level := "INFO"
+	c.Name, c.Value, c.Source, c.ReadOnly = rootLogger, &level, kmsg.ConfigSource(config.SourceBrokerLogger), true
+	d.configs = append(d.configs, c)
+}
+
+func (d *describer) clientMetrics(s *Server) {
+	for i := range config.ClientMetricsKeys {
+		key := &config.ClientMetricsKeys[i]
+		if !d.wants(key.Name) {
+			continue
+		}
+		value, isSet := s.Image().ConfigValue(metadata.ResourceClientMetrics, d.asked.ResourceName, key.Name)
+		var chain []config.Entry
+		if !isSet {
+			value = key.Default
+		} else {
+			chain = []config.Entry{{Name: key.Name, Value: key.Normal(value), Source: config.SourceClientMetrics}}
+		}
+		value = key.Normal(value)
+		d.add(key, &value, chain, false)
+	}
+}
+
+func (d *describer) group(s *Server) {
+	dynamic := DynamicConfig(s.Config, s.Image())
+	set := configsOf(s.Image(), kmsg.ConfigResourceTypeGroupConfig, d.asked.ResourceName)
+	for i := range config.GroupKeys {
+		if key := &config.GroupKeys[i]; d.wants(key.Name) {
+			chain := s.Config.GroupChain(key.Name, set, dynamic)
+			value := key.Normal(chain[0].Value)
+			d.add(key, &value, chain, false)
+		}
+	}
+}
+
+// wants reports whether a key was asked for: all are if none is named.
+func (d *describer) wants(key string) bool {
+	return len(d.asked.ConfigNames) == 0 || slices.Contains(d.asked.ConfigNames, key)
+}
+
+func (d *describer) add(key *config.Key, value *string, chain []config.Entry, readOnly bool) {
+	c := kmsg.NewDescribeConfigsResponseResourceConfig()
+	c.Name, c.Value, c.ReadOnly, c.IsSensitive = key.Name, shown(key, value), readOnly, key.Sensitive()
+	c.Source = kmsg.ConfigSource(sourceOf(chain))
 	c.ConfigType = kmsg.ConfigType(key.Type)
 	if d.req.IncludeSynonyms {
 		for _, e := range chain {
-			c.ConfigSynonyms = append(c.ConfigSynonyms, kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{Name: e.Name, Value: nullable(e.Value, e.Null), Source: kmsg.ConfigSource(e.Source)})
+			c.ConfigSynonyms = append(c.ConfigSynonyms, kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{Name: e.Name, Value: shown(key, &e.Value), Source: kmsg.ConfigSource(e.Source)})
 		}
 	}
 	if d.req.IncludeDocumentation {
-		c.Documentation = &key.Doc
+		doc := key.Documentation()
+		c.Documentation = &doc
 	}
 	d.configs = append(d.configs, c)
 }
 
-func nullable(value string, null bool) *string {
-	if null {
+// shown is a value, unless it is a secret.
+func shown(key *config.Key, value *string) *string {
+	if key.Sensitive() {
 		return nil
 	}
-	return &value
+	return value
+}
+
+// sourceOf is where the effective value of a chain comes from.
+func sourceOf(chain []config.Entry) config.Source {
+	if len(chain) == 0 {
+		return config.SourceDefault
+	}
+	return chain[0].Source
 }

@@ -23,6 +23,8 @@ func (k *call) answerAsController() {
 		c.DeleteTopics(req, replyTo[*kmsg.DeleteTopicsResponse](k))
 	case *kmsg.CreatePartitionsRequest:
 		c.CreatePartitions(req, replyTo[*kmsg.CreatePartitionsResponse](k))
+	case *kmsg.AlterConfigsRequest:
+		c.AlterConfigs(req, replyTo[*kmsg.AlterConfigsResponse](k))
 	case *kmsg.IncrementalAlterConfigsRequest:
 		c.IncrementalAlterConfigs(req, replyTo[*kmsg.IncrementalAlterConfigsResponse](k))
 	case *kmsg.ElectLeadersRequest:
@@ -75,6 +77,12 @@ func errorResponse(req kmsg.Request, err error) kmsg.Response {
 			item := kmsg.NewCreatePartitionsResponseTopic()
 			item.Topic, item.ErrorCode, item.ErrorMessage = t.Topic, code, message
 			r.Topics = append(r.Topics, item)
+		}
+	case *kmsg.AlterConfigsResponse:
+		for _, t := range req.(*kmsg.AlterConfigsRequest).Resources {
+			item := kmsg.NewAlterConfigsResponseResource()
+			item.ResourceType, item.ResourceName, item.ErrorCode, item.ErrorMessage = t.ResourceType, t.ResourceName, code, message
+			r.Resources = append(r.Resources, item)
 		}
 	case *kmsg.IncrementalAlterConfigsResponse:
 		for _, t := range req.(*kmsg.IncrementalAlterConfigsRequest).Resources {

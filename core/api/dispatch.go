@@ -35,6 +35,7 @@ func handlerTable() []func(*call) {
 		kmsg.WriteTxnMarkers:            (*call).writeTxnMarkers,
 		kmsg.TxnOffsetCommit:            (*call).txnOffsetCommit,
 		kmsg.DescribeConfigs:            (*call).describeConfigs,
+		kmsg.AlterConfigs:               (*call).alterConfigs,
 		kmsg.DescribeLogDirs:            (*call).describeLogDirs,
 		kmsg.CreatePartitions:           (*call).createPartitions,
 		kmsg.DeleteGroups:               (*call).deleteGroups,
@@ -59,6 +60,7 @@ func handlerTable() []func(*call) {
 		kmsg.DescribeTransactions:       (*call).describeTransactions,
 		kmsg.ListTransactions:           (*call).listTransactions,
 		kmsg.AllocateProducerIDs:        (*call).allocateProducerIDs,
+		kmsg.ListConfigResources:        (*call).listConfigResources,
 		kmsg.DescribeTopicPartitions:    (*call).describeTopicPartitions,
 	}
 }

@@ -133,7 +133,7 @@ func (s *Server) serveEnveloped(frame []byte, done func(data []byte, err error))
 // forwardable lists what a broker may wrap: everything else in an Envelope is refused, an Envelope above all.
 func forwardable(key int16) bool {
 	switch kmsg.Key(key) {
-	case kmsg.CreateTopics, kmsg.DeleteTopics, kmsg.CreatePartitions, kmsg.IncrementalAlterConfigs, kmsg.DescribeQuorum,
+	case kmsg.CreateTopics, kmsg.DeleteTopics, kmsg.CreatePartitions, kmsg.AlterConfigs, kmsg.IncrementalAlterConfigs, kmsg.DescribeQuorum,
 		kmsg.ElectLeaders, kmsg.AlterPartitionAssignments, kmsg.ListPartitionReassignments, kmsg.UpdateFeatures, kmsg.UnregisterBroker:
 		return true
 	}
@@ -150,6 +150,8 @@ func isDeposed(resp kmsg.Response) bool {
 		return slices.ContainsFunc(r.Topics, func(t kmsg.DeleteTopicsResponseTopic) bool { return t.ErrorCode == code })
 	case *kmsg.CreatePartitionsResponse:
 		return slices.ContainsFunc(r.Topics, func(t kmsg.CreatePartitionsResponseTopic) bool { return t.ErrorCode == code })
+	case *kmsg.AlterConfigsResponse:
+		return slices.ContainsFunc(r.Resources, func(t kmsg.AlterConfigsResponseResource) bool { return t.ErrorCode == code })
 	case *kmsg.IncrementalAlterConfigsResponse:
 		return slices.ContainsFunc(r.Resources, func(t kmsg.IncrementalAlterConfigsResponseResource) bool { return t.ErrorCode == code })
 	case *kmsg.ElectLeadersResponse:

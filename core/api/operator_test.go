@@ -159,10 +159,11 @@ func TestADefaultOfAllBrokersIsATopicsDefault(t *testing.T) {
 		req.Resources = append(req.Resources, r)
 		return ask[*kmsg.IncrementalAlterConfigsResponse](x, req).Resources[0].ErrorCode
 	}
-	x.code("not a topic's default", alter("", "node.id", "3"), kerr.InvalidConfig)
-	x.code("of one broker", alter("1", "log.retention.minutes", "3"), kerr.InvalidConfig)
-	x.code("not a number", alter("", "log.retention.minutes", "x"), kerr.InvalidConfig)
-	x.code("of all", alter("", "log.retention.minutes", "3"), nil)
+	x.code("not dynamic", alter("", "node.id", "3"), kerr.InvalidRequest)
+	x.code("only its synonym is", alter("", "log.retention.minutes", "3"), kerr.InvalidRequest)
+	x.code("of another broker", alter("2", "log.retention.ms", "3"), kerr.InvalidRequest)
+	x.code("not a number", alter("", "log.retention.ms", "x"), kerr.InvalidRequest)
+	x.code("of all", alter("", "log.retention.ms", " 180000 "), nil)
 	x.until("the log knows", func() bool {
 		return x.nodes[0].broker.Replicas().Partition(event.Partition{Topic: "t"}).Log().Config().RetentionMs == 180_000
 	})
@@ -170,7 +171,7 @@ func TestADefaultOfAllBrokersIsATopicsDefault(t *testing.T) {
 		kind kmsg.ConfigResourceType
 		name string
 		key  string
-	}{{kmsg.ConfigResourceTypeTopic, "t", "retention.ms"}, {kmsg.ConfigResourceTypeBroker, "1", "log.retention.minutes"}, {kmsg.ConfigResourceTypeBroker, "", "log.retention.minutes"}} {
+	}{{kmsg.ConfigResourceTypeTopic, "t", "retention.ms"}, {kmsg.ConfigResourceTypeBroker, "1", "log.retention.ms"}, {kmsg.ConfigResourceTypeBroker, "", "log.retention.ms"}} {
 		req := kmsg.NewPtrDescribeConfigsRequest()
 		req.Version = 4
 		req.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: resource.kind, ResourceName: resource.name, ConfigNames: []string{resource.key}}}
@@ -179,6 +180,10 @@ func TestADefaultOfAllBrokersIsATopicsDefault(t *testing.T) {
 			t.Errorf("%v %q: %+v", resource.kind, resource.name, told)
 		}
 	}
+	x.code("of one broker", alter("1", "log.retention.ms", "5000"), nil)
+	x.until("the log knows", func() bool {
+		return x.nodes[0].broker.Replicas().Partition(event.Partition{Topic: "t"}).Log().Config().RetentionMs == 5000
+	})
 }
 
 // All replicas delete what is too old, with the active segment; a consumer that was below is told so, and one that begins

@@ -5,6 +5,7 @@ package api
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lockstep/lockstep/core/buggify"
@@ -72,12 +73,14 @@ type Server struct {
 	topic         topicMemo
 	// maxMessageDefault is max.message.bytes of a topic that does not say.
 	maxMessageDefault int
+	nodeName          string // of this node as a config resource
 }
 
 // NewServer makes the server of a node. It accepts nothing until Listen.
 func NewServer(n Node) *Server {
 	s := &Server{Node: n, handlers: handlerTable(), creating: map[string]bool{}, verifying: map[string][]*verification{}}
-	s.maxMessageDefault = int(n.Config.TopicConfig(nil, nil).Long("max.message.bytes"))
+	s.maxMessageDefault = int(n.Config.TopicConfig(nil, config.Dynamic{}).Long("max.message.bytes"))
+	s.nodeName = strconv.Itoa(int(n.Config.NodeID))
 	s.sessions.init(n.Config.FetchSessionSlots, n.Env.Loop, n.Env.Rand("api"))
 	s.sweepIdle()
 	return s
@@ -175,11 +178,14 @@ func (s *Server) maxMessageBytes(topic string) int {
 func (s *Server) configuredMaxBytes(image *metadata.Image, topic string) int {
 	value, ok := image.ConfigValue(int8(kmsg.ConfigResourceTypeTopic), topic, "max.message.bytes")
 	if !ok {
+		value, ok = image.ConfigValue(int8(kmsg.ConfigResourceTypeBroker), s.nodeName, "message.max.bytes")
+	}
+	if !ok {
 		value, ok = image.ConfigValue(int8(kmsg.ConfigResourceTypeBroker), "", "message.max.bytes")
 	}
 	if !ok {
 		return s.maxMessageDefault
 	}
-	n, _ := strconv.Atoi(value) // checked when it was set
+	n, _ := strconv.Atoi(strings.TrimSpace(value)) // checked when it was set
 	return n
 }

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"strconv"
+
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -13,12 +15,15 @@ func (s *Server) TopicConfig(topic string) config.TopicConfig {
 
 // TopicConfig combines the overrides in an image with a node's defaults.
 func TopicConfig(c *config.Config, image *metadata.Image, topic string) config.TopicConfig {
-	return c.TopicConfig(configsOf(image, kmsg.ConfigResourceTypeTopic, topic), clusterDefaults(image))
+	return c.TopicConfig(configsOf(image, kmsg.ConfigResourceTypeTopic, topic), DynamicConfig(c, image))
 }
 
-// clusterDefaults are the configs of the broker resource without a name: what is set for all brokers.
-func clusterDefaults(image *metadata.Image) map[string]string {
-	return configsOf(image, kmsg.ConfigResourceTypeBroker, "")
+// DynamicConfig is what is set by broker keys while brokers run, for this node and for all.
+func DynamicConfig(c *config.Config, image *metadata.Image) config.Dynamic {
+	return config.Dynamic{
+		Broker:  configsOf(image, kmsg.ConfigResourceTypeBroker, strconv.Itoa(int(c.NodeID))),
+		Cluster: configsOf(image, kmsg.ConfigResourceTypeBroker, ""),
+	}
 }
 
 func configsOf(image *metadata.Image, kind kmsg.ConfigResourceType, name string) map[string]string {

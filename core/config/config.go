@@ -2,6 +2,7 @@ package config
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -68,7 +69,6 @@ type Config struct {
 	LeaderImbalanceCheck     time.Duration
 	MaxRequestBytes          int
 	FetchSessionSlots        int
-	ProducerIDExpirationMs   int64
 	ConnectionsMaxIdle       time.Duration
 
 	Groups       Groups
@@ -121,7 +121,7 @@ func (c *Config) int32(key string) int32 { return int32(c.long(key)) }
 func (c *Config) millis(key string) time.Duration {
 	return time.Duration(c.long(key)) * time.Millisecond
 }
-func (c *Config) boolean(key string) bool            { v, _ := c.Value(key); return v == "true" }
+func (c *Config) boolean(key string) bool            { v, _ := c.Value(key); return strings.EqualFold(v, "true") }
 func (c *Config) list(key string) []string           { v, _ := c.Value(key); return SplitList(v) }
 func (c *Config) IsControllerListener(n string) bool { return contains(c.ControllerListenerNames, n) }
 

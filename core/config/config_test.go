@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ func parse(t *testing.T, text string) (*Config, []string, error) {
 }
 
 func TestTablesAreSortedAndTheirDefaultsPassTheirOwnChecks(t *testing.T) {
-	for _, keys := range [][]Key{BrokerKeys, TopicKeys} {
+	for _, keys := range [][]Key{BrokerKeys, TopicKeys, GroupKeys, ClientMetricsKeys, inertShapes} {
 		if !slices.IsSortedFunc(keys, func(a, b Key) int { return strings.Compare(a.Name, b.Name) }) {
 			t.Error("a table is not sorted by name")
 		}
@@ -27,7 +28,7 @@ func TestTablesAreSortedAndTheirDefaultsPassTheirOwnChecks(t *testing.T) {
 				t.Errorf("default: %v", err)
 			}
 			for _, s := range k.Synonyms {
-				if FindBroker(s.Name) == nil {
+				if DescribedBroker(s.Name) == nil {
 					t.Errorf("%s: its synonym %s is no broker key", k.Name, s.Name)
 				}
 			}
@@ -108,23 +109,91 @@ func TestTopicValuesComeFromTheNearestSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := c.TopicConfig(nil, nil)
+	plain := c.TopicConfig(nil, Dynamic{})
 	if plain.Long("retention.ms") != 7_200_000 || plain.Long("min.insync.replicas") != 2 || plain.Long("segment.ms") != 604_800_000 {
 		t.Error("static values and defaults")
 	}
-	override := c.TopicConfig(map[string]string{"retention.ms": "5"}, nil)
-	if override.Long("retention.ms") != 5 || len(override.Chain("retention.ms")) != 3 {
-		t.Errorf("override: %v", override.Chain("retention.ms"))
+	cluster := Dynamic{Cluster: map[string]string{"log.retention.ms": " 180000 ", "min.insync.replicas": "1", "log.preallocate": "TRUE"}}
+	if all := c.TopicConfig(nil, cluster); all.Long("retention.ms") != 180_000 || all.Long("min.insync.replicas") != 1 || !all.Bool("preallocate") {
+		t.Errorf("what is set for all brokers: %v", all.Chain("retention.ms"))
 	}
-	cluster := c.TopicConfig(nil, map[string]string{"log.retention.minutes": "3", "min.insync.replicas": "1"})
-	if cluster.Long("retention.ms") != 180_000 || cluster.Long("min.insync.replicas") != 1 {
-		t.Errorf("what is set for all brokers: %v", cluster.Chain("retention.ms"))
+	cluster.Broker = map[string]string{"log.retention.ms": "7"}
+	if one := c.TopicConfig(nil, cluster); one.Long("retention.ms") != 7 {
+		t.Errorf("what is set for this broker: %v", one.Chain("retention.ms"))
+	}
+	if override := c.TopicConfig(map[string]string{"retention.ms": "5"}, cluster); override.Long("retention.ms") != 5 {
+		t.Errorf("override: %v", override.Chain("retention.ms"))
 	}
 }
 
-func TestOnlyDefaultsOfTopicsCanBeSetWhileBrokersRun(t *testing.T) {
-	if FindDefault("log.retention.ms") == nil || FindDefault("min.insync.replicas") == nil || FindDefault("node.id") != nil || FindDefault("retention.ms") != nil {
-		t.Error("not the broker keys that are synonyms of topic keys")
+// What Kafka 4.4 answers in these cases.
+func TestChainsAreToldAsKafkaTellsThem(t *testing.T) {
+	c, _, err := parse(t, "log.retention.hours=48")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dynamic := Dynamic{Broker: map[string]string{"log.retention.ms": "5"}, Cluster: map[string]string{"log.retention.ms": "6"}}
+	for _, test := range []struct {
+		chain []Entry
+		want  string
+	}{
+		{c.TopicConfig(nil, Dynamic{}).Told("retention.ms"), "[]"},
+		{c.TopicConfig(nil, dynamic).Told("retention.ms"), "[{log.retention.ms 5 2} {log.retention.ms 6 3} {log.retention.hours 48 4} {log.retention.hours 168 5}]"},
+		{c.TopicConfig(map[string]string{"retention.ms": "7"}, Dynamic{}).Told("retention.ms"), "[{retention.ms 7 1}]"},
+		{c.TopicConfig(nil, Dynamic{}).Told("remote.storage.enable"), "[]"},
+		{c.TopicConfig(nil, Dynamic{}).Told("segment.bytes"), "[{log.segment.bytes 1073741824 5}]"},
+		{Told(c.BrokerChain("log.retention.hours", Dynamic{}), "log.retention.hours"), "[{log.retention.hours 48 4} {log.retention.hours 168 5}]"},
+		{Told(c.BrokerChain("log.flush.interval.ms", Dynamic{}), "log.flush.interval.ms"), "[]"},
+		{c.GroupChain("consumer.session.timeout.ms", map[string]string{"consumer.session.timeout.ms": "46000"}, Dynamic{}), "[{consumer.session.timeout.ms 46000 8} {group.consumer.session.timeout.ms 45000 5}]"},
+	} {
+		if got := fmt.Sprint(test.chain); got != test.want {
+			t.Errorf("got %s, want %s", got, test.want)
+		}
+	}
+}
+
+func TestWhatIsDynamicInKafkaIsDynamicHere(t *testing.T) {
+	if !slices.IsSorted(clusterWideKeys) || !slices.IsSorted(perBrokerKeys) {
+		t.Fatal("a name list is not sorted")
+	}
+	for _, name := range append(slices.Clone(clusterWideKeys), perBrokerKeys...) {
+		if DescribedBroker(name) == nil && !slices.Contains(inertKeys, name) {
+			t.Errorf("no key is named %s", name)
+		}
+	}
+	for _, k := range TopicKeys {
+		for i, s := range k.Synonyms {
+			if dynamic := IsDynamic(s.Name); dynamic != (i == 0) {
+				t.Errorf("%s, the default of %s: dynamic %v", s.Name, k.Name, dynamic)
+			}
+		}
+	}
+	for name, ok := range map[string]bool{"log.retention.ms=5": true, "log.retention.ms=x": false, "node.id=5": false, "ssl.keystore.password=x": false, "listener.name.x.y=1": false, "what=1": true, "num.io.threads=x": false} {
+		key, value, _ := strings.Cut(name, "=")
+		if err := CheckDynamic(key, value); (err == nil) != ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestGroupAndSubscriptionConfigsAreChecked(t *testing.T) {
+	c := Default()
+	for text, ok := range map[string]bool{
+		"": true, "consumer.session.timeout.ms=46000": true, "consumer.session.timeout.ms=5": false, "consumer.session.timeout.ms=99000000": false,
+		"consumer.heartbeat.interval.ms=1": false, "share.session.timeout.ms=5": false,
+	} {
+		configs := map[string]string{}
+		if key, value, isSet := strings.Cut(text, "="); isSet {
+			configs[key] = value
+		}
+		if err := c.CheckGroup(configs); (err == nil) != ok {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for value, ok := range map[string]bool{"": true, "client_id=a.*": true, "client_id=a,client_software_name=[b-d]+": true, "what=1": false, "client_id": false, "client_id=[": false, "client_id=a=b": false} {
+		if _, err := ParseClientMatch(value); (err == nil) != ok {
+			t.Errorf("match=%s: %v", value, err)
+		}
 	}
 }
 

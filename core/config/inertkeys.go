@@ -3,6 +3,8 @@ package config
 // inertKeys are keys that Kafka 4.3 knows and that have no effect here yet, sorted: accepted with a
 // warning, so that an existing server.properties starts.
 var inertKeys = []string{
+	"add.partitions.to.txn.retry.backoff.max.ms",
+	"add.partitions.to.txn.retry.backoff.ms",
 	"allow.everyone.if.no.acl.found",
 	"alter.config.policy.class.name",
 	"alter.log.dirs.replication.quota.window.num",
@@ -112,6 +114,8 @@ var inertKeys = []string{
 	"internal.metadata.delete.delay.millis",
 	"internal.metadata.max.batch.size.in.bytes",
 	"internal.segment.bytes",
+	"kafka.metrics.polling.interval.secs",
+	"kafka.metrics.reporters",
 	"leader.imbalance.per.broker.percentage",
 	"leader.replication.throttled.rate",
 	"log.cleaner.io.max.bytes.per.second",
@@ -128,6 +132,7 @@ var inertKeys = []string{
 	"max.connections",
 	"max.connections.per.ip",
 	"max.connections.per.ip.overrides",
+	"max.decompressed.message.bytes",
 	"max.request.partition.size.limit",
 	"metadata.log.dir",
 	"metadata.log.max.snapshot.interval.ms",
@@ -228,6 +233,7 @@ var inertKeys = []string{
 	"sasl.oauthbearer.assertion.private.key.file",
 	"sasl.oauthbearer.assertion.private.key.passphrase",
 	"sasl.oauthbearer.assertion.template.file",
+	"sasl.oauthbearer.client.credentials.client.id",
 	"sasl.oauthbearer.client.credentials.client.secret",
 	"sasl.oauthbearer.clock.skew.seconds",
 	"sasl.oauthbearer.expected.audience",
@@ -262,6 +268,8 @@ var inertKeys = []string{
 	"share.coordinator.threads",
 	"share.coordinator.write.timeout.ms",
 	"share.fetch.purgatory.purge.interval.requests",
+	"socket.connection.setup.timeout.max.ms",
+	"socket.connection.setup.timeout.ms",
 	"socket.listen.backlog.size",
 	"socket.receive.buffer.bytes",
 	"socket.send.buffer.bytes",

@@ -14,17 +14,19 @@ type Type int8
 
 // The types.
 const (
-	Boolean Type = 1
-	String  Type = 2
-	Int     Type = 3
-	Short   Type = 4
-	Long    Type = 5
-	Double  Type = 6
-	List    Type = 7
+	Boolean  Type = 1
+	String   Type = 2
+	Int      Type = 3
+	Short    Type = 4
+	Long     Type = 5
+	Double   Type = 6
+	List     Type = 7
+	Class    Type = 8
+	Password Type = 9
 )
 
 func (t Type) String() string {
-	return [...]string{"unknown", "boolean", "string", "int", "short", "long", "double", "list"}[t]
+	return [...]string{"unknown", "boolean", "string", "int", "short", "long", "double", "list", "class", "password"}[t]
 }
 
 // Key describes one configuration key.
@@ -36,6 +38,7 @@ type Key struct {
 	Min     int64    // for numbers; checked if Max >= Min and one of them is not 0
 	Max     int64    // for numbers
 	Values  []string // the only values allowed, if any
+	Not     []int64  // numbers between Min and Max that are not allowed either
 	Doc     string
 	// Synonyms of a topic key: the broker keys that give its default, most specific first.
 	Synonyms []Synonym
@@ -52,15 +55,13 @@ func (k *Key) Check(value string) error {
 	v := strings.TrimSpace(value)
 	switch k.Type {
 	case Boolean:
-		if v != "true" && v != "false" {
+		if !strings.EqualFold(v, "true") && !strings.EqualFold(v, "false") {
 			return fmt.Errorf("%s: %q is neither true nor false", k.Name, value)
 		}
 	case Int, Short, Long:
 		return k.checkNumber(v)
 	case Double:
-		if _, err := strconv.ParseFloat(v, 64); err != nil {
-			return fmt.Errorf("%s: %q is not a number", k.Name, value)
-		}
+		return k.checkDouble(v)
 	case List:
 		for _, item := range SplitList(v) {
 			if len(k.Values) > 0 && !slices.Contains(k.Values, item) {
@@ -87,8 +88,53 @@ func (k *Key) checkNumber(v string) error {
 	if k.Max != 0 && n > k.Max {
 		return fmt.Errorf("%s: %d is above its greatest value %d", k.Name, n, k.Max)
 	}
+	if slices.Contains(k.Not, n) {
+		return fmt.Errorf("%s: %d is not allowed", k.Name, n)
+	}
 	return nil
 }
+
+// checkDouble: all doubles of a known range are shares.
+func (k *Key) checkDouble(v string) error {
+	share, err := strconv.ParseFloat(v, 64)
+	if err != nil {
+		return fmt.Errorf("%s: %q is not a number", k.Name, v)
+	}
+	if k.Max != 0 && !(share >= float64(k.Min) && share <= float64(k.Max)) { // float: parsing rounds alike everywhere, and small integers are exact
+		return fmt.Errorf("%s: %s is not between %d and %d", k.Name, v, k.Min, k.Max)
+	}
+	return nil
+}
+
+// Normal is a value that Check has passed, as its type writes it: without blanks, and a list without items that it has already.
+func (k *Key) Normal(value string) string {
+	switch k.Type {
+	case Boolean:
+		return strings.ToLower(strings.TrimSpace(value))
+	case List:
+		var items []string
+		for _, item := range SplitList(value) {
+			if !slices.Contains(items, item) {
+				items = append(items, item)
+			}
+		}
+		return strings.Join(items, ",")
+	case Password:
+		return value
+	}
+	return strings.TrimSpace(value)
+}
+
+// Documentation is what the key does here.
+func (k *Key) Documentation() string {
+	if k.Doc == "" {
+		return inertDoc
+	}
+	return k.Doc
+}
+
+// Sensitive reports whether a value must not be shown.
+func (k *Key) Sensitive() bool { return k.Type == Password }
 
 // SplitList splits a list value at its commas; blanks around items do not count.
 func SplitList(v string) []string {
@@ -115,3 +161,33 @@ func FindBroker(name string) *Key { return find(BrokerKeys, name) }
 
 // FindTopic returns the topic key of that name, or nil.
 func FindTopic(name string) *Key { return find(TopicKeys, name) }
+
+// FindGroup returns the group key of that name, or nil.
+func FindGroup(name string) *Key { return find(GroupKeys, name) }
+
+// FindClientMetrics returns the client metrics key of that name, or nil.
+func FindClientMetrics(name string) *Key { return find(ClientMetricsKeys, name) }
+
+// DescribedBroker returns the broker key of that name, with an effect or without, or nil.
+func DescribedBroker(name string) *Key {
+	if k := FindBroker(name); k != nil {
+		return k
+	}
+	return find(inertShapes, name)
+}
+
+// DescribedBrokerKeys are all broker keys that are shown to clients, sorted by name.
+func DescribedBrokerKeys() (keys []*Key) {
+	for i := range BrokerKeys {
+		if k := &BrokerKeys[i]; !strings.HasPrefix(k.Name, "internal.") {
+			keys = append(keys, k)
+		}
+	}
+	for i := range inertShapes {
+		if FindBroker(inertShapes[i].Name) == nil {
+			keys = append(keys, &inertShapes[i])
+		}
+	}
+	slices.SortFunc(keys, func(a, b *Key) int { return strings.Compare(a.Name, b.Name) })
+	return keys
+}

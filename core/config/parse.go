@@ -74,6 +74,7 @@ func (c *Config) set(p Property) (warning string, err error) {
 	case slices.Contains(zookeeperKeys, p.Key) || strings.HasPrefix(p.Key, "zookeeper."):
 		return "", fmt.Errorf("%s: there is no ZooKeeper here; Kafka 4 runs on KRaft alone: name the controllers in controller.quorum.voters", p.Key)
 	case slices.Contains(inertKeys, p.Key) || strings.HasPrefix(p.Key, "listener.name."):
+		c.values[p.Key] = strings.TrimSpace(p.Value)
 		return p.Key + " has no effect yet", nil
 	case FindTopic(p.Key) != nil:
 		if s := FindTopic(p.Key).Synonyms; len(s) > 0 {
@@ -123,7 +124,6 @@ func (c *Config) deriveNumbers() {
 	c.LeaderImbalanceCheck = 1000 * c.millis("leader.imbalance.check.interval.seconds")
 	c.MaxRequestBytes = int(c.long("socket.request.max.bytes"))
 	c.FetchSessionSlots = int(c.long("max.incremental.fetch.session.cache.slots"))
-	c.ProducerIDExpirationMs = c.long("producer.id.expiration.ms")
 	c.ConnectionsMaxIdle = c.millis("connections.max.idle.ms")
 }
 

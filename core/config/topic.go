@@ -1,7 +1,11 @@
 package config
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Source says where a config's value comes from, with the numbers of DescribeConfigs.
@@ -10,85 +14,138 @@ type Source int8
 // The sources.
 const (
 	SourceTopic          Source = 1
+	SourceDynamicBroker  Source = 2 // set for this broker, in the metadata
 	SourceDynamicDefault Source = 3 // set for all brokers, in the metadata
 	SourceStaticBroker   Source = 4
 	SourceDefault        Source = 5
+	SourceBrokerLogger   Source = 6
+	SourceClientMetrics  Source = 7
+	SourceGroup          Source = 8
 )
 
 // Entry is one value that a key has from one source.
 type Entry struct {
 	Name, Value string
-	Null        bool
 	Source      Source
+}
+
+// synonymsOf are the broker keys that say the same in other units, most specific first: a key itself if it has none.
+func synonymsOf(name string) []string {
+	for _, group := range [][]string{
+		{"log.roll.ms", "log.roll.hours"},
+		{"log.roll.jitter.ms", "log.roll.jitter.hours"},
+		{"log.retention.ms", "log.retention.minutes", "log.retention.hours"},
+	} {
+		if slices.Contains(group, name) {
+			return group
+		}
+	}
+	if name == "log.flush.interval.ms" {
+		return []string{name, "log.flush.scheduler.interval.ms"}
+	}
+	return []string{name}
+}
+
+// BrokerChain lists all values that a broker key and its synonyms have, the effective one first: set for this broker, set for
+// all, static, default.
+func (c *Config) BrokerChain(key string, dynamic Dynamic) (chain []Entry) {
+	names := synonymsOf(key)
+	for _, layer := range []struct {
+		values map[string]string
+		source Source
+	}{{dynamic.Broker, SourceDynamicBroker}, {dynamic.Cluster, SourceDynamicDefault}, {c.values, SourceStaticBroker}} {
+		for _, name := range names {
+			if v, ok := layer.values[name]; ok {
+				chain = append(chain, Entry{name, v, layer.source})
+			}
+		}
+	}
+	for _, name := range names {
+		if k := DescribedBroker(name); k != nil && !k.Null {
+			chain = append(chain, Entry{name, k.Default, SourceDefault})
+		}
+	}
+	return chain
+}
+
+// Told is a chain as Kafka tells it: from the key itself on. What a coarser synonym says above it is left out.
+func Told(chain []Entry, key string) []Entry {
+	at := slices.IndexFunc(chain, func(e Entry) bool { return e.Name == key })
+	if at < 0 {
+		return nil
+	}
+	return chain[at:]
+}
+
+// BrokerValue is the effective value of a broker key; ok is false if it has none.
+func (c *Config) BrokerValue(key string, dynamic Dynamic) (value string, ok bool) {
+	for _, e := range c.BrokerChain(key, dynamic) {
+		if e.Name == key {
+			return e.Value, true
+		}
+	}
+	return "", false
 }
 
 // TopicConfig is a topic's configuration: its overrides over the cluster's and the broker's defaults.
 type TopicConfig struct {
 	config    *Config
 	overrides map[string]string
-	cluster   map[string]string
+	dynamic   Dynamic
 }
 
-// TopicConfig combines a topic's overrides and what is set for all brokers by broker keys, both checked before, with this
+// TopicConfig combines a topic's overrides and what is set by broker keys while brokers run, all checked before, with this
 // node's defaults.
-func (c *Config) TopicConfig(overrides, cluster map[string]string) TopicConfig {
-	return TopicConfig{c, overrides, cluster}
+func (c *Config) TopicConfig(overrides map[string]string, dynamic Dynamic) TopicConfig {
+	return TopicConfig{c, overrides, dynamic}
 }
 
-// FindDefault returns the broker key of that name if it is the default of a topic key, or nil. Those may be set for all
-// brokers while they run.
-func FindDefault(name string) *Key {
-	for i := range TopicKeys {
-		for _, s := range TopicKeys[i].Synonyms {
-			if s.Name == name {
-				return FindBroker(name)
-			}
-		}
-	}
-	return nil
-}
-
-// Chain lists all values that key has, the effective one first: the override, what is set for all brokers, the broker's
-// static settings, the default.
+// Chain lists all values that key has, the effective one first: the override, then the broker's.
 func (t TopicConfig) Chain(key string) []Entry {
 	k := FindTopic(key)
 	var chain []Entry
 	if v, ok := t.overrides[key]; ok {
-		chain = append(chain, Entry{key, v, false, SourceTopic})
+		chain = append(chain, Entry{key, v, SourceTopic})
 	}
-	for _, s := range k.Synonyms {
-		if v, ok := t.cluster[s.Name]; ok {
-			chain = append(chain, Entry{s.Name, v, false, SourceDynamicDefault})
-		}
+	if len(k.Synonyms) == 0 {
+		return chain
 	}
-	for _, s := range k.Synonyms {
-		if v, ok := t.config.values[s.Name]; ok {
-			chain = append(chain, Entry{s.Name, v, false, SourceStaticBroker})
-		}
+	return append(chain, t.config.BrokerChain(k.Synonyms[0].Name, t.dynamic)...)
+}
+
+// Told is Chain as Kafka tells it.
+func (t TopicConfig) Told(key string) []Entry {
+	chain := t.Chain(key)
+	if len(chain) > 0 && chain[0].Source == SourceTopic {
+		return append(chain[:1:1], Told(chain[1:], firstSynonym(key))...)
 	}
-	name := key
-	if len(k.Synonyms) > 0 {
-		name = k.Synonyms[len(k.Synonyms)-1].Name
+	return Told(chain, firstSynonym(key))
+}
+
+func firstSynonym(key string) string {
+	if s := FindTopic(key).Synonyms; len(s) > 0 {
+		return s[0].Name
 	}
-	return append(chain, Entry{name, k.Default, k.Null, SourceDefault})
+	return ""
 }
 
 // Value is the effective value of key in the key's own unit.
 func (t TopicConfig) Value(key string) string {
-	entry := t.Chain(key)[0]
-	if entry.Source != SourceStaticBroker && entry.Source != SourceDynamicDefault {
-		return entry.Value
+	k := FindTopic(key)
+	chain := t.Chain(key)
+	if len(chain) == 0 || chain[0].Source == SourceDefault {
+		return k.Default
 	}
-	for _, s := range FindTopic(key).Synonyms {
-		if s.Name == entry.Name && s.Factor != 1 {
-			n, _ := strconv.ParseInt(entry.Value, 10, 64) // checked by Parse
+	for _, s := range k.Synonyms {
+		if s.Name == chain[0].Name && s.Factor != 1 && chain[0].Source != SourceTopic {
+			n, _ := strconv.ParseInt(k.Normal(chain[0].Value), 10, 64) // checked by Parse
 			if n < 0 {
-				return entry.Value // -1 is "unlimited" in any unit
+				return "-1" // that is "unlimited" in any unit
 			}
 			return strconv.FormatInt(n*s.Factor, 10)
 		}
 	}
-	return entry.Value
+	return k.Normal(chain[0].Value)
 }
 
 // Long is the effective value of a numeric key.
@@ -102,3 +159,49 @@ func (t TopicConfig) Long(key string) int64 {
 
 // Bool is the effective value of a boolean key.
 func (t TopicConfig) Bool(key string) bool { return t.Value(key) == "true" }
+
+// CheckTopic says what is wrong with all configs of a topic together, each of which was checked.
+func (c *Config) CheckTopic(configs map[string]string) error {
+	if FindTopic("remote.storage.enable").Normal(configs["remote.storage.enable"]) == "true" {
+		return errors.New("remote.storage.enable: there is no tiered storage here")
+	}
+	for _, key := range []string{"follower.replication.throttled.replicas", "leader.replication.throttled.replicas"} {
+		if err := checkThrottledReplicas(key, configs[key]); err != nil {
+			return err
+		}
+	}
+	t := TopicConfig{c, configs, Dynamic{}}
+	if least, most := t.Long("min.compaction.lag.ms"), t.Long("max.compaction.lag.ms"); least > most {
+		return fmt.Errorf("min.compaction.lag.ms: %d is above max.compaction.lag.ms, %d", least, most)
+	}
+	return nil
+}
+
+// checkThrottledReplicas: * or partition:broker,...
+func checkThrottledReplicas(key, value string) error {
+	items := SplitList(value)
+	if len(items) == 1 && items[0] == "*" {
+		return nil
+	}
+	for _, item := range items {
+		partition, broker, _ := strings.Cut(item, ":")
+		_, err1 := strconv.ParseUint(partition, 10, 31)
+		_, err2 := strconv.ParseUint(broker, 10, 31)
+		if err1 != nil || err2 != nil {
+			return fmt.Errorf("%s: %q is neither * nor a list of partition:broker", key, value)
+		}
+	}
+	return nil
+}
+
+// GroupChain lists the values that a group key has, the effective one first: the group's own, then the broker's.
+func (c *Config) GroupChain(key string, group map[string]string, dynamic Dynamic) (chain []Entry) {
+	k := FindGroup(key)
+	if v, ok := group[key]; ok {
+		chain = append(chain, Entry{key, v, SourceGroup})
+	}
+	if len(k.Synonyms) == 0 {
+		return append(chain, Entry{key, k.Default, SourceDefault})
+	}
+	return append(chain, c.BrokerChain(k.Synonyms[0].Name, dynamic)...)
+}

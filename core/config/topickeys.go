@@ -7,7 +7,7 @@ const anyLong = math.MaxInt64
 // TopicKeys are the keys a topic may override, sorted by name (Kafka 4.3's LogConfig).
 var TopicKeys = []Key{
 	{Name: "cleanup.policy", Type: List, Default: "delete", Values: []string{"compact", "delete"}, Doc: "What happens to old segments: delete, compact, or both.", Synonyms: same("log.cleanup.policy")},
-	{Name: "compression.gzip.level", Type: Int, Default: "-1", Min: -1, Max: 9, Doc: "Level for gzip when compression.type is gzip.", Synonyms: same("compression.gzip.level")},
+	{Name: "compression.gzip.level", Type: Int, Default: "-1", Min: -1, Max: 9, Not: []int64{0}, Doc: "Level for gzip when compression.type is gzip.", Synonyms: same("compression.gzip.level")},
 	{Name: "compression.lz4.level", Type: Int, Default: "9", Min: 1, Max: 17, Doc: "Level for lz4 when compression.type is lz4.", Synonyms: same("compression.lz4.level")},
 	{Name: "compression.type", Type: String, Default: "producer", Values: []string{"uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"}, Doc: "Final compression of a topic; producer keeps the producer's.", Synonyms: same("compression.type")},
 	{Name: "compression.zstd.level", Type: Int, Default: "3", Min: -131072, Max: 22, Doc: "Level for zstd when compression.type is zstd.", Synonyms: same("compression.zstd.level")},
@@ -25,7 +25,7 @@ var TopicKeys = []Key{
 	{Name: "message.timestamp.after.max.ms", Type: Long, Default: "3600000", Max: anyLong, Doc: "How far a record's timestamp may lie in the future.", Synonyms: same("log.message.timestamp.after.max.ms")},
 	{Name: "message.timestamp.before.max.ms", Type: Long, Default: "9223372036854775807", Max: anyLong, Doc: "How far a record's timestamp may lie in the past.", Synonyms: same("log.message.timestamp.before.max.ms")},
 	{Name: "message.timestamp.type", Type: String, Default: "CreateTime", Values: []string{"CreateTime", "LogAppendTime"}, Doc: "Whose timestamp a record carries.", Synonyms: same("log.message.timestamp.type")},
-	{Name: "min.cleanable.dirty.ratio", Type: Double, Default: "0.5", Doc: "Share of uncompacted bytes that makes a log worth compacting.", Synonyms: same("log.cleaner.min.cleanable.ratio")},
+	{Name: "min.cleanable.dirty.ratio", Type: Double, Default: "0.5", Max: 1, Doc: "Share of uncompacted bytes that makes a log worth compacting.", Synonyms: same("log.cleaner.min.cleanable.ratio")},
 	{Name: "min.compaction.lag.ms", Type: Long, Default: "0", Max: anyLong, Doc: "Shortest time a record stays uncompacted.", Synonyms: same("log.cleaner.min.compaction.lag.ms")},
 	{Name: "min.insync.replicas", Type: Int, Default: "1", Min: 1, Max: math.MaxInt32, Doc: "In-sync replicas that acks=all needs.", Synonyms: same("min.insync.replicas")},
 	{Name: "preallocate", Type: Boolean, Default: "false", Doc: "Whether segment files are preallocated.", Synonyms: same("log.preallocate")},

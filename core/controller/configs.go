@@ -2,6 +2,7 @@ package controller
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,8 +26,7 @@ type configOp struct {
 	value *string
 }
 
-// IncrementalAlterConfigs changes configs of topics and brokers (KIP-339). A resource changes as a
-// whole or not at all.
+// IncrementalAlterConfigs changes configs (KIP-339). A resource changes as a whole or not at all.
 func (c *Controller) IncrementalAlterConfigs(req *kmsg.IncrementalAlterConfigsRequest, done func(*kmsg.IncrementalAlterConfigsResponse)) {
 	failed := func(err *kerr.Error) *kmsg.IncrementalAlterConfigsResponse {
 		resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
@@ -39,11 +39,14 @@ func (c *Controller) IncrementalAlterConfigs(req *kmsg.IncrementalAlterConfigsRe
 		done(failed(kerr.NotController))
 		return
 	}
-	var a configChanges
+	a := configChanges{named: map[metadata.ResourceKey]int{}}
+	for _, r := range req.Resources {
+		a.named[metadata.ResourceKey{Type: int8(r.ResourceType), Name: r.ResourceName}]++
+	}
 	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
 	for _, r := range req.Resources {
 		key := metadata.ResourceKey{Type: int8(r.ResourceType), Name: r.ResourceName}
-		f := c.changeConfigs(&a, key, incrementalOps(r.Configs), false)
+		f := c.changeConfigs(&a, key, incrementalOps(r.Configs), nil, false)
 		resp.Resources = append(resp.Resources, incrementalResult(r, f))
 	}
 	writeConfigs(c, &a, req.ValidateOnly, resp, failed, done)
@@ -79,28 +82,35 @@ func (c *Controller) AlterConfigs(req *kmsg.AlterConfigsRequest, done func(*kmsg
 		done(failed(kerr.NotController))
 		return
 	}
-	var a configChanges
+	a := configChanges{named: map[metadata.ResourceKey]int{}}
+	for _, r := range req.Resources {
+		a.named[metadata.ResourceKey{Type: int8(r.ResourceType), Name: r.ResourceName}]++
+	}
 	resp := kmsg.NewPtrAlterConfigsResponse()
 	for _, r := range req.Resources {
 		key := metadata.ResourceKey{Type: int8(r.ResourceType), Name: r.ResourceName}
-		f := c.changeConfigs(&a, key, c.replacingOps(key, r.Configs), false)
+		f := c.changeConfigs(&a, key, settingOps(r.Configs), c.unnamed(key, r.Configs), false)
 		resp.Resources = append(resp.Resources, alterResult(r, f))
 	}
 	writeConfigs(c, &a, req.ValidateOnly, resp, failed, done)
 }
 
-// replacingOps sets what is named and deletes what is not.
-func (c *Controller) replacingOps(key metadata.ResourceKey, configs []kmsg.AlterConfigsRequestResourceConfig) []configOp {
-	var ops []configOp
-	for _, e := range configs {
-		op := kmsg.IncrementalAlterConfigOpSet
-		if e.Value == nil {
-			op = kmsg.IncrementalAlterConfigOpDelete
-		}
-		ops = append(ops, configOp{e.Name, op, e.Value})
+func settingOps(configs []kmsg.AlterConfigsRequestResourceConfig) []configOp {
+	ops := make([]configOp, len(configs))
+	for n, e := range configs {
+		ops[n] = configOp{e.Name, kmsg.IncrementalAlterConfigOpSet, e.Value}
+	}
+	return ops
+}
+
+// unnamed deletes what is set and not named.
+func (c *Controller) unnamed(key metadata.ResourceKey, configs []kmsg.AlterConfigsRequestResourceConfig) (ops []configOp) {
+	named := make(map[string]bool, len(configs))
+	for i := range configs {
+		named[configs[i].Name] = true
 	}
 	for _, e := range c.img.Config(key.Type, key.Name) {
-		if !slices.ContainsFunc(configs, func(n kmsg.AlterConfigsRequestResourceConfig) bool { return n.Name == e.Key }) {
+		if !named[e.Key] {
 			ops = append(ops, configOp{e.Key, kmsg.IncrementalAlterConfigOpDelete, nil})
 		}
 	}
@@ -126,7 +136,7 @@ func (c *Controller) creationConfigs(t *kmsg.CreateTopicsRequestTopic) ([]metada
 		ops = append(ops, configOp{e.Name, kmsg.IncrementalAlterConfigOpSet, e.Value})
 	}
 	var a configChanges
-	if f := c.changeConfigs(&a, metadata.ResourceKey{Type: metadata.ResourceTopic, Name: t.Topic}, ops, true); f != nil {
+	if f := c.changeConfigs(&a, metadata.ResourceKey{Type: metadata.ResourceTopic, Name: t.Topic}, ops, nil, true); f != nil {
 		return nil, f
 	}
 	return a.records, nil
@@ -134,91 +144,141 @@ func (c *Controller) creationConfigs(t *kmsg.CreateTopicsRequestTopic) ([]metada
 
 // configChanges collects the records of a request that changes configs.
 type configChanges struct {
-	records  []metadata.Record
-	resolved map[metadata.ResourceKey]bool // resources named so far
+	records []metadata.Record
+	named   map[metadata.ResourceKey]int // how often each resource is
 }
 
-// changeConfigs adds one resource's changes, or says why they are refused.
-func (c *Controller) changeConfigs(a *configChanges, key metadata.ResourceKey, ops []configOp, isNew bool) *fault {
-	if a.resolved[key] {
+// changeConfigs adds one resource's changes, or says why they are refused. implied are changes that follow from the request and that
+// it does not name.
+func (c *Controller) changeConfigs(a *configChanges, key metadata.ResourceKey, ops, implied []configOp, isNew bool) *fault {
+	if a.named[key] > 1 {
 		return refuse(kerr.InvalidRequest, "each resource must appear at most once")
 	}
-	if a.resolved == nil {
-		a.resolved = map[metadata.ResourceKey]bool{}
-	}
-	a.resolved[key] = true
-	if f := c.checkResource(key, isNew); f != nil {
+	slices.SortStableFunc(ops, func(x, y configOp) int { return cmp.Compare(x.key, y.key) })
+	if f := checkOps(ops); f != nil {
 		return f
 	}
-	slices.SortStableFunc(ops, func(x, y configOp) int { return cmp.Compare(x.key, y.key) })
-	var records []metadata.Record
-	for n, o := range ops {
-		if n > 0 && ops[n-1].key == o.key {
-			return refuse(kerr.InvalidRequest, "each config must appear at most once: "+o.key)
-		}
-		r, f := c.changeConfig(key, o)
-		if f != nil {
-			return f
-		}
-		if r != nil {
-			records = append(records, r)
+	records, f := c.changed(key, append(ops, implied...))
+	if f == nil {
+		f = c.validate(key, records)
+	}
+	if f == nil && !isNew {
+		f = c.checkExists(key)
+	}
+	if f != nil {
+		return f
+	}
+	for _, r := range records {
+		if c.isChange(r) {
+			a.records = append(a.records, r)
 		}
 	}
-	a.records = append(a.records, records...)
 	return nil
 }
 
-func (c *Controller) checkResource(key metadata.ResourceKey, isNew bool) *fault {
-	switch key.Type {
-	case metadata.ResourceTopic:
-		if !isNew && c.img.Topic(key.Name) == nil {
-			return refuse(kerr.UnknownTopicOrPartition, "the topic '"+key.Name+"' does not exist")
+// checkOps refuses what makes no sense on any resource. ops are sorted by key.
+func checkOps(ops []configOp) *fault {
+	for n, o := range ops {
+		switch {
+		case n > 0 && ops[n-1].key == o.key:
+			return refuse(kerr.InvalidRequest, "each config must appear at most once: "+o.key)
+		case o.op < kmsg.IncrementalAlterConfigOpSet || o.op > kmsg.IncrementalAlterConfigOpSubtract:
+			return refuse(kerr.InvalidRequest, "unknown operation on "+o.key)
+		case o.op != kmsg.IncrementalAlterConfigOpDelete && o.value == nil:
+			return refuse(kerr.InvalidRequest, "null value not supported for "+o.key)
 		}
-		return nil
-	case metadata.ResourceBroker:
-		if id, err := strconv.ParseInt(key.Name, 10, 32); key.Name != "" && (err != nil || id < 0) {
-			return refuse(kerr.InvalidRequest, "a broker resource is a broker id, or empty for all brokers")
+	}
+	return nil
+}
+
+// changed are the records of all operations, whether or not they change something.
+func (c *Controller) changed(key metadata.ResourceKey, ops []configOp) (records []*metadata.ConfigRecord, f *fault) {
+	for _, o := range ops {
+		value, f := c.newValue(key, o)
+		if f == nil {
+			f = c.checkMinISRChange(key, o.key, value)
 		}
+		if f == nil && value != nil && len(*value) > maxConfigValue {
+			f = refuse(kerr.InvalidConfig, "the value of "+o.key+" is too long")
+		}
+		if f != nil {
+			return nil, f
+		}
+		records = append(records, &metadata.ConfigRecord{ResourceType: key.Type, ResourceName: key.Name, Name: o.key, Value: value})
+	}
+	return records, nil
+}
+
+// isChange reports whether a record changes something. A broker's configs are written even if not: it makes the broker load
+// files anew (KAFKA-14136).
+func (c *Controller) isChange(r *metadata.ConfigRecord) bool {
+	old, isSet := c.img.ConfigValue(r.ResourceType, r.ResourceName, r.Name)
+	same := isSet == (r.Value != nil) && (r.Value == nil || *r.Value == old)
+	return !same || r.ResourceType == metadata.ResourceBroker
+}
+
+// validate has the resource judged as it will be.
+func (c *Controller) validate(key metadata.ResourceKey, records []*metadata.ConfigRecord) *fault {
+	if c.cfg.ValidateConfigs == nil {
 		return nil
 	}
-	return refuse(kerr.InvalidRequest, "configs of this resource type cannot be altered")
+	all := map[string]string{}
+	for _, e := range c.img.Config(key.Type, key.Name) {
+		all[e.Key] = e.Value
+	}
+	var set []metadata.ConfigEntry
+	for _, r := range records {
+		if r.Value == nil {
+			delete(all, r.Name)
+			continue
+		}
+		all[r.Name] = *r.Value
+		set = append(set, metadata.ConfigEntry{Key: r.Name, Value: *r.Value})
+	}
+	err := c.cfg.ValidateConfigs(key, set, all)
+	if err == nil {
+		return nil
+	}
+	var code *kerr.Error
+	if !errors.As(err, &code) {
+		code = kerr.InvalidConfig
+	}
+	return refuse(code, err.Error())
+}
+
+// checkExists: a topic must, and a node must be known. Groups and subscriptions need no more than a name.
+func (c *Controller) checkExists(key metadata.ResourceKey) *fault {
+	switch key.Type {
+	case metadata.ResourceTopic:
+		if c.img.Topic(key.Name) == nil {
+			return refuse(kerr.UnknownTopicOrPartition, "the topic '"+key.Name+"' does not exist")
+		}
+	case metadata.ResourceBroker:
+		id, err := strconv.ParseInt(key.Name, 10, 32)
+		if key.Name != "" && (err != nil || id < 0) {
+			return refuse(kerr.InvalidRequest, "a broker resource is a broker id, or empty for all brokers")
+		}
+		if key.Name != "" && !c.isNodeKnown(int32(id)) {
+			return refuse(kerr.BrokerIDNotRegistered, "no node with id "+key.Name)
+		}
+	case metadata.ResourceGroup, metadata.ResourceClientMetrics:
+	default:
+		return refuse(kerr.InvalidRequest, "configs of this resource type cannot be altered")
+	}
+	return nil
+}
+
+func (c *Controller) isNodeKnown(id int32) bool {
+	known := id == c.cfg.NodeID || c.img.Broker(id) != nil
+	c.img.Controllers(func(other *metadata.Controller) bool {
+		known = known || other.ID == id
+		return !known
+	})
+	return known
 }
 
 // maxConfigValue is the longest value a ConfigRecord may hold.
 const maxConfigValue = 32767
-
-// changeConfig returns the record of one change; nil if nothing changes. A broker's configs are
-// written even so: it makes the broker load files anew (KAFKA-14136).
-func (c *Controller) changeConfig(key metadata.ResourceKey, o configOp) (metadata.Record, *fault) {
-	value, f := c.newValue(key, o)
-	if f != nil {
-		return nil, f
-	}
-	if f := c.checkMinISRChange(key, o.key, value); f != nil {
-		return nil, f
-	}
-	if value != nil {
-		if len(*value) > maxConfigValue {
-			return nil, refuse(kerr.InvalidConfig, "the value of "+o.key+" is too long")
-		}
-		if err := c.validate(key, o.key, *value); err != nil {
-			return nil, refuse(kerr.InvalidConfig, err.Error())
-		}
-	}
-	old, isSet := c.img.ConfigValue(key.Type, key.Name, o.key)
-	same := isSet == (value != nil) && (value == nil || *value == old)
-	if same && key.Type != metadata.ResourceBroker {
-		return nil, nil
-	}
-	return &metadata.ConfigRecord{ResourceType: key.Type, ResourceName: key.Name, Name: o.key, Value: value}, nil
-}
-
-func (c *Controller) validate(resource metadata.ResourceKey, key, value string) error {
-	if c.cfg.ValidateConfig == nil {
-		return nil
-	}
-	return c.cfg.ValidateConfig(resource, key, value)
-}
 
 // checkMinISRChange: while ELR is on, who is eligible rests on a min.insync.replicas that is the same
 // for all brokers and always there (KIP-966).
@@ -240,14 +300,7 @@ func (c *Controller) newValue(key metadata.ResourceKey, o configOp) (*string, *f
 	switch o.op {
 	case kmsg.IncrementalAlterConfigOpDelete:
 		return nil, nil
-	case kmsg.IncrementalAlterConfigOpSet, kmsg.IncrementalAlterConfigOpAppend, kmsg.IncrementalAlterConfigOpSubtract:
-	default:
-		return nil, refuse(kerr.InvalidRequest, "unknown operation on "+o.key)
-	}
-	if o.value == nil {
-		return nil, refuse(kerr.InvalidRequest, "null value not supported for "+o.key)
-	}
-	if o.op == kmsg.IncrementalAlterConfigOpSet {
+	case kmsg.IncrementalAlterConfigOpSet:
 		return o.value, nil
 	}
 	if c.cfg.IsList == nil || !c.cfg.IsList(key.Type, o.key) {
@@ -298,7 +351,7 @@ func writeConfigs[R any](c *Controller, a *configChanges, validateOnly bool, res
 
 func allowsUncleanElection(r metadata.Record) bool {
 	config, ok := r.(*metadata.ConfigRecord)
-	return ok && config.Name == keyUncleanElection && config.Value != nil && *config.Value == "true"
+	return ok && config.Name == keyUncleanElection && config.Value != nil && strings.EqualFold(strings.TrimSpace(*config.Value), "true")
 }
 
 // configRecords are the changes with what follows from them: another min.insync.replicas empties

@@ -45,8 +45,9 @@ type Config struct {
 	Features []metadata.Feature
 	// Supported is what this controller can run; no feature can be set to another level. nil: nothing can be set.
 	Supported []metadata.SupportedFeature
-	// ValidateConfig answers whether a value may be set, or why not. nil: anything goes.
-	ValidateConfig func(resource metadata.ResourceKey, key, value string) error
+	// ValidateConfigs says why a resource may not be set to what is new among all its configs. The error wraps a code;
+	// INVALID_CONFIG without one. nil: anything goes.
+	ValidateConfigs func(resource metadata.ResourceKey, set []metadata.ConfigEntry, all map[string]string) error
 	// IsList answers whether APPEND and SUBTRACT apply to a key. nil: to none.
 	IsList func(resourceType int8, key string) bool
 	// ConfigDefault is the value of a key that is not set; APPEND and SUBTRACT start from it. nil: empty.

@@ -3,6 +3,7 @@ package controller
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/lockstep/lockstep/core/metadata"
 )
@@ -138,7 +139,7 @@ func (c *Controller) topicConfig(topic, key string) (string, bool) {
 // minISR is a topic's min.insync.replicas.
 func (c *Controller) minISR(topic string) int {
 	if v, ok := c.topicConfig(topic, keyMinInsyncReplicas); ok {
-		if n, err := strconv.Atoi(v); err == nil {
+		if n, err := strconv.Atoi(strings.TrimSpace(v)); err == nil {
 			return n
 		}
 	}
@@ -148,7 +149,7 @@ func (c *Controller) minISR(topic string) int {
 // uncleanElection reports whether a topic prefers any leader to none (KIP-106).
 func (c *Controller) uncleanElection(topic string) bool {
 	if v, ok := c.topicConfig(topic, keyUncleanElection); ok {
-		return v == "true"
+		return strings.EqualFold(strings.TrimSpace(v), "true")
 	}
 	return c.cfg.UncleanLeaderElection
 }

@@ -44,8 +44,8 @@ func TestATopicGetsDefaultsAndItsOnlyDirectory(t *testing.T) {
 
 func TestEachTopicIsJudgedOnItsOwn(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
-		c.ValidateConfig = func(_ metadata.ResourceKey, key, value string) error {
-			if value == "bad" {
+		c.ValidateConfigs = func(_ metadata.ResourceKey, set []metadata.ConfigEntry, _ map[string]string) error {
+			if len(set) > 0 && set[0].Value == "bad" {
 				return errDisk
 			}
 			return nil

@@ -182,6 +182,17 @@ func (i *Image) ConfigValue(resourceType int8, name, key string) (string, bool) 
 	return c.Value(key)
 }
 
+// ConfigResources calls f with the name of each resource of a type that has configs, by name.
+func (i *Image) ConfigResources(resourceType int8, f func(name string)) {
+	from := &ConfigResource{Type: resourceType}
+	i.configs.AscendGreaterOrEqual(from, func(c *ConfigResource) bool {
+		if c.Type == resourceType {
+			f(c.Name)
+		}
+		return c.Type == resourceType
+	})
+}
+
 func (i *Image) configResource(resourceType int8, name string) *ConfigResource {
 	i.probe.config.Type, i.probe.config.Name = resourceType, name
 	c, _ := i.configs.Get(&i.probe.config)

@@ -4,8 +4,11 @@ import "github.com/twmb/franz-go/pkg/kbin"
 
 // Resource types of configs, as in the protocol.
 const (
-	ResourceTopic  int8 = 2
-	ResourceBroker int8 = 4
+	ResourceTopic         int8 = 2
+	ResourceBroker        int8 = 4
+	ResourceBrokerLogger  int8 = 8 // never in a record
+	ResourceClientMetrics int8 = 16
+	ResourceGroup         int8 = 32
 )
 
 // ConfigRecord (4) sets or, with a nil value, deletes a config of a resource.

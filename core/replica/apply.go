@@ -56,7 +56,7 @@ func (m *Manager) applyDelta(d *metadata.Delta) {
 // applyConfig has the partitions look at their configuration again that a change may concern.
 func (m *Manager) applyConfig(key metadata.ResourceKey) {
 	for _, p := range m.partitions {
-		if key.Type != metadata.ResourceTopic || key.Name == p.id.Topic {
+		if key.Type == metadata.ResourceBroker || key.Type == metadata.ResourceTopic && key.Name == p.id.Topic {
 			p.onConfigChanged()
 		}
 	}
