@@ -98,9 +98,11 @@ var edges = map[string]map[string]string{
 	"core/controller": {
 		"core/buggify": "names of its sites",
 		"core/env":     "timers", "core/event": "what the controller decided", "core/invariant": "assertions",
-		"core/metadata":           "records and the image",
-		"scheduler":               "broker sessions",
-		"math/rand/v2":            "placement of replicas",
+		"core/metadata": "records and the image",
+		"scheduler":     "broker sessions",
+		"math/rand/v2":  "placement of replicas",
+		"crypto/hmac":   "SCRAM keys", "crypto/sha256": "SCRAM keys", "crypto/sha512": "SCRAM keys", "hash": "SCRAM keys",
+		"net/netip":               "quotas of addresses",
 		"github.com/google/btree": "sessions and awaited offsets in order",
 		kafka + "kmsg":            "requests and responses", kafka + "kerr": "error codes",
 	},
@@ -156,7 +158,7 @@ var edges = map[string]map[string]string{
 		"core/replica": "produce and fetch",
 		"core/wire":    "requests and responses",
 		"network":      "connections", "scheduler": "timers",
-		"math/rand/v2": "ids of sessions and topics",
+		"math/rand/v2": "ids of sessions and topics", "encoding/base64": "ids of metrics clients", "hash/crc32": "ids of metrics subscriptions",
 		kafka + "kmsg": "requests and responses", kafka + "kerr": "error codes",
 	},
 	"core": {

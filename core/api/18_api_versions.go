@@ -22,6 +22,9 @@ func (k *call) apiVersions() {
 	case req.Version >= 3 && !(isSoftwareName(req.ClientSoftwareName) && isSoftwareName(req.ClientSoftwareVersion)):
 		resp.ErrorCode = kerr.InvalidRequest.Code
 	default:
+		if req.Version >= 3 && k.conn != nil {
+			k.conn.softwareName, k.conn.softwareVersion = req.ClientSoftwareName, req.ClientSoftwareVersion
+		}
 		k.addKeys(resp)
 		k.addFeatures(resp)
 	}

@@ -124,6 +124,9 @@ func TestAlteredConfigsAreJudgedAsKafkaJudgesThem(t *testing.T) {
 		{ofMetrics, "m", "SET nosuch=4", kerr.InvalidRequest},
 		{ofMetrics, "", "SET interval.ms=5000", kerr.InvalidRequest},
 		{ofLogger, "1", "SET root=DEBUG", kerr.InvalidConfig}, // allowed in Kafka: its loggers have levels
+		{ofGroup, "g", "SET share.auto.offset.reset=foo", kerr.InvalidConfig},
+		{ofLogger, "1", "DELETE root", kerr.InvalidRequest},
+		{ofLogger, "1", "APPEND root=INFO", kerr.InvalidRequest},
 		{ofLogger, "1", "SET nosuch=INFO", kerr.InvalidConfig},
 		{ofLogger, "2", "SET root=INFO", kerr.InvalidRequest},
 	} {
@@ -134,9 +137,9 @@ func TestAlteredConfigsAreJudgedAsKafkaJudgesThem(t *testing.T) {
 		kind            kmsg.ConfigResourceType
 		name, key, want string
 	}{
-		{ofTopic, "t", "retention.ms", "7 1 retention.ms= 7 /1"},
-		{ofTopic, "t", "preallocate", "true 1 preallocate=TRUE/1 log.preallocate=false/5"},
-		{ofTopic, "t", "cleanup.policy", "delete 1 cleanup.policy=delete,delete/1 log.cleanup.policy=delete/5"},
+		{ofTopic, "t", "retention.ms", "7 1 retention.ms=7/1"},
+		{ofTopic, "t", "preallocate", "true 1 preallocate=true/1 log.preallocate=false/5"},
+		{ofTopic, "t", "cleanup.policy", "delete 1 cleanup.policy=delete/1 log.cleanup.policy=delete/5"},
 		{ofTopic, "t", "min.insync.replicas", "1 3 min.insync.replicas=1/3 min.insync.replicas=1/5"},
 		{ofBroker, "", "nosuch", "null 3 nosuch=null/3"},
 		{ofBroker, "1", "leader.replication.throttled.rate", "1000 2 leader.replication.throttled.rate=1000/2"},

@@ -24,6 +24,8 @@ type conn struct {
 	closed         bool    // by either side
 	lastUsed       scheduler.Instant
 	index          int // in server.conns
+	// What the client said of itself in ApiVersions.
+	softwareName, softwareVersion string
 }
 
 // Receive implements network.Handler.

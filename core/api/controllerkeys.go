@@ -33,6 +33,10 @@ func (k *call) answerAsController() {
 		c.AlterPartitionReassignments(req, replyTo[*kmsg.AlterPartitionAssignmentsResponse](k))
 	case *kmsg.ListPartitionReassignmentsRequest:
 		c.ListPartitionReassignments(req, replyTo[*kmsg.ListPartitionReassignmentsResponse](k))
+	case *kmsg.AlterClientQuotasRequest:
+		c.AlterClientQuotas(req, replyTo[*kmsg.AlterClientQuotasResponse](k))
+	case *kmsg.AlterUserSCRAMCredentialsRequest:
+		c.AlterUserScramCredentials(req, replyTo[*kmsg.AlterUserSCRAMCredentialsResponse](k))
 	case *kmsg.UpdateFeaturesRequest:
 		c.UpdateFeatures(req, replyTo[*kmsg.UpdateFeaturesResponse](k))
 	case *kmsg.UnregisterBrokerRequest:
@@ -96,6 +100,17 @@ func errorResponse(req kmsg.Request, err error) kmsg.Response {
 		r.ErrorCode, r.ErrorMessage = code, message
 	case *kmsg.ListPartitionReassignmentsResponse:
 		r.ErrorCode, r.ErrorMessage = code, message
+	case *kmsg.AlterClientQuotasResponse:
+		for _, e := range req.(*kmsg.AlterClientQuotasRequest).Entries {
+			item := kmsg.NewAlterClientQuotasResponseEntry()
+			item.ErrorCode, item.ErrorMessage = code, message
+			for _, part := range e.Entity {
+				item.Entity = append(item.Entity, kmsg.AlterClientQuotasResponseEntryEntity{Type: part.Type, Name: part.Name})
+			}
+			r.Entries = append(r.Entries, item)
+		}
+	case *kmsg.AlterUserSCRAMCredentialsResponse:
+		r.Results = failedScram(req.(*kmsg.AlterUserSCRAMCredentialsRequest), code, message)
 	case *kmsg.UpdateFeaturesResponse:
 		r.ErrorCode, r.ErrorMessage = code, message
 	case *kmsg.UnregisterBrokerResponse:
@@ -114,6 +129,21 @@ func errorResponse(req kmsg.Request, err error) kmsg.Response {
 		panic("api: no error answer for " + kmsg.NameForKey(req.Key()))
 	}
 	return resp
+}
+
+func failedScram(req *kmsg.AlterUserSCRAMCredentialsRequest, code int16, message *string) (items []kmsg.AlterUserSCRAMCredentialsResponseResult) {
+	add := func(user string) {
+		item := kmsg.NewAlterUserSCRAMCredentialsResponseResult()
+		item.User, item.ErrorCode, item.ErrorMessage = user, code, message
+		items = append(items, item)
+	}
+	for _, d := range req.Deletions {
+		add(d.Name)
+	}
+	for _, u := range req.Upsertions {
+		add(u.Name)
+	}
+	return items
 }
 
 // failedElections tells each partition too: version 0 of the answer has no other place.

@@ -134,7 +134,8 @@ func (s *Server) serveEnveloped(frame []byte, done func(data []byte, err error))
 func forwardable(key int16) bool {
 	switch kmsg.Key(key) {
 	case kmsg.CreateTopics, kmsg.DeleteTopics, kmsg.CreatePartitions, kmsg.AlterConfigs, kmsg.IncrementalAlterConfigs, kmsg.DescribeQuorum,
-		kmsg.ElectLeaders, kmsg.AlterPartitionAssignments, kmsg.ListPartitionReassignments, kmsg.UpdateFeatures, kmsg.UnregisterBroker:
+		kmsg.ElectLeaders, kmsg.AlterPartitionAssignments, kmsg.ListPartitionReassignments, kmsg.UpdateFeatures, kmsg.UnregisterBroker,
+		kmsg.AlterClientQuotas, kmsg.AlterUserSCRAMCredentials:
 		return true
 	}
 	return false
@@ -160,6 +161,10 @@ func isDeposed(resp kmsg.Response) bool {
 		return r.ErrorCode == code
 	case *kmsg.ListPartitionReassignmentsResponse:
 		return r.ErrorCode == code
+	case *kmsg.AlterClientQuotasResponse:
+		return slices.ContainsFunc(r.Entries, func(e kmsg.AlterClientQuotasResponseEntry) bool { return e.ErrorCode == code })
+	case *kmsg.AlterUserSCRAMCredentialsResponse:
+		return slices.ContainsFunc(r.Results, func(e kmsg.AlterUserSCRAMCredentialsResponseResult) bool { return e.ErrorCode == code })
 	case *kmsg.UpdateFeaturesResponse:
 		return r.ErrorCode == code
 	case *kmsg.UnregisterBrokerResponse:

@@ -71,6 +71,7 @@ type Server struct {
 	produces      []*produceCall // free
 	fetches       []*fetchCall   // free
 	topic         topicMemo
+	telemetry     telemetry
 	// maxMessageDefault is max.message.bytes of a topic that does not say.
 	maxMessageDefault int
 	nodeName          string // of this node as a config resource
@@ -82,6 +83,7 @@ func NewServer(n Node) *Server {
 	s.maxMessageDefault = int(n.Config.TopicConfig(nil, config.Dynamic{}).Long("max.message.bytes"))
 	s.nodeName = strconv.Itoa(int(n.Config.NodeID))
 	s.sessions.init(n.Config.FetchSessionSlots, n.Env.Loop, n.Env.Rand("api"))
+	s.telemetry.init(s)
 	s.sweepIdle()
 	return s
 }

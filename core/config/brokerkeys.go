@@ -97,6 +97,7 @@ var BrokerKeys = []Key{
 	{Name: "replica.lag.time.max.ms", Type: Long, Default: "30000", Min: 1, Max: anyLong, Doc: "How long a follower may lag before it leaves the ISR."},
 	{Name: "replica.socket.timeout.ms", Type: Int, Default: "30000", Min: 1, Max: math.MaxInt32, Doc: "Longest wait for an answer to a replica fetch."},
 	{Name: "socket.request.max.bytes", Type: Int, Default: "104857600", Min: 1, Max: math.MaxInt32, Doc: "Largest request accepted."},
+	{Name: "telemetry.max.bytes", Type: Int, Default: "1048576", Min: 1, Max: math.MaxInt32, Doc: "Largest push of a client's metrics accepted."},
 	{Name: "transaction.abort.timed.out.transaction.cleanup.interval.ms", Type: Int, Default: "10000", Min: 1, Max: math.MaxInt32, Doc: "Time between looks for transactions that have timed out."},
 	{Name: "transaction.max.timeout.ms", Type: Int, Default: "900000", Min: 1, Max: math.MaxInt32, Doc: "Longest transaction timeout that a producer may ask for."},
 	{Name: "transaction.partition.verification.enable", Type: Boolean, Default: "true", Doc: "Whether a partition asks the transaction coordinator before it takes a transaction's first records."},

@@ -69,6 +69,7 @@ type Config struct {
 	LeaderImbalanceCheck     time.Duration
 	MaxRequestBytes          int
 	FetchSessionSlots        int
+	TelemetryMaxBytes        int32
 	ConnectionsMaxIdle       time.Duration
 
 	Groups       Groups

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // GroupKeys are the keys of a group, of whatever protocol, sorted by name (Kafka's GroupConfig). Each that is the default of all
@@ -55,6 +56,9 @@ func (c *Config) CheckGroup(configs map[string]string) error {
 		if n, _ := strconv.ParseInt(FindGroup(b.key).Normal(v), 10, 64); n < least || n > most {
 			return fmt.Errorf("%s: %d is not between %d and %d", b.key, n, least, most)
 		}
+	}
+	if reset := configs["share.auto.offset.reset"]; reset != "" && reset != "earliest" && reset != "latest" && !strings.HasPrefix(reset, "by_duration:") {
+		return fmt.Errorf("share.auto.offset.reset: %q is neither earliest nor latest nor by_duration:<duration>", reset)
 	}
 	for _, kind := range []string{"consumer", "share", "streams"} {
 		session, heartbeat := kind+".session.timeout.ms", kind+".heartbeat.interval.ms"

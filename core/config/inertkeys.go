@@ -297,7 +297,6 @@ var inertKeys = []string{
 	"ssl.truststore.password",
 	"ssl.truststore.type",
 	"super.users",
-	"telemetry.max.bytes",
 	"transaction.two.phase.commit.enable",
 	"unclean.leader.election.interval.ms",
 	"unstable.api.versions.enable",

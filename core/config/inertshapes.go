@@ -270,7 +270,6 @@ var inertShapes = []Key{
 	{Name: "ssl.truststore.location", Type: String, Null: true},
 	{Name: "ssl.truststore.password", Type: Password, Null: true},
 	{Name: "ssl.truststore.type", Type: String, Default: "JKS"},
-	{Name: "telemetry.max.bytes", Type: Int, Default: "1048576"},
 	{Name: "transaction.abort.timed.out.transaction.cleanup.interval.ms", Type: Int, Default: "10000"},
 	{Name: "transaction.max.timeout.ms", Type: Int, Default: "900000"},
 	{Name: "transaction.partition.verification.enable", Type: Boolean, Default: "true"},

@@ -124,6 +124,7 @@ func (c *Config) deriveNumbers() {
 	c.LeaderImbalanceCheck = 1000 * c.millis("leader.imbalance.check.interval.seconds")
 	c.MaxRequestBytes = int(c.long("socket.request.max.bytes"))
 	c.FetchSessionSlots = int(c.long("max.incremental.fetch.session.cache.slots"))
+	c.TelemetryMaxBytes = c.int32("telemetry.max.bytes")
 	c.ConnectionsMaxIdle = c.millis("connections.max.idle.ms")
 }
 
@@ -134,6 +135,9 @@ func (c *Config) deriveRoles() error {
 	}
 	if c.NodeID < 0 {
 		return fmt.Errorf("node.id: %d is negative", c.NodeID)
+	}
+	if !c.IsSet("broker.id") {
+		c.values["broker.id"] = strconv.Itoa(int(c.NodeID)) // as Kafka shows it
 	}
 	for _, role := range c.list("process.roles") {
 		c.Broker = c.Broker || role == "broker"

@@ -117,7 +117,8 @@ func (t TopicConfig) Chain(key string) []Entry {
 func (t TopicConfig) Told(key string) []Entry {
 	chain := t.Chain(key)
 	if len(chain) > 0 && chain[0].Source == SourceTopic {
-		return append(chain[:1:1], Told(chain[1:], firstSynonym(key))...)
+		own := Entry{key, FindTopic(key).Normal(chain[0].Value), SourceTopic}
+		return append([]Entry{own}, Told(chain[1:], firstSynonym(key))...)
 	}
 	return Told(chain, firstSynonym(key))
 }
@@ -198,7 +199,7 @@ func checkThrottledReplicas(key, value string) error {
 func (c *Config) GroupChain(key string, group map[string]string, dynamic Dynamic) (chain []Entry) {
 	k := FindGroup(key)
 	if v, ok := group[key]; ok {
-		chain = append(chain, Entry{key, v, SourceGroup})
+		chain = append(chain, Entry{key, k.Normal(v), SourceGroup})
 	}
 	if len(k.Synonyms) == 0 {
 		return append(chain, Entry{key, k.Default, SourceDefault})

@@ -27,6 +27,12 @@ func (i *Image) Apply(r Record) error {
 		return i.applyClearElr(r)
 	case *ConfigRecord:
 		i.applyConfig(r)
+	case *ClientQuotaRecord:
+		i.applyClientQuota(r)
+	case *UserScramCredentialRecord:
+		i.applyScram(r)
+	case *RemoveUserScramCredentialRecord:
+		return i.applyRemoveScram(r)
 	case *FeatureLevelRecord:
 		i.applyFeature(r)
 	case *ProducerIdsRecord:

@@ -89,6 +89,18 @@ func (r *reader) nullableString() *string {
 	return &s
 }
 
+// bytes reads compact bytes that may not be null, as a copy.
+func (r *reader) bytes() []byte {
+	n := r.uvarint()
+	if n == 0 {
+		r.fail()
+	}
+	if r.bad {
+		return nil
+	}
+	return append([]byte{}, r.span(int(n-1))...)
+}
+
 // arrayLen reads a compact array length whose elements take at least elemSize bytes; -1 is null.
 func (r *reader) arrayLen(elemSize int) int {
 	n := int64(r.uvarint()) - 1

@@ -16,6 +16,7 @@ type Delta struct {
 	Brokers     []int32           // registered, changed or unregistered
 	Configs     []ResourceKey     // resources of which a config was set or deleted
 	Features    bool              // a finalized feature changed
+	Quotas      bool              // a client quota changed
 	ProducerIDs bool              // a block of producer ids was handed out
 	Snapshot    bool              // the image was replaced; the lists are its difference to the old one
 }
@@ -28,7 +29,7 @@ type TopicRef struct {
 
 // IsEmpty reports whether nothing was touched.
 func (d *Delta) IsEmpty() bool {
-	return len(d.Topics)+len(d.Partitions)+len(d.Brokers)+len(d.Configs) == 0 && !d.Features && !d.ProducerIDs && !d.Snapshot
+	return len(d.Topics)+len(d.Partitions)+len(d.Brokers)+len(d.Configs) == 0 && !d.Features && !d.Quotas && !d.ProducerIDs && !d.Snapshot
 }
 
 // note adds what a record is about to touch in img.
@@ -50,6 +51,8 @@ func (d *Delta) note(img *Image, r Record) {
 		d.Configs = append(d.Configs, ResourceKey{r.ResourceType, r.ResourceName})
 	case *FeatureLevelRecord:
 		d.Features = true
+	case *ClientQuotaRecord:
+		d.Quotas = true
 	case *ProducerIdsRecord:
 		d.ProducerIDs = true
 	default:
@@ -117,7 +120,7 @@ func sorted[T comparable](a []T, compare func(a, b T) int) []T {
 
 // difference is the delta that leads from one image to another.
 func difference(from, to *Image) *Delta {
-	d := &Delta{Snapshot: true, ProducerIDs: from.producerIDs != to.producerIDs}
+	d := &Delta{Snapshot: true, ProducerIDs: from.producerIDs != to.producerIDs, Quotas: true}
 	d.diffTopics(from, to)
 	d.diffBrokers(from, to)
 	d.diffBrokers(to, from)

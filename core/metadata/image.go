@@ -27,6 +27,8 @@ type Image struct {
 	topicIDs    *btree.BTreeG[*Topic]
 	configs     *btree.BTreeG[*ConfigResource]
 	features    *btree.BTreeG[Feature]
+	quotas      *btree.BTreeG[*ClientQuota]
+	scram       *btree.BTreeG[*UserScramCredentialRecord]
 	opaque      []*OpaqueRecord // in log order; only ever appended to, with the capacity clipped
 	producerIDs ProducerIdsRecord
 
@@ -58,6 +60,8 @@ func NewImage() *Image {
 		topicIDs:    btree.NewG(degree, func(a, b *Topic) bool { return bytes.Compare(a.ID[:], b.ID[:]) < 0 }),
 		configs:     btree.NewG(degree, func(a, b *ConfigResource) bool { return a.key().Compare(b.key()) < 0 }),
 		features:    btree.NewG(degree, func(a, b Feature) bool { return a.Name < b.Name }),
+		quotas:      btree.NewG(degree, func(a, b *ClientQuota) bool { return compareQuotas(a, b) < 0 }),
+		scram:       btree.NewG(degree, func(a, b *UserScramCredentialRecord) bool { return compareScram(a, b) < 0 }),
 		owner:       new(owner),
 	}
 }
@@ -68,6 +72,7 @@ func (i *Image) Clone() *Image {
 	c.brokers, c.controllers = i.brokers.Clone(), i.controllers.Clone()
 	c.topics, c.topicIDs = i.topics.Clone(), i.topicIDs.Clone()
 	c.configs, c.features = i.configs.Clone(), i.features.Clone()
+	c.quotas, c.scram = i.quotas.Clone(), i.scram.Clone()
 	c.owner, c.scratch = new(owner), nil
 	i.freeze()
 	return &c
@@ -91,7 +96,7 @@ func (i *Image) Hash() uint64 { return i.hash }
 
 // IsEmpty reports whether no record that leaves a state has been applied.
 func (i *Image) IsEmpty() bool {
-	return i.brokers.Len()+i.controllers.Len()+i.topics.Len()+i.configs.Len()+i.features.Len()+len(i.opaque) == 0 &&
+	return i.brokers.Len()+i.controllers.Len()+i.topics.Len()+i.configs.Len()+i.features.Len()+i.quotas.Len()+i.scram.Len()+len(i.opaque) == 0 &&
 		i.producerIDs == ProducerIdsRecord{}
 }
 
@@ -180,6 +185,17 @@ func (i *Image) ConfigValue(resourceType int8, name, key string) (string, bool) 
 		return "", false
 	}
 	return c.Value(key)
+}
+
+// ConfigsHash is a hash of all that is set for resources of a type.
+func (i *Image) ConfigsHash(resourceType int8) (sum uint64) {
+	i.configs.AscendGreaterOrEqual(&ConfigResource{Type: resourceType}, func(c *ConfigResource) bool {
+		if c.Type == resourceType {
+			sum += c.hash
+		}
+		return c.Type == resourceType
+	})
+	return sum
 }
 
 // ConfigResources calls f with the name of each resource of a type that has configs, by name.

@@ -34,7 +34,7 @@ func drawNext(t *rapid.T, img *Image) Record {
 	topicID := [16]byte{15: topic[0]}
 	value := rapid.SampledFrom([]*string{nil, text("x"), text("y")}).Draw(t, "value")
 	epoch := rapid.Int64Range(0, 2).Draw(t, "epoch")
-	switch rapid.IntRange(0, 11).Draw(t, "kind") {
+	switch rapid.IntRange(0, 14).Draw(t, "kind") {
 	case 0:
 		return &RegisterBrokerRecord{BrokerID: id, BrokerEpoch: epoch, Fenced: true, LogDirs: [][16]byte{idA}}
 	case 1:
@@ -59,6 +59,12 @@ func drawNext(t *rapid.T, img *Image) Record {
 		return &FeatureLevelRecord{topic, int16(epoch)}
 	case 10:
 		return &ProducerIdsRecord{id, epoch, int64(id) * 1000}
+	case 11:
+		return &ClientQuotaRecord{Entity: []EntityPart{{"user", value}, {"client-id", text(topic)}}[id%2 : 1+id%2 : 2], Name: topic, Value: float64(epoch), Remove: epoch == 0}
+	case 12:
+		return &UserScramCredentialRecord{User: topic, Mechanism: int8(epoch), Salt: []byte{}, StoredKey: []byte{}, ServerKey: []byte{}, Iterations: id}
+	case 13:
+		return &RemoveUserScramCredentialRecord{topic, int8(epoch)}
 	}
 	if img.Topic(topic) != nil && value != nil {
 		return &ClearElrRecord{topic}

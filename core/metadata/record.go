@@ -18,24 +18,27 @@ const frameVersion = 1
 
 // The api keys of the records the image understands.
 const (
-	KeyRegisterBroker           = 0
-	KeyUnregisterBroker         = 1
-	KeyTopic                    = 2
-	KeyPartition                = 3
-	KeyConfig                   = 4
-	KeyPartitionChange          = 5
-	KeyFenceBroker              = 7
-	KeyUnfenceBroker            = 8
-	KeyRemoveTopic              = 9
-	KeyFeatureLevel             = 12
-	KeyProducerIds              = 15
-	KeyBrokerRegistrationChange = 17
-	KeyNoOp                     = 20
-	KeyBeginTransaction         = 23
-	KeyEndTransaction           = 24
-	KeyAbortTransaction         = 25
-	KeyRegisterController       = 27
-	KeyClearElr                 = 28
+	KeyRegisterBroker            = 0
+	KeyUnregisterBroker          = 1
+	KeyTopic                     = 2
+	KeyPartition                 = 3
+	KeyConfig                    = 4
+	KeyPartitionChange           = 5
+	KeyFenceBroker               = 7
+	KeyUnfenceBroker             = 8
+	KeyRemoveTopic               = 9
+	KeyUserScramCredential       = 11
+	KeyFeatureLevel              = 12
+	KeyClientQuota               = 14
+	KeyProducerIds               = 15
+	KeyBrokerRegistrationChange  = 17
+	KeyNoOp                      = 20
+	KeyRemoveUserScramCredential = 22
+	KeyBeginTransaction          = 23
+	KeyEndTransaction            = 24
+	KeyAbortTransaction          = 25
+	KeyRegisterController        = 27
+	KeyClearElr                  = 28
 )
 
 // ErrMalformed is wrapped by every error of Unmarshal.
@@ -112,14 +115,20 @@ func newRecord(key int16) Record {
 
 func newOtherRecord(key int16) Record {
 	switch key {
+	case KeyUserScramCredential:
+		return new(UserScramCredentialRecord)
 	case KeyFeatureLevel:
 		return new(FeatureLevelRecord)
+	case KeyClientQuota:
+		return new(ClientQuotaRecord)
 	case KeyProducerIds:
 		return new(ProducerIdsRecord)
 	case KeyBrokerRegistrationChange:
 		return new(BrokerRegistrationChangeRecord)
 	case KeyNoOp:
 		return new(NoOpRecord)
+	case KeyRemoveUserScramCredential:
+		return new(RemoveUserScramCredentialRecord)
 	case KeyBeginTransaction:
 		return new(BeginTransactionRecord)
 	case KeyEndTransaction:
@@ -134,7 +143,7 @@ func newOtherRecord(key int16) Record {
 	return nil
 }
 
-// OpaqueRecord is a record of a kind this package does not know (ACLs, quotas, SCRAM, …). The image
+// OpaqueRecord is a record of a kind this package does not know (ACLs, delegation tokens, …). The image
 // carries it along in log order.
 type OpaqueRecord struct {
 	APIKey, APIVersion int16

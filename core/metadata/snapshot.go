@@ -1,7 +1,7 @@
 package metadata
 
 // Records returns the records that rebuild the image, in the order Kafka writes a snapshot:
-// metadata.version first, then the other features, nodes, topics, configs, producer ids and what
+// metadata.version first, then the other features, nodes, topics, configs, quotas, producer ids, credentials and what
 // is not understood.
 func (i *Image) Records() []Record {
 	out := i.featureRecords()
@@ -15,10 +15,12 @@ func (i *Image) Records() []Record {
 		return true
 	})
 	i.configs.Ascend(func(c *ConfigResource) bool { out = append(out, c.records()...); return true })
+	i.quotas.Ascend(func(q *ClientQuota) bool { out = append(out, q.records()...); return true })
 	if i.producerIDs != (ProducerIdsRecord{}) {
 		p := i.producerIDs
 		out = append(out, &p)
 	}
+	i.scram.Ascend(func(r *UserScramCredentialRecord) bool { out = append(out, r); return true })
 	for _, o := range i.opaque {
 		out = append(out, o)
 	}

@@ -579,7 +579,7 @@ func TestOffsetMapIsAMap(t *testing.T) {
 func (s *crashScene) judgeLastRecords(image *simdisk.Image, known, rebuilt *producers) {
 	s.t.Helper()
 	for id, p := range rebuilt.states { // order: independent checks
-		if k := known.states[id]; k == nil || k.Epoch != p.Epoch || k.lastSequence() != p.lastSequence() {
+		if k := known.states[id]; k == nil || k.Epoch != p.Epoch || k.LastSequence() != p.LastSequence() {
 			s.fail(image, "producer %d is %+v, its batches say %+v", id, k, p)
 		}
 	}
