@@ -143,6 +143,11 @@ func (b *Broker) listen(done func(error)) {
 		Env: &b.env, Config: b.cfg, ClusterID: b.meta.ClusterID, Quorum: b.quorum, Image: b.loader.Image,
 		Controller: b.controller, Replicas: b.replicas, Groups: b.groups, Transactions: b.transactions, Peers: b.peers, BrokerEpoch: b.brokerEpoch,
 	})
+	b.loader.Subscribe(func(_ *metadata.Image, d *metadata.Delta) {
+		if d.Quotas {
+			b.server.QuotasChanged()
+		}
+	})
 	for _, l := range b.cfg.Listeners {
 		listener, err := b.server.Listen(l)
 		if err != nil {

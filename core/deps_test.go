@@ -147,6 +147,10 @@ var edges = map[string]map[string]string{
 		"github.com/google/btree": "transactional ids in order",
 		kafka + "kmsg":            "records and markers", kafka + "kerr": "error codes",
 	},
+	"core/quota": {
+		"core/metadata": "who has which limit",
+		"scheduler":     "instants",
+	},
 	"core/api": {
 		"core/txn": "the transaction coordinator", "regexp": "patterns of transactional ids",
 		"core/record": "markers", "core/storage": "guards and producer states",
@@ -155,6 +159,7 @@ var edges = map[string]map[string]string{
 		"core/env":     "connections, timers", "core/event": "bad requests", "core/invariant": "assertions",
 		"core/config": "what is configured", "core/controller": "requests that write metadata",
 		"core/metadata": "requests that read metadata", "core/raft": "the quorum's requests",
+		"core/quota":   "what clients may use",
 		"core/replica": "produce and fetch",
 		"core/wire":    "requests and responses",
 		"network":      "connections", "scheduler": "timers",

@@ -4,6 +4,7 @@ import (
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/lockstep/lockstep/core/quota"
 	"github.com/lockstep/lockstep/core/replica"
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -151,7 +152,11 @@ func (s *Server) leaderOf(id event.Partition) wire.Leader {
 
 func (p *produceCall) answer() {
 	k := p.call
+	ms := k.record(quota.Produce, int64(k.bytes))
 	if k.req.Produce.Acks == 0 {
+		if ms > 0 {
+			k.mute(ms) // who gets no answer is not told
+		}
 		failed := p.hasFailed()
 		p.free()
 		if failed {
@@ -162,6 +167,8 @@ func (p *produceCall) answer() {
 		return
 	}
 	p.fill(&p.resp)
+	p.resp.ThrottleMillis = 0
+	k.throttle(&p.resp, max(ms, k.recordWork(0)))
 	k.reply(&p.resp)
 	p.free()
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"github.com/lockstep/lockstep/core/buggify"
+	"github.com/lockstep/lockstep/core/quota"
 	"github.com/lockstep/lockstep/core/replica"
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -176,6 +177,10 @@ func (f *fetchCall) params() replica.FetchParams {
 		ByID:          req.Version >= 13,
 		Entries:       f.entries,
 	}
+	if !f.isFollower() && !f.isQuotaExempt() {
+		p.MaxBytes = int(min(int64(p.MaxBytes), f.server.quotas.Most(quota.Consume, f.call.req.ClientID))) // more would be throttled for sure
+		p.MinBytes = min(p.MinBytes, p.MaxBytes)
+	}
 	if req.Version >= 15 {
 		p.ReplicaID, p.ReplicaEpoch = req.ReplicaState.ID, req.ReplicaState.Epoch
 	}
@@ -183,6 +188,10 @@ func (f *fetchCall) params() replica.FetchParams {
 }
 
 func (f *fetchCall) complete(parts []wire.FetchPartition, release func()) {
+	if ms := f.recordFetched(parts); ms > 0 {
+		f.throttled(ms, release)
+		return
+	}
 	k := f.call
 	hints := endpoints{server: f.server, listener: f.listener}
 	for i := range parts {
@@ -202,6 +211,31 @@ func (f *fetchCall) complete(parts []wire.FetchPartition, release func()) {
 	}
 	k.replyFetched(&f.resp, release)
 	f.free()
+}
+
+// throttled answers with nothing: neither records nor a change of the session. A session that was to begin does not.
+func (f *fetchCall) throttled(ms int64, release func()) {
+	k := f.call
+	if release != nil {
+		release()
+	}
+	resp := wire.FetchResponse{ThrottleMs: throttleMs(ms)}
+	if f.session != nil && f.incremental {
+		resp.SessionID = f.session.id
+	} else if f.session != nil {
+		f.server.sessions.remove(f.session.id)
+	}
+	f.free()
+	k.mute(ms)
+	k.replyFetched(&resp, nil)
+}
+
+// isFollower reports whether a broker replicates.
+func (f *fetchCall) isFollower() bool {
+	if f.fetch.Version >= 15 {
+		return f.fetch.ReplicaState.ID >= 0
+	}
+	return f.fetch.ReplicaID >= 0
 }
 
 // add appends a partition to the answer, under the topic before it if that is the same.

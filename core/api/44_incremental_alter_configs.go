@@ -86,7 +86,9 @@ func loggerFault(r *kmsg.IncrementalAlterConfigsRequestResource) error {
 	if other := slices.IndexFunc(r.Configs, func(c kmsg.IncrementalAlterConfigsRequestResourceConfig) bool { return c.Name != rootLogger }); other >= 0 {
 		return fmt.Errorf("there is no logger %q: %w", r.Configs[other].Name, kerr.InvalidConfig)
 	}
-	if slices.ContainsFunc(r.Configs, func(c kmsg.IncrementalAlterConfigsRequestResourceConfig) bool { return c.Op != kmsg.IncrementalAlterConfigOpSet }) {
+	if slices.ContainsFunc(r.Configs, func(c kmsg.IncrementalAlterConfigsRequestResourceConfig) bool {
+		return c.Op != kmsg.IncrementalAlterConfigOpSet
+	}) {
 		return fmt.Errorf("a logger's level can only be set: %w", kerr.InvalidRequest)
 	}
 	return fmt.Errorf("the logger has one level, which cannot be altered: %w", kerr.InvalidConfig)

@@ -91,6 +91,9 @@ func (k *call) reply(resp kmsg.Response) {
 		k.own(resp)
 		return
 	}
+	if k.req.Key != int16(kmsg.Produce) {
+		k.throttle(resp, k.recordWork(0))
+	}
 	k.one[0].Bytes = wire.AppendResponse(make([]byte, 0, usualAnswer), k.req, resp)
 	k.replyChunks(k.one[:], nil)
 }

@@ -17,11 +17,11 @@ type conn struct {
 	net            network.Conn
 	listener       string // name: clients are told of the addresses of the listener they came in on
 	controllerSide bool
-	waiting        []*call // in request order; the first may be unanswered
-	stalled        bool    // the broker has too many bytes in flight
-	muted          bool    // as if a quota were used up
-	paused         bool    // what SetReading was told
-	closed         bool    // by either side
+	waiting        []*call           // in request order; the first may be unanswered
+	stalled        bool              // the broker has too many bytes in flight
+	mutedUntil     scheduler.Instant // a quota is used up
+	paused         bool              // what SetReading was told
+	closed         bool              // by either side
 	lastUsed       scheduler.Instant
 	index          int // in server.conns
 	// What the client said of itself in ApiVersions.
@@ -78,13 +78,16 @@ func explain(err error) string {
 
 // mute does not read for a time.
 func (c *conn) mute(d time.Duration) {
-	c.muted = true
+	until := c.server.Env.Loop.Now().Add(d)
+	if until <= c.mutedUntil {
+		return
+	}
+	c.mutedUntil = until
 	c.updateReading()
-	c.server.Env.Loop.AfterFunc(d, func() {
-		c.muted = false
-		c.updateReading()
-	})
+	c.server.Env.Loop.AfterFunc(d, c.updateReading)
 }
+
+func (c *conn) isMuted() bool { return c.server.Env.Loop.Now() < c.mutedUntil }
 
 // closeIfIdle closes the connection d from now if nothing is asked meanwhile.
 func (c *conn) closeIfIdle(d time.Duration) {
@@ -97,7 +100,7 @@ func (c *conn) closeIfIdle(d time.Duration) {
 }
 
 func (c *conn) updateReading() {
-	pause := c.stalled || c.muted || len(c.waiting) >= maxCallsPerConn
+	pause := c.stalled || c.isMuted() || len(c.waiting) >= maxCallsPerConn
 	if pause != c.paused && !c.closed {
 		c.paused = pause
 		c.net.SetReading(!pause)

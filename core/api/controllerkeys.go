@@ -15,14 +15,17 @@ func (k *call) answerAsController() {
 	}
 	switch req := k.req.Body.(type) {
 	case *kmsg.CreateTopicsRequest:
-		c.CreateTopics(req, func(resp *kmsg.CreateTopicsResponse) {
+		charged := k.mutations(6)
+		c.CreateTopics(req, charged.take, func(resp *kmsg.CreateTopicsResponse) {
 			k.server.addConfigs(req, resp)
-			k.reply(resp)
+			charged.answer(k, resp)
 		})
 	case *kmsg.DeleteTopicsRequest:
-		c.DeleteTopics(req, replyTo[*kmsg.DeleteTopicsResponse](k))
+		charged := k.mutations(5)
+		c.DeleteTopics(req, charged.take, func(resp *kmsg.DeleteTopicsResponse) { charged.answer(k, resp) })
 	case *kmsg.CreatePartitionsRequest:
-		c.CreatePartitions(req, replyTo[*kmsg.CreatePartitionsResponse](k))
+		charged := k.mutations(3)
+		c.CreatePartitions(req, charged.take, func(resp *kmsg.CreatePartitionsResponse) { charged.answer(k, resp) })
 	case *kmsg.AlterConfigsRequest:
 		c.AlterConfigs(req, replyTo[*kmsg.AlterConfigsResponse](k))
 	case *kmsg.IncrementalAlterConfigsRequest:

@@ -59,7 +59,7 @@ func (f *forwarding) try() {
 		f.done(nil, kerr.RequestTimedOut)
 		return
 	}
-	frame := wire.AppendRequest(nil, f.req, wire.CorrelationID(f.req.Key(), f.req.GetVersion(), 0), "forwarded")
+	frame := wire.AppendRequest(nil, f.req, wire.CorrelationID(f.req.Key(), f.req.GetVersion(), 0), f.clientID())
 	if s.activeHere() {
 		s.serveEnveloped(frame, f.onAnswer)
 		return
@@ -80,6 +80,14 @@ func (f *forwarding) try() {
 		resp := r.Body.(*kmsg.EnvelopeResponse)
 		f.onAnswer(resp.ResponseData, kerr.ErrorForCode(resp.ErrorCode))
 	})
+}
+
+// clientID is whose quota the request counts against.
+func (f *forwarding) clientID() string {
+	if f.client == nil {
+		return "forwarded"
+	}
+	return string(f.client.req.ClientID)
 }
 
 func (f *forwarding) again() { f.server.Env.Loop.AfterFunc(forwardBackoff, f.try) }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -111,5 +112,111 @@ func TestQuotasAreJudgedAsKafkaJudgesThem(t *testing.T) {
 	x.code("remove", x.setQuota("user=a", "producer_byte_rate", 0), nil)
 	if got := describe(true, component("user", 0, "a")); got != "0" {
 		t.Errorf("after the removal: %s", got)
+	}
+}
+
+// Clients that obey are held to their rate: the answer comes at once and says for how long the next request waits.
+func TestAProducerIsThrottled(t *testing.T) {
+	x := start(t, 1).client()
+	id := x.topic("t", 1)
+	x.code("quota", x.setQuota("client-id=test", "producer_byte_rate", 1000), nil)
+	body := plain(strings.Repeat("x", 5000))
+	produce := func(acks int16) int32 {
+		return ask[*kmsg.ProduceResponse](x, produceRequest(13, acks, "t", id, 0, body)).ThrottleMillis
+	}
+	if ms := produce(-1); ms != 0 {
+		t.Errorf("within the windows: %d ms", ms)
+	}
+	asked := x.world.Now()
+	ms := produce(-1)
+	ms = produce(-1)
+	if ms < 4000 || ms > 7000 {
+		t.Fatalf("16 kB of 1 kB/s over 10 s: %d ms", ms)
+	}
+	if x.answers.Sub(asked) > time.Second {
+		t.Error("the answer waited")
+	}
+	asked = x.world.Now()
+	if ms := produce(-1); ms == 0 {
+		t.Error("not throttled again")
+	}
+	if waited := x.answers.Sub(asked); waited < time.Duration(ms-100)*time.Millisecond {
+		t.Errorf("the next request was read after %v of %d ms", waited, ms)
+	}
+	other := x.client()
+	asked = x.world.Now()
+	ask[*kmsg.ApiVersionsResponse](other, kmsg.NewPtrApiVersionsRequest())
+	if x.world.Now().Sub(asked) > time.Second {
+		t.Error("another connection waits too")
+	}
+}
+
+func TestAConsumerIsThrottledAndAFollowerIsNot(t *testing.T) {
+	c := start(t, 3)
+	x := c.client()
+	x.assigned("t", 1, 2, 3)
+	id := c.nodes[0].broker.Image().Topic("t").ID
+	x.code("quota", x.setQuota("client-id", "consumer_byte_rate", 1000), nil)
+	for range 3 {
+		x.code("produce", x.produce(13, -1, "t", id, plain(strings.Repeat("x", 8000))).ErrorCode, nil)
+	}
+	first := ask[*kmsg.FetchResponse](x, fetchRequest(13, "t", id, 0, 0))
+	if n := len(first.Topics[0].Partitions[0].RecordBatches); first.ThrottleMillis != 0 || n < 8000 || n > 10_000 {
+		t.Errorf("the first fetch gets all that the windows allow: %d bytes, %d ms", n, first.ThrottleMillis)
+	}
+	x.until("another fetch is throttled", func() bool {
+		resp := ask[*kmsg.FetchResponse](x, fetchRequest(13, "t", id, 0, 1))
+		if resp.ThrottleMillis > 0 && len(resp.Topics) > 0 {
+			t.Error("throttled, and records all the same")
+		}
+		return resp.ThrottleMillis > 0
+	})
+}
+
+func TestRequestTimeIsThrottled(t *testing.T) {
+	x := start(t, 1).client()
+	x.code("quota", x.setQuota("user=ANONYMOUS", "request_percentage", 0.001), nil)
+	x.until("throttled", func() bool {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Version = 12
+		ms := ask[*kmsg.MetadataResponse](x, req).ThrottleMillis
+		if ms > 1000 {
+			t.Errorf("%d ms: more than a window", ms)
+		}
+		return ms > 0
+	})
+	x.code("removal", x.setQuota("user=ANONYMOUS", "request_percentage", 0), nil)
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = 12
+	if ms := ask[*kmsg.MetadataResponse](x, req).ThrottleMillis; ms != 0 {
+		t.Errorf("%d ms without a quota", ms)
+	}
+}
+
+func TestMutationsAreRefusedOrThrottled(t *testing.T) {
+	c := start(t, 3)
+	x := c.dial(c.follower().id, clientPort)
+	x.code("quota", x.setQuota("client-id=test", "controller_mutation_rate", 1), nil)
+	create := func(version int16, name string, partitions int32) *kmsg.CreateTopicsResponse {
+		req := kmsg.NewPtrCreateTopicsRequest()
+		req.Version, req.TimeoutMillis = version, 10_000
+		req.Topics = []kmsg.CreateTopicsRequestTopic{{Topic: name, NumPartitions: partitions, ReplicationFactor: 1}}
+		return ask[*kmsg.CreateTopicsResponse](x, req)
+	}
+	x.code("a burst", create(7, "a", 15).Topics[0].ErrorCode, nil)
+	over := create(7, "b", 1)
+	x.code("overdrawn", over.Topics[0].ErrorCode, kerr.ThrottlingQuotaExceeded)
+	if over.ThrottleMillis < 3000 || over.ThrottleMillis > 4000 {
+		t.Errorf("overdrawn by 4 of 1 a second: %d ms", over.ThrottleMillis)
+	}
+	asked := x.world.Now()
+	x.code("in time", create(7, "c", 2).Topics[0].ErrorCode, nil)
+	if waited := x.answers.Sub(asked); waited < 2900*time.Millisecond {
+		t.Errorf("read after %v", waited)
+	}
+	old := create(5, "d", 2)
+	x.code("an older client", old.Topics[0].ErrorCode, nil)
+	if old.ThrottleMillis == 0 {
+		t.Error("an older client is not throttled")
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/group"
 	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/lockstep/lockstep/core/quota"
 	"github.com/lockstep/lockstep/core/raft"
 	"github.com/lockstep/lockstep/core/replica"
 	"github.com/lockstep/lockstep/core/txn"
@@ -72,6 +73,7 @@ type Server struct {
 	fetches       []*fetchCall   // free
 	topic         topicMemo
 	telemetry     telemetry
+	quotas        *quota.Manager
 	// maxMessageDefault is max.message.bytes of a topic that does not say.
 	maxMessageDefault int
 	nodeName          string // of this node as a config resource
@@ -84,6 +86,7 @@ func NewServer(n Node) *Server {
 	s.nodeName = strconv.Itoa(int(n.Config.NodeID))
 	s.sessions.init(n.Config.FetchSessionSlots, n.Env.Loop, n.Env.Rand("api"))
 	s.telemetry.init(s)
+	s.initQuotas()
 	s.sweepIdle()
 	return s
 }

@@ -70,6 +70,10 @@ type Config struct {
 	MaxRequestBytes          int
 	FetchSessionSlots        int
 	TelemetryMaxBytes        int32
+	QuotaWindow              time.Duration
+	QuotaWindows             int
+	MutationQuotaWindow      time.Duration
+	MutationQuotaWindows     int
 	ConnectionsMaxIdle       time.Duration
 
 	Groups       Groups

@@ -124,6 +124,8 @@ func (c *Config) deriveNumbers() {
 	c.LeaderImbalanceCheck = 1000 * c.millis("leader.imbalance.check.interval.seconds")
 	c.MaxRequestBytes = int(c.long("socket.request.max.bytes"))
 	c.FetchSessionSlots = int(c.long("max.incremental.fetch.session.cache.slots"))
+	c.QuotaWindow, c.QuotaWindows = 1000*c.millis("quota.window.size.seconds"), int(c.long("quota.window.num"))
+	c.MutationQuotaWindow, c.MutationQuotaWindows = 1000*c.millis("controller.quota.window.size.seconds"), int(c.long("controller.quota.window.num"))
 	c.TelemetryMaxBytes = c.int32("telemetry.max.bytes")
 	c.ConnectionsMaxIdle = c.millis("connections.max.idle.ms")
 }

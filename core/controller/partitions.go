@@ -10,7 +10,7 @@ import (
 )
 
 // CreatePartitions raises the number of partitions of topics, each on its own (KIP-195).
-func (c *Controller) CreatePartitions(req *kmsg.CreatePartitionsRequest, done func(*kmsg.CreatePartitionsResponse)) {
+func (c *Controller) CreatePartitions(req *kmsg.CreatePartitionsRequest, charge Charge, done func(*kmsg.CreatePartitionsResponse)) {
 	failed := func(err *kerr.Error) *kmsg.CreatePartitionsResponse { return createPartitionsError(req, err) }
 	if !c.Active() {
 		done(failed(kerr.NotController))
@@ -25,7 +25,11 @@ func (c *Controller) CreatePartitions(req *kmsg.CreatePartitionsRequest, done fu
 		rt := kmsg.NewCreatePartitionsResponseTopic()
 		rt.Topic = t.Topic
 		added, f := c.createPartitions(req, n, left)
+		if f == nil {
+			f = charge.take(len(added))
+		}
 		if f != nil {
+			added = nil
 			rt.ErrorCode, rt.ErrorMessage = f.err.Code, &f.message
 		}
 		left -= len(added)

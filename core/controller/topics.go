@@ -24,7 +24,7 @@ func refuse(err *kerr.Error, message string) *fault { return &fault{err, message
 
 // CreateTopics creates topics, each on its own: one that is refused does not keep the others
 // (KIP-4). With ValidateOnly it answers the same and creates nothing.
-func (c *Controller) CreateTopics(req *kmsg.CreateTopicsRequest, done func(*kmsg.CreateTopicsResponse)) {
+func (c *Controller) CreateTopics(req *kmsg.CreateTopicsRequest, charge Charge, done func(*kmsg.CreateTopicsResponse)) {
 	failed := func(err *kerr.Error) *kmsg.CreateTopicsResponse { return createTopicsError(req, err) }
 	if !c.Active() {
 		done(failed(kerr.NotController))
@@ -44,6 +44,9 @@ func (c *Controller) CreateTopics(req *kmsg.CreateTopicsRequest, done func(*kmsg
 			continue
 		}
 		created, err := c.createTopic(t, &left)
+		if err == nil {
+			err = charge.take(len(created.partitions))
+		}
 		if err != nil {
 			resp.Topics = append(resp.Topics, topicRefused(t.Topic, err))
 			continue
@@ -277,7 +280,7 @@ func (c *Controller) newID() (id [16]byte) {
 }
 
 // DeleteTopics deletes topics by name or, from version 6 on, by id.
-func (c *Controller) DeleteTopics(req *kmsg.DeleteTopicsRequest, done func(*kmsg.DeleteTopicsResponse)) {
+func (c *Controller) DeleteTopics(req *kmsg.DeleteTopicsRequest, charge Charge, done func(*kmsg.DeleteTopicsResponse)) {
 	refs := topicRefs(req)
 	failed := func(err *kerr.Error) *kmsg.DeleteTopicsResponse { return deleteTopicsError(refs, err) }
 	if !c.Active() {
@@ -291,6 +294,9 @@ func (c *Controller) DeleteTopics(req *kmsg.DeleteTopicsRequest, done func(*kmsg
 		t, err := c.findTopic(ref)
 		if err == nil && slices.Contains(deleted, t.ID) {
 			err = kerr.InvalidRequest
+		}
+		if err == nil && charge != nil {
+			err = charge(len(t.Partitions))
 		}
 		if err != nil {
 			resp.Topics = append(resp.Topics, deleteRefused(ref, err))

@@ -89,7 +89,7 @@ func TestEachTopicIsJudgedOnItsOwn(t *testing.T) {
 		req.Topics = append(req.Topics, c.topic)
 	}
 	req.Topics = append(req.Topics, newTopicRequest("dup", 1, 1), newTopicRequest("dup", 1, 1))
-	resp := got(w, w.CreateTopics, req)
+	resp := got(w, free(w.CreateTopics), req)
 	if len(resp.Topics) != len(cases)+1 {
 		t.Fatalf("%d answers", len(resp.Topics))
 	}
@@ -112,7 +112,7 @@ func TestValidateOnlyCreatesNothing(t *testing.T) {
 	w.up(1)
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.ValidateOnly, req.Topics = true, []kmsg.CreateTopicsRequestTopic{newTopicRequest("a", 1, 1), newTopicRequest("", 1, 1)}
-	resp := got(w, w.CreateTopics, req)
+	resp := got(w, free(w.CreateTopics), req)
 	if resp.Topics[0].ErrorCode != 0 || resp.Topics[1].ErrorCode == 0 || w.committed.NumTopics() != 0 {
 		t.Errorf("%+v", resp)
 	}
@@ -143,7 +143,7 @@ func TestTopicsAreDeletedByNameAndID(t *testing.T) {
 	} {
 		req.Topics = append(req.Topics, ref)
 	}
-	resp := got(w, w.DeleteTopics, req)
+	resp := got(w, free(w.DeleteTopics), req)
 	want := []int16{0, 0, kerr.UnknownTopicOrPartition.Code, kerr.UnknownTopicID.Code, kerr.InvalidRequest.Code, kerr.InvalidRequest.Code, kerr.InvalidRequest.Code}
 	for n, code := range want {
 		if resp.Topics[n].ErrorCode != code {
@@ -152,7 +152,7 @@ func TestTopicsAreDeletedByNameAndID(t *testing.T) {
 	}
 	old := kmsg.NewPtrDeleteTopicsRequest()
 	old.TopicNames = []string{"c"}
-	if got(w, w.DeleteTopics, old).Topics[0].ErrorCode != 0 || w.committed.NumTopics() != 0 {
+	if got(w, free(w.DeleteTopics), old).Topics[0].ErrorCode != 0 || w.committed.NumTopics() != 0 {
 		t.Error("topics are left")
 	}
 }
@@ -164,7 +164,7 @@ func TestARecreatedTopicHasAnotherID(t *testing.T) {
 	id := w.committed.Topic("a").ID
 	req := kmsg.NewPtrDeleteTopicsRequest()
 	req.TopicNames = []string{"a"}
-	got(w, w.DeleteTopics, req)
+	got(w, free(w.DeleteTopics), req)
 	w.topic("a", 1)
 	if w.committed.Topic("a").ID == id {
 		t.Error("the id is the same")
@@ -183,7 +183,7 @@ func TestPartitionsAreAdded(t *testing.T) {
 			rt.Assignment = append(rt.Assignment, kmsg.CreatePartitionsRequestTopicAssignment{Replicas: replicas})
 		}
 		req.Topics = append(req.Topics, rt)
-		return got(w, w.CreatePartitions, req).Topics[0].ErrorCode
+		return got(w, free(w.CreatePartitions), req).Topics[0].ErrorCode
 	}
 	for _, c := range []struct {
 		got  int16

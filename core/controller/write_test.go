@@ -33,7 +33,7 @@ func TestAChangeLargerThanABatchIsRefusedWhole(t *testing.T) {
 	w.up(1, 2)
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.Topics = []kmsg.CreateTopicsRequestTopic{many("a", 10), many("b", 10)}
-	for _, topic := range got(w, w.CreateTopics, req).Topics {
+	for _, topic := range got(w, free(w.CreateTopics), req).Topics {
 		if topic.ErrorCode != kerr.PolicyViolation.Code || topic.ErrorMessage == nil || *topic.ErrorMessage != errTooLarge.Description {
 			t.Errorf("%s: error %d", topic.Topic, topic.ErrorCode)
 		}

@@ -122,7 +122,7 @@ func (m *cleanTxnModel) reopen(t *rapid.T) {
 		t.Fatalf("stable up to %d, before a restart %d", m.log.LastStableOffset(), stable)
 	}
 	for i, p := range m.log.Producers() {
-		if b := before[i]; p.ProducerID != b.ProducerID || p.lastSequence() != b.lastSequence() || p.TxnFirstOffset != b.TxnFirstOffset {
+		if b := before[i]; p.ProducerID != b.ProducerID || p.LastSequence() != b.LastSequence() || p.TxnFirstOffset != b.TxnFirstOffset {
 			t.Fatalf("producer %+v, before a restart %+v", p, b)
 		}
 	}
