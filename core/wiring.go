@@ -55,6 +55,7 @@ func (b *Broker) controllerConfig() controller.Config {
 		DefaultReplicationFactor: b.cfg.DefaultReplicationFactor,
 		MinInsyncReplicas:        int(defaults.Long("min.insync.replicas")),
 		MaxBatchBytes:            raft.MaxBatchBytes,
+		NoDeletion:               !b.cfg.DeleteTopics,
 		UncleanLeaderElection:    defaults.Bool("unclean.leader.election.enable"),
 		Features:                 []metadata.Feature{{Name: metadata.MetadataVersion, Level: 30}, {Name: controller.FeatureELR, Level: 1}, {Name: txn.Version, Level: 2}},
 		Supported:                api.Features,

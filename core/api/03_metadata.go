@@ -84,7 +84,7 @@ func (v *metadataView) named() []kmsg.MetadataResponseTopic {
 		}
 	}
 	if len(v.missing) > 0 && v.server.Config.AutoCreateTopics && (v.req.Version < 4 || v.req.AllowAutoTopicCreation) {
-		v.server.autoCreate(v.missing)
+		v.server.autoCreate(v.missing, clientIDOf(v.call))
 	}
 	return topics
 }
@@ -211,7 +211,7 @@ const maxAutoCreate = 1000
 
 // autoCreate asks the controller for topics with the broker's defaults, unless that is under way. Nobody waits for the
 // result: the client asks again, also for those that were too many.
-func (s *Server) autoCreate(names []string) {
+func (s *Server) autoCreate(names []string, clientID string) {
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.TimeoutMillis = int32(forwardPatience / time.Millisecond)
 	for _, name := range names[:min(len(names), maxAutoCreate)] {
@@ -226,11 +226,13 @@ func (s *Server) autoCreate(names []string) {
 	}
 	a, _ := wire.Lookup(req.Key())
 	req.SetVersion(a.Max)
-	s.forward(req, nil, func(kmsg.Response, error) {
+	f := &forwarding{server: s, clientID: clientID, req: req, deadline: s.Env.Loop.Now().Add(forwardPatience)}
+	f.done = func(kmsg.Response, error) {
 		for i := range req.Topics {
 			delete(s.creating, req.Topics[i].Topic)
 		}
-	})
+	}
+	f.try()
 }
 
 // creatable is a topic as a broker asks for it: one of a coordinator as its keys say, any other with the defaults.

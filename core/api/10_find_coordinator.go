@@ -60,7 +60,7 @@ func (k *call) findCoordinatorOf(kind int8, key string) (*metadata.Broker, error
 	}
 	t := k.server.Image().Topic(topic)
 	if t == nil {
-		k.server.autoCreate([]string{topic})
+		k.server.autoCreate([]string{topic}, "")
 		return nil, kerr.CoordinatorNotAvailable
 	}
 	p := t.Partitions[coordinator.PartitionFor(key, len(t.Partitions))]

@@ -19,7 +19,7 @@ func (k *call) addOffsetsToTxn() {
 	}
 	offsets := event.Partition{Topic: config.ConsumerOffsets, Index: k.server.Groups.Runtime().PartitionFor(req.Group)}
 	if offsets.Index < 0 {
-		k.server.autoCreate([]string{config.ConsumerOffsets})
+		k.server.autoCreate([]string{config.ConsumerOffsets}, "")
 		reply(kerr.CoordinatorNotAvailable) // until there is one
 		return
 	}

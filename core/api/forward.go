@@ -36,7 +36,8 @@ func (s *Server) activeHere() bool { return s.Controller != nil && s.Controller.
 // forwarding is a request on its way to the active controller, wherever it is by now.
 type forwarding struct {
 	server   *Server
-	client   *call // whose request it is; nil: this broker's own
+	client   *call // who waits for the answer; nil: nobody who could go away
+	clientID string
 	req      kmsg.Request
 	deadline scheduler.Instant
 	done     func(kmsg.Response, error)
@@ -48,7 +49,7 @@ type forwarding struct {
 // that may repeat what has been done, so that a client can find its topic created by its own request. After
 // forwardPatience the error is kerr.RequestTimedOut. Clients do not see NOT_CONTROLLER: they are not talking to one.
 func (s *Server) forward(req kmsg.Request, client *call, done func(kmsg.Response, error)) {
-	f := &forwarding{server: s, client: client, req: req, deadline: s.Env.Loop.Now().Add(forwardPatience), done: done}
+	f := &forwarding{server: s, client: client, clientID: clientIDOf(client), req: req, deadline: s.Env.Loop.Now().Add(forwardPatience), done: done}
 	f.try()
 }
 
@@ -59,7 +60,7 @@ func (f *forwarding) try() {
 		f.done(nil, kerr.RequestTimedOut)
 		return
 	}
-	frame := wire.AppendRequest(nil, f.req, wire.CorrelationID(f.req.Key(), f.req.GetVersion(), 0), f.clientID())
+	frame := wire.AppendRequest(nil, f.req, wire.CorrelationID(f.req.Key(), f.req.GetVersion(), 0), f.clientID)
 	if s.activeHere() {
 		s.serveEnveloped(frame, f.onAnswer)
 		return
@@ -82,12 +83,12 @@ func (f *forwarding) try() {
 	})
 }
 
-// clientID is whose quota the request counts against.
-func (f *forwarding) clientID() string {
-	if f.client == nil {
+// clientIDOf is whose quotas a request counts against.
+func clientIDOf(client *call) string {
+	if client == nil {
 		return "forwarded"
 	}
-	return string(f.client.req.ClientID)
+	return string(client.req.ClientID)
 }
 
 func (f *forwarding) again() { f.server.Env.Loop.AfterFunc(forwardBackoff, f.try) }

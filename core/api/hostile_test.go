@@ -23,9 +23,11 @@ type hostile struct {
 }
 
 var (
-	hostileInts    = []int64{0, 0, 0, 1, 1, 2, 3, 5, -1, -1, -2, -3, 7, 60, 10_000, math.MaxInt8, math.MaxInt16, math.MinInt16, math.MaxInt32, math.MinInt32, math.MaxInt64, math.MinInt64}
+	hostileInts    = []int64{0, 0, 0, 1, 1, 2, 3, 4, 5, 8, 16, 32, -1, -1, -2, -3, 7, 60, 10_000, math.MaxInt8, math.MaxInt16, math.MinInt16, math.MaxInt32, math.MinInt32, math.MaxInt64, math.MinInt64}
+	hostileFloats  = []float64{0, 1, 1e-300, 0.5, -1, 1e18, 1e300, math.NaN(), math.Inf(1), math.Inf(-1)}
 	hostileStrings = []string{"t", "t", "t", "", "unknown", "a/b", ".", "..", "__cluster_metadata", "retention.ms", "cleanup.policy", "1", "2", "-1", "compact", "PLAINTEXT",
-		"CONTROLLER", "\x00\xff", strings.Repeat("x", 249), strings.Repeat("y", 300)}
+		"CONTROLLER", "\x00\xff", "user", "client-id", "ip", "producer_byte_rate", "request_percentage", "metrics", "match", "client_id=[", "log.retention.ms",
+		"consumer.session.timeout.ms", "*", "root", " 7 ", "TRUE", "interval.ms", strings.Repeat("x", 249), strings.Repeat("y", 300)}
 )
 
 // request makes a request of a key and version, all of whose fields are drawn.
@@ -51,6 +53,8 @@ func (h *hostile) fill(v reflect.Value) {
 		}
 	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		v.SetInt(hostileInts[h.IntN(len(hostileInts))])
+	case reflect.Float64:
+		v.SetFloat(hostileFloats[h.IntN(len(hostileFloats))])
 	case reflect.Uint16, reflect.Uint32:
 		v.SetUint(uint64(hostileInts[h.IntN(len(hostileInts))]))
 	case reflect.Bool:
@@ -220,7 +224,9 @@ func (c *cluster) checkEffects(frame []byte, what string, hash uint64, leo int64
 	}
 	switch kmsg.Key(frame[1]) {
 	case kmsg.Fetch, kmsg.ListOffsets, kmsg.ApiVersions, kmsg.OffsetForLeaderEpoch, kmsg.DescribeConfigs, kmsg.DescribeQuorum, kmsg.FetchSnapshot,
-		kmsg.DescribeCluster, kmsg.DescribeTopicPartitions, kmsg.Produce:
+		kmsg.DescribeCluster, kmsg.DescribeTopicPartitions, kmsg.Produce, kmsg.SASLHandshake, kmsg.SASLAuthenticate, kmsg.DescribeACLs,
+		kmsg.CreateACLs, kmsg.DeleteACLs, kmsg.DescribeClientQuotas, kmsg.DescribeUserSCRAMCredentials, kmsg.GetTelemetrySubscriptions,
+		kmsg.PushTelemetry, kmsg.ListConfigResources:
 		if now := c.nodes[0].broker.Image().Hash(); now != hash {
 			c.Errorf("%s changed the metadata: %x", what, frame)
 		}
@@ -254,7 +260,7 @@ func mute(frame []byte) bool {
 }
 
 func TestHostileRequestsLeaveTheBrokerServing(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(100) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { attack(t, seed, 60) })
 	}
 }
@@ -290,18 +296,27 @@ func TestHugeRequestsAreAnsweredAtOnce(t *testing.T) {
 	name := func(i int) string { return fmt.Sprint("u", i) }
 	create, alter := kmsg.NewPtrCreateTopicsRequest(), kmsg.NewPtrIncrementalAlterConfigsRequest()
 	meta, describe, offsets := kmsg.NewPtrMetadataRequest(), kmsg.NewPtrDescribeConfigsRequest(), kmsg.NewPtrListOffsetsRequest()
+	replace, quotas, scram := kmsg.NewPtrAlterConfigsRequest(), kmsg.NewPtrAlterClientQuotasRequest(), kmsg.NewPtrAlterUserSCRAMCredentialsRequest()
+	users, partitions, remove := kmsg.NewPtrDescribeUserSCRAMCredentialsRequest(), kmsg.NewPtrCreatePartitionsRequest(), kmsg.NewPtrDeleteTopicsRequest()
 	fetch := fetchRequest(12, "t", [16]byte{}, 0, 0)
 	fetch.SessionEpoch, fetch.Topics = 0, nil
 	for i := range many {
 		create.Topics = append(create.Topics, kmsg.CreateTopicsRequestTopic{Topic: name(i), NumPartitions: -7, ReplicationFactor: -1})
 		alter.Resources = append(alter.Resources, kmsg.IncrementalAlterConfigsRequestResource{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: name(i)})
+		replace.Resources = append(replace.Resources, kmsg.AlterConfigsRequestResource{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: name(i)})
+		quotas.Entries = append(quotas.Entries, kmsg.AlterClientQuotasRequestEntry{Entity: quotaEntity("user=" + name(i)), Ops: []kmsg.AlterClientQuotasRequestEntryOp{{Key: "producer_byte_rate", Value: 1}}})
+		scram.Upsertions = append(scram.Upsertions, kmsg.AlterUserSCRAMCredentialsRequestUpsertion{Name: name(i), Mechanism: 1, Iterations: 4096})
+		users.Users = append(users.Users, kmsg.DescribeUserSCRAMCredentialsRequestUser{Name: name(i)})
+		partitions.Topics = append(partitions.Topics, kmsg.CreatePartitionsRequestTopic{Topic: "t", Count: 30})
+		remove.TopicNames = append(remove.TopicNames, name(i))
 		meta.Topics = append(meta.Topics, kmsg.MetadataRequestTopic{Topic: kmsg.StringPtr("t")})
 		describe.Resources = append(describe.Resources, kmsg.DescribeConfigsRequestResource{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t"})
 		offsets.Topics = append(offsets.Topics, kmsg.ListOffsetsRequestTopic{Topic: "t", Partitions: []kmsg.ListOffsetsRequestTopicPartition{{Timestamp: 1}}})
 		fetch.Topics = append(fetch.Topics, fetchTopic("t", [16]byte{}, int32(i), 0))
 	}
+	partitions.Version, remove.Version = 3, 5
 	create.Version, alter.Version, meta.Version, describe.Version, offsets.Version = 4, 0, 8, 3, 4
-	for _, req := range []kmsg.Request{create, alter, meta, describe, offsets, fetch} {
+	for _, req := range []kmsg.Request{create, alter, meta, describe, offsets, fetch, replace, quotas, scram, users, partitions, remove} {
 		x := c.client()
 		ask[kmsg.Response](x, req)
 		if len(x.frames) != 0 {

@@ -129,10 +129,16 @@ func alterResult(r kmsg.AlterConfigsRequestResource, f *fault) kmsg.AlterConfigs
 // creationConfigs are the records of a new topic's configs.
 func (c *Controller) creationConfigs(t *kmsg.CreateTopicsRequestTopic) ([]metadata.Record, *fault) {
 	ops := make([]configOp, 0, len(t.Configs))
+	at := make(map[string]int, len(t.Configs)) // of a config that is named twice the last value holds
 	for _, e := range t.Configs {
 		if e.Value == nil {
 			return nil, refuse(kerr.InvalidConfig, "null value not supported for topic config: "+e.Name)
 		}
+		if n, named := at[e.Name]; named {
+			ops[n].value = e.Value
+			continue
+		}
+		at[e.Name] = len(ops)
 		ops = append(ops, configOp{e.Name, kmsg.IncrementalAlterConfigOpSet, e.Value})
 	}
 	var a configChanges

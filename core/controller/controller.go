@@ -39,6 +39,7 @@ type Config struct {
 	NumPartitions            int32         // num.partitions, 1
 	DefaultReplicationFactor int16         // default.replication.factor, 1
 	MinInsyncReplicas        int           // min.insync.replicas where neither topic nor cluster sets it, 1
+	NoDeletion               bool          // delete.topic.enable=false
 	UncleanLeaderElection    bool          // unclean.leader.election.enable where neither topic nor cluster sets it
 	MaxBatchBytes            int           // of one batch that the quorum takes, 8 MiB
 	// Features are finalized when the metadata log is empty, metadata.version first. nil: DefaultFeatures.

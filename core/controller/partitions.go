@@ -20,11 +20,19 @@ func (c *Controller) CreatePartitions(req *kmsg.CreatePartitionsRequest, charge 
 	resp := kmsg.NewPtrCreatePartitionsResponse()
 	resp.Topics = []kmsg.CreatePartitionsResponseTopic{}
 	left := maxPartitionsPerRequest
+	named := make(map[string]int, len(req.Topics))
+	for n := range req.Topics {
+		named[req.Topics[n].Topic]++
+	}
 	for n := range req.Topics {
 		t := &req.Topics[n]
+		times := named[t.Topic]
+		if named[t.Topic] = 0; times == 0 {
+			continue // one answer is enough
+		}
 		rt := kmsg.NewCreatePartitionsResponseTopic()
 		rt.Topic = t.Topic
-		added, f := c.createPartitions(req, n, left)
+		added, f := c.createPartitions(t, times, left)
 		if f == nil {
 			f = charge.take(len(added))
 		}
@@ -54,18 +62,17 @@ func createPartitionsError(req *kmsg.CreatePartitionsRequest, err *kerr.Error) *
 	return resp
 }
 
-// createPartitions checks the n-th topic of a request.
-func (c *Controller) createPartitions(req *kmsg.CreatePartitionsRequest, n, left int) ([]*metadata.PartitionRecord, *fault) {
-	t := &req.Topics[n]
+// createPartitions checks a topic that a request names so many times.
+func (c *Controller) createPartitions(t *kmsg.CreatePartitionsRequestTopic, times, left int) ([]*metadata.PartitionRecord, *fault) {
 	topic := c.img.Topic(t.Topic)
-	if topic == nil {
+	switch {
+	case times > 1:
+		return nil, refuse(kerr.InvalidRequest, "duplicate topic name")
+	case topic == nil:
 		return nil, refuse(kerr.UnknownTopicOrPartition, kerr.UnknownTopicOrPartition.Description)
 	}
-	again := func(o kmsg.CreatePartitionsRequestTopic) bool { return o.Topic == t.Topic }
 	now, added := len(topic.Partitions), int(t.Count)-len(topic.Partitions)
 	switch {
-	case slices.ContainsFunc(req.Topics[:n], again) || slices.ContainsFunc(req.Topics[n+1:], again):
-		return nil, refuse(kerr.InvalidRequest, "duplicate topic name")
 	case added <= 0:
 		return nil, refuse(kerr.InvalidPartitions, "the new number of partitions must be more than there are")
 	case added > left:

@@ -287,12 +287,24 @@ func (c *Controller) DeleteTopics(req *kmsg.DeleteTopicsRequest, charge Charge, 
 		done(failed(kerr.NotController))
 		return
 	}
+	if c.cfg.NoDeletion {
+		done(failed(deletionDisabled(req.Version)))
+		return
+	}
 	var records []metadata.Record
-	var deleted [][16]byte
+	named := make(map[topicKey]int, len(refs))
+	for _, ref := range refs {
+		named[c.refKey(ref)]++
+	}
 	resp := kmsg.NewPtrDeleteTopicsResponse()
 	for _, ref := range refs {
+		key := c.refKey(ref)
+		times := named[key]
+		if named[key] = 0; times == 0 {
+			continue // one answer is enough
+		}
 		t, err := c.findTopic(ref)
-		if err == nil && slices.Contains(deleted, t.ID) {
+		if times > 1 {
 			err = kerr.InvalidRequest
 		}
 		if err == nil && charge != nil {
@@ -302,13 +314,37 @@ func (c *Controller) DeleteTopics(req *kmsg.DeleteTopicsRequest, charge Charge, 
 			resp.Topics = append(resp.Topics, deleteRefused(ref, err))
 			continue
 		}
-		deleted = append(deleted, t.ID)
 		records = append(records, &metadata.RemoveTopicRecord{TopicID: t.ID})
 		rt := kmsg.NewDeleteTopicsResponseTopic()
 		rt.Topic, rt.TopicID = &t.Name, t.ID
 		resp.Topics = append(resp.Topics, rt)
 	}
 	answer(c, records, resp, failed, done)
+}
+
+// deletionDisabled is the error of delete.topic.enable=false; old clients do not know the newer one.
+func deletionDisabled(version int16) *kerr.Error {
+	if version < 3 {
+		return kerr.InvalidRequest
+	}
+	return kerr.TopicDeletionDisabled
+}
+
+// topicKey tells the topics of a request apart: by their id, if they are known.
+type topicKey struct {
+	id    [16]byte
+	name  string
+	named bool
+}
+
+func (c *Controller) refKey(ref kmsg.DeleteTopicsRequestTopic) topicKey {
+	if t, err := c.findTopic(ref); err == nil {
+		return topicKey{id: t.ID}
+	}
+	if ref.Topic == nil {
+		return topicKey{id: ref.TopicID}
+	}
+	return topicKey{ref.TopicID, *ref.Topic, true}
 }
 
 // topicRefs are the topics of a request of any version.

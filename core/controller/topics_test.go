@@ -132,19 +132,22 @@ func TestAFencedBrokerIsNoMemberOfANewISR(t *testing.T) {
 func TestTopicsAreDeletedByNameAndID(t *testing.T) {
 	w := newWorld(t, nil)
 	w.up(1)
-	for _, name := range []string{"a", "b", "c"} {
+	a, nope, twice, both := "a", "nope", "twice", "both"
+	for _, name := range []string{a, "b", "c", twice, both} {
 		w.topic(name, 1)
 	}
-	a, nope := "a", "nope"
 	req := kmsg.NewPtrDeleteTopicsRequest()
 	idB := w.committed.Topic("b").ID
 	for _, ref := range []kmsg.DeleteTopicsRequestTopic{
-		{Topic: &a}, {TopicID: idB}, {Topic: &nope}, {TopicID: [16]byte{9}}, {Topic: &a}, {Topic: &a, TopicID: idB}, {},
+		{Topic: &a}, {TopicID: idB}, {Topic: &nope}, {TopicID: [16]byte{9}}, {Topic: &twice}, {Topic: &twice}, {Topic: &a, TopicID: idB}, {}, {Topic: &both}, {TopicID: w.committed.Topic(both).ID},
 	} {
 		req.Topics = append(req.Topics, ref)
 	}
 	resp := got(w, free(w.DeleteTopics), req)
-	want := []int16{0, 0, kerr.UnknownTopicOrPartition.Code, kerr.UnknownTopicID.Code, kerr.InvalidRequest.Code, kerr.InvalidRequest.Code, kerr.InvalidRequest.Code}
+	want := []int16{0, 0, kerr.UnknownTopicOrPartition.Code, kerr.UnknownTopicID.Code, kerr.InvalidRequest.Code, kerr.InvalidRequest.Code, kerr.InvalidRequest.Code, kerr.InvalidRequest.Code}
+	if len(resp.Topics) != len(want) {
+		t.Fatalf("%d answers", len(resp.Topics))
+	}
 	for n, code := range want {
 		if resp.Topics[n].ErrorCode != code {
 			t.Errorf("answer %d: code %d, want %d", n, resp.Topics[n].ErrorCode, code)
@@ -152,7 +155,7 @@ func TestTopicsAreDeletedByNameAndID(t *testing.T) {
 	}
 	old := kmsg.NewPtrDeleteTopicsRequest()
 	old.TopicNames = []string{"c"}
-	if got(w, free(w.DeleteTopics), old).Topics[0].ErrorCode != 0 || w.committed.NumTopics() != 0 {
+	if got(w, free(w.DeleteTopics), old).Topics[0].ErrorCode != 0 || w.committed.NumTopics() != 2 {
 		t.Error("topics are left")
 	}
 }
@@ -300,4 +303,41 @@ func TestLeadersAreElectedOnRequest(t *testing.T) {
 		t.Errorf("%+v", resp)
 	}
 	w.expect("a", 2, []int32{2}, nil)
+}
+
+func TestDeletionCanBeDisabled(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.NoDeletion = true })
+	w.up(1)
+	w.topic("a", 1)
+	for version, want := range map[int16]*kerr.Error{2: kerr.InvalidRequest, 3: kerr.TopicDeletionDisabled, 6: kerr.TopicDeletionDisabled} {
+		req := kmsg.NewPtrDeleteTopicsRequest()
+		req.Version, req.TopicNames = version, []string{"a"}
+		if code := got(w, free(w.DeleteTopics), req).Topics[0].ErrorCode; code != want.Code {
+			t.Errorf("v%d: code %d, want %v", version, code, want)
+		}
+	}
+	if w.committed.Topic("a") == nil {
+		t.Error("it is deleted")
+	}
+}
+
+// As in Kafka: of two values the last, and of two counts neither.
+func TestWhatIsNamedTwice(t *testing.T) {
+	w := newWorld(t, nil)
+	w.up(1)
+	one, two := "1", "2"
+	if rt := w.create(withConfig(withConfig(newTopicRequest("a", 1, 1), "k", &one), "k", &two)); rt.ErrorCode != 0 {
+		t.Fatal(rt.ErrorCode)
+	}
+	if v, _ := w.committed.ConfigValue(metadata.ResourceTopic, "a", "k"); v != two {
+		t.Errorf("k is %q", v)
+	}
+	req := kmsg.NewPtrCreatePartitionsRequest()
+	for _, name := range []string{"a", "a", "nope", "nope"} {
+		req.Topics = append(req.Topics, kmsg.CreatePartitionsRequestTopic{Topic: name, Count: 5})
+	}
+	resp := got(w, free(w.CreatePartitions), req)
+	if len(resp.Topics) != 2 || resp.Topics[0].ErrorCode != kerr.InvalidRequest.Code || resp.Topics[1].ErrorCode != kerr.InvalidRequest.Code || len(w.committed.Topic("a").Partitions) != 1 {
+		t.Errorf("%+v", resp.Topics)
+	}
 }
