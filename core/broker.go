@@ -30,6 +30,7 @@ type Broker struct {
 	env env.Env
 	cfg *config.Config
 
+	disk         *storage.PatientDisk
 	meta         storage.MetaProperties
 	peers        *wire.Peers
 	loader       *metadata.Loader
@@ -51,6 +52,8 @@ type Broker struct {
 // New makes a node that does nothing until Start.
 func New(e env.Env, cfg *config.Config) *Broker {
 	b := &Broker{env: e, cfg: cfg}
+	b.disk = storage.NewPatientDisk(&e, b.onFullDisk)
+	b.env.Disk = b.disk
 	b.emit(event.NodeStarting, "")
 	return b
 }
@@ -140,7 +143,7 @@ func (b *Broker) openLogs(done func(error)) {
 
 func (b *Broker) listen(done func(error)) {
 	b.server = api.NewServer(api.Node{
-		Env: &b.env, Config: b.cfg, ClusterID: b.meta.ClusterID, Quorum: b.quorum, Image: b.loader.Image,
+		Env: &b.env, Config: b.cfg, DiskFull: b.disk.IsFull, ClusterID: b.meta.ClusterID, Quorum: b.quorum, Image: b.loader.Image,
 		Controller: b.controller, Replicas: b.replicas, Groups: b.groups, Transactions: b.transactions, Peers: b.peers, BrokerEpoch: b.brokerEpoch,
 	})
 	b.loader.Subscribe(func(_ *metadata.Image, d *metadata.Delta) {
@@ -189,6 +192,17 @@ func (b *Broker) onUnreadableMetadata(err error) {
 	b.fail(err)
 }
 
+// onFullDisk gives up leading the quorum, if there is anybody else: what cannot be written cannot be committed. Partitions keep their leader,
+// who goes on answering fetches.
+func (b *Broker) onFullDisk() {
+	if b.quorum == nil || len(b.cfg.Voters) == 1 {
+		return
+	}
+	if leader, epoch := b.quorum.LeaderAndEpoch(); leader == b.cfg.NodeID {
+		b.quorum.Resign(epoch)
+	}
+}
+
 // fail stops the node: its only log directory is gone, so it can neither lead, follow nor vote. Whoever found
 // out has emitted LogDirFailed.
 func (b *Broker) fail(err error) {
@@ -235,6 +249,7 @@ func (b *Broker) handOver(done func()) {
 }
 
 func (b *Broker) closeDown(done func(error)) {
+	b.disk.GiveUp()
 	if b.replicas != nil {
 		b.replicas.Shutdown()
 	}

@@ -14,7 +14,11 @@ func (c *chaos) applyToDisk(s *strike, n *Node) {
 		if c.claim(s, "disk "+n.name) {
 			c.applyToSpeed(s, n)
 		}
-	case FailingDisk, FullDisk:
+	case FullDisk:
+		if n.Up() && c.claim(s, "disk "+n.name) {
+			c.fillDisk(s, n)
+		}
+	case FailingDisk:
 		if n.Up() && c.claim(s, "process "+n.name) && c.claim(s, "disk "+n.name) {
 			c.breakDisk(s, n)
 		}
@@ -44,8 +48,6 @@ func (c *chaos) breakDisk(s *strike, n *Node) {
 		return
 	}
 	switch {
-	case s.fault.Kind == FullDisk:
-		n.disk.SetCapacity(max(n.disk.Used(), 1))
 	case s.fault.Size == 1:
 		n.disk.FailSyncs(disk.ErrIO)
 	case s.fault.Size == 2:
@@ -62,6 +64,14 @@ func (c *chaos) breakDisk(s *strike, n *Node) {
 			n.restart()
 		}
 	}
+}
+
+// fillDisk leaves a disk no space. The node is not started again: it is to go on by itself when there is some.
+func (c *chaos) fillDisk(s *strike, n *Node) {
+	before := n.filled
+	n.disk.SetCapacity(max(n.disk.Used(), 1))
+	s.did = func() bool { return n.filled > before }
+	s.undo = func() { n.disk.SetCapacity(0) }
 }
 
 // forgetSync fails a sync as systems do (fsyncgate): what it was to make durable never will be, though reads see it and the next sync

@@ -39,7 +39,7 @@ const (
 	SlowDisk                     // Size times slower
 	FrozenDisk                   // nothing completes until the end
 	FailingDisk                  // writes (Size 0), syncs (1), one write (2), one sync (3), or one sync fail whose bytes are lost though the next succeeds (4); restarted with the disk repaired
-	FullDisk                     // no space; restarted with space
+	FullDisk                     // no space for a while
 	ClockOffset                  // the wall clock is off by Size ms
 	ClockDrift                   // the wall clock gains Size parts in a million; the timers of one that loses fire late
 	ClockJump                    // the wall clock goes forth or back by Size ms again and again

@@ -41,6 +41,7 @@ type Node struct {
 	failed      error
 	logDirLost  bool   // the log directory failed in this incarnation
 	forgetful   bool   // the disk loses what a sync that fails was to make durable
+	filled      uint64 // times the disk had no space, in all incarnations
 	written     uint64 // log end offsets moved so far, in all incarnations
 	stopping    bool   // a controlled shutdown is under way or over
 	lost        loss   // what its machine lost without having been seen in every ISR since
@@ -116,6 +117,8 @@ func (n *Node) Emit(e *event.Event) {
 	switch e.Kind {
 	case event.Written:
 		n.written++
+	case event.DiskFull:
+		n.filled++
 	case event.LogDirFailed:
 		n.logDirLost = true
 	}

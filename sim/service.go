@@ -290,7 +290,9 @@ func (s *service) hasHadDisk(n *Node, long scheduler.Instant) bool {
 // onLogDirFailed judges that a broker gave up its disk.
 func (s *service) onLogDirFailed(node int32, e *event.Event, now scheduler.Instant) {
 	n := s.run.cluster.byID(node)
-	spoiled := slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool { return spoilsDisk(k.fault.Kind) && k.touches(n.name) })
+	spoiled := slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool {
+		return (spoilsDisk(k.fault.Kind) || k.fault.Kind == FullDisk && n.stopping) && k.touches(n.name) // one that stops does not wait for space
+	})
 	if !spoiled {
 		s.run.violate("P9", "LV", fmt.Sprintf("P9 broken: broker %d gave up its log directory (%s), though nothing has been wrong with its disk", node, e.Note),
 			fmt.Sprintf("broker %d gave it up at %s", node, seconds(now)))
@@ -300,7 +302,7 @@ func (s *service) onLogDirFailed(node int32, e *event.Event, now scheduler.Insta
 // spoilsDisk reports whether a broker may find its disk failing during or after a fault.
 func spoilsDisk(k Kind) bool {
 	switch k {
-	case FailingDisk, FullDisk, WipedDisk, BitRot, MisdirectedWrite:
+	case FailingDisk, WipedDisk, BitRot, MisdirectedWrite:
 		return true
 	}
 	return false

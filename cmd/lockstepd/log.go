@@ -103,6 +103,10 @@ func (e *eventLog) Emit(ev *event.Event) {
 	case event.LogDirFailed:
 		e.node.log.printf(e.node.cfg.NodeID, "log directory %s failed: %s", e.node.cfg.LogDir, failed(ev))
 		e.node.fail(errors.New("its log directory failed"))
+	case event.DiskFull:
+		e.node.log.printf(e.node.cfg.NodeID, "no space left for log directory %s: nothing new is written until there is some (%s)", e.node.cfg.LogDir, ev.Note)
+	case event.DiskHasRoom:
+		e.node.log.printf(e.node.cfg.NodeID, "log directory %s has space again", e.node.cfg.LogDir)
 	case event.BadRequest:
 		e.badRequest(ev)
 	case event.ConnectionLost:

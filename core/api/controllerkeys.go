@@ -13,6 +13,10 @@ func (k *call) answerAsController() {
 		k.reply(errorResponse(k.req.Body, kerr.NotController))
 		return
 	}
+	if growsMetadata(k.req.Key) && k.server.DiskFull() {
+		k.reply(errorResponse(k.req.Body, kerr.KafkaStorageError))
+		return
+	}
 	switch req := k.req.Body.(type) {
 	case *kmsg.CreateTopicsRequest:
 		charged := k.mutations(6)
@@ -55,6 +59,16 @@ func (k *call) answerAsController() {
 	default:
 		panic("api: no controller handler for " + kmsg.NameForKey(k.req.Key))
 	}
+}
+
+// growsMetadata reports whether clients can have as much written by a request of this key as they like.
+func growsMetadata(key int16) bool {
+	switch kmsg.Key(key) {
+	case kmsg.CreateTopics, kmsg.CreatePartitions, kmsg.AlterConfigs, kmsg.IncrementalAlterConfigs, kmsg.AlterClientQuotas, kmsg.AlterUserSCRAMCredentials,
+		kmsg.AlterPartitionAssignments:
+		return true
+	}
+	return false
 }
 
 func replyTo[R kmsg.Response](k *call) func(R) {

@@ -51,6 +51,8 @@ type Node struct {
 	Groups       *group.Coordinator // nil without the broker role, as is the next
 	Transactions *txn.Coordinator
 	Peers        *wire.Peers
+	// DiskFull reports whether something waits for space: nothing that takes more of it is begun then.
+	DiskFull func() bool
 	// BrokerEpoch is the epoch of this broker's registration; -1 before it.
 	BrokerEpoch func() int64
 }

@@ -88,6 +88,9 @@ const (
 	CoordinatorLoaded   // a coordinator's partition was loaded. Offset: up to where, Epoch: leader epoch
 	CoordinatorUnloaded // its leader epoch ended
 
+	DiskFull    // something found no space, and waits for it. Note: what
+	DiskHasRoom // nothing waits for space any more
+
 	numKinds
 )
 
@@ -105,6 +108,7 @@ var kindNames = [numKinds]string{
 	BrokerRegistered: "broker-registered", BrokerFenced: "broker-fenced", BrokerUnfenced: "broker-unfenced",
 	PartitionChanged: "partition-changed", UncleanElection: "unclean-election",
 	CoordinatorLoaded: "coordinator-loaded", CoordinatorUnloaded: "coordinator-unloaded",
+	DiskFull: "disk-full", DiskHasRoom: "disk-has-room",
 }
 
 func (k Kind) String() string { return kindNames[k] }

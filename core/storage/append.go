@@ -20,7 +20,7 @@ type AppendInfo struct {
 }
 
 // AppendAsLeader appends a batch that ValidateProduce has passed: it gets the next offset and the epoch, in
-// place. An error (MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_PRODUCER_EPOCH,
+// place. Also while the disk is full the error is KAFKA_STORAGE_ERROR, at which producers try again. An error (MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_PRODUCER_EPOCH,
 // OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_TXN_STATE, KAFKA_STORAGE_ERROR) is answered at once and nothing was
 // appended; done is not called then. NOT_LEADER_OR_FOLLOWER asks to try again: producer states are being
 // rebuilt after a truncation.
@@ -74,6 +74,8 @@ func (l *Log) checkLeaderAppend(b record.Batch) error {
 	switch {
 	case l.down() != nil:
 		return l.down()
+	case l.isFull() && !l.anyBatch: // the quorum's leader appends little, and must
+		return ErrOffline
 	case len(b) > int(l.config.MaxMessageBytes):
 		return kerr.MessageTooLarge
 	case len(b) > int(l.config.SegmentBytes) && !l.anyBatch:
@@ -100,11 +102,14 @@ func (l *Log) answerDuplicate(dup *ProducerBatch, done func(error)) AppendInfo {
 // AppendAsFollower appends whole batches whose CRC was checked, unchanged. All is appended or nothing:
 // ErrUnexpectedOffset if the first is below the log's end, ErrOffsetsOutOfOrder if the others go back (compaction
 // leaves gaps),
-// ErrEpochOutOfOrder if an epoch is below the one before, CORRUPT_MESSAGE if there are other bytes than batches; done is not called then.
+// ErrEpochOutOfOrder if an epoch is below the one before, ErrFull if the disk has no space for now, CORRUPT_MESSAGE if there are other bytes than batches; done is not called then.
 // A part of a batch at the end is ignored. done and frame as with AppendAsLeader.
 func (l *Log) AppendAsFollower(batches []byte, frame *network.Frame, done func(error)) (AppendInfo, error) {
 	if err := l.down(); err != nil {
 		return AppendInfo{}, err
+	}
+	if l.isFull() {
+		return AppendInfo{}, ErrFull
 	}
 	whole, err := l.checkFollowerAppend(batches)
 	info := AppendInfo{FirstOffset: l.next, NextOffset: l.next, MaxTimestamp: -1}

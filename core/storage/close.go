@@ -51,10 +51,11 @@ func (l *Log) Delete(done func(error)) {
 		done(ErrOffline)
 		return
 	}
-	l.closed = true
+	l.closed, l.deleted = true, true
 	l.generation++
 	l.stopTimer()
 	l.pipeline.abort(ErrOffline)
+	l.pipeline.abandon()
 	gone := l.deletedName()
 	l.pipeline.queueTask("delete", func(next func(error)) {
 		steps(next,

@@ -20,6 +20,8 @@ var (
 	ErrUnexpectedOffset = errors.New("storage: append does not continue the log")
 	// ErrEpochOutOfOrder answers a follower append whose leader epoch is below the log's last.
 	ErrEpochOutOfOrder = errors.New("storage: leader epoch goes back")
+	// ErrFull answers a follower append while the disk has no space.
+	ErrFull = errors.New("storage: no space left")
 	// ErrExists answers Create for a partition that has a log already.
 	ErrExists = errors.New("storage: log exists")
 	// ErrCorrupt is wrapped by what the parsers of checkpoint, index, snapshot and property files answer.

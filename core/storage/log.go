@@ -49,11 +49,13 @@ type Log struct {
 
 	// generation changes whenever batches are removed: what a callback remembers of positions is void then.
 	generation int
+	patient    *PatientDisk // nil: the disk is another
 
 	event      event.Event // the latest
 	pipeline   pipeline
 	flushTimer scheduler.Timer
 	closed     bool
+	deleted    bool // its files go: what fails on them does not matter
 	failure    error
 	onFailure  []func(error)
 }
@@ -68,6 +70,7 @@ func newLog(e *env.Env, o *OpenOptions) *Log {
 	if l.recent.all == nil {
 		l.recent.all = &heldMemory{}
 	}
+	l.patient, _ = e.Disk.(*PatientDisk)
 	l.pipeline.init(l)
 	return l
 }
@@ -176,6 +179,9 @@ func (l *Log) down() error {
 	}
 	return nil
 }
+
+// isFull reports whether the disk has no space: then nothing new is taken.
+func (l *Log) isFull() bool { return l.patient != nil && l.patient.IsFull() }
 
 // fail takes the log offline for good: what is durable is unknown from here.
 func (l *Log) fail(what string, err error) {

@@ -127,7 +127,7 @@ func (p *pipeline) startTask() {
 	t.run(func(err error) {
 		if p.log.failure != nil {
 			err = p.log.failure // its done has not run: abort did not know of it
-		} else if err != nil {
+		} else if err != nil && !p.log.deleted {
 			p.log.fail(t.what, err)
 		}
 		p.busy = false
@@ -178,6 +178,12 @@ func (p *pipeline) nextWrite() int {
 
 func (p *pipeline) onWritten(err error) {
 	l := p.log
+	if l.deleted {
+		p.releaseInflight()
+		p.busy = false
+		p.pump()
+		return
+	}
 	if err != nil {
 		l.fail("write", err)
 	}
@@ -337,6 +343,13 @@ func (p *pipeline) dropWrites() {
 	}
 	clear(p.writes)
 	p.writes = p.writes[:0]
+}
+
+// abandon does not wait for space for a write any more.
+func (p *pipeline) abandon() {
+	if len(p.inflight) > 0 {
+		abandon(p.inflight[0].seg.file)
+	}
 }
 
 // abort answers everything that waits with err. What is under way keeps its buffers until it is done.

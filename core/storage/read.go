@@ -117,6 +117,7 @@ func (l *Log) readRecent(s *Slice, r *ReadRequest) bool {
 
 // addRegion adds a part of a file, joined to the chunk before if it continues it.
 func (s *Slice) addRegion(f disk.File, pos int64, size int) {
+	f = unwrapped(f)
 	s.Len += size
 	if n := len(s.Chunks); n > 0 {
 		if last := &s.Chunks[n-1].Region; last.File == f && last.Pos+int64(last.Len) == pos {

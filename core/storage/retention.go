@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"slices"
+
 	"github.com/lockstep/lockstep/core/event"
 )
 
@@ -42,7 +44,21 @@ func (l *Log) DeleteOldSegments(done func(error)) {
 		l.segments.tree.Delete(g)
 	}
 	l.AdvanceLogStart(start)
+	if l.isFull() && areStored(gone) {
+		l.deleteBelow(start, gone, func(err error) { // behind a write that waits for space, it could never make any
+			if err != nil {
+				l.fail("delete segments", err)
+			}
+			done(offlineIf(err))
+		})
+		return
+	}
 	l.pipeline.queueTask("delete segments", func(next func(error)) { l.deleteBelow(start, gone, next) }, done)
+}
+
+// areStored reports whether nothing that waits in the pipeline concerns these segments.
+func areStored(gone []*segment) bool {
+	return !slices.ContainsFunc(gone, func(g *segment) bool { return !g.stored || g.cuts > 0 })
 }
 
 // deleteBelow removes what is left of segments that the log has done without since.

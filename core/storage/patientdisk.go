@@ -1,0 +1,205 @@
+package storage
+
+import (
+	"errors"
+	"time"
+
+	"github.com/lockstep/lockstep/core/env"
+	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/disk"
+	"github.com/lockstep/lockstep/scheduler"
+)
+
+// roomRetry is how long to wait before what found no space is tried again.
+const roomRetry = time.Second
+
+// PatientDisk is a disk that waits for space: what finds none is tried again until there is some, and until then looks slow to
+// whoever asked for it. That is sound because a write that failed for lack of space can be repeated: same bytes, same place. (A sync that
+// failed cannot, for whatever reason: it is final.) What was asked for keeps its order with what waits for it, so nothing that depends on
+// it happens before; above all nothing is acknowledged.
+//
+// While it is full, logs take no new batches from clients and leaders, so that what waits in memory is bounded.
+type PatientDisk struct {
+	disk.Disk
+	loop    scheduler.Loop
+	events  event.Sink
+	waiting []*attempt // in the order in which they found no space
+	short   int        // attempts that found no space and have not succeeded since
+	gaveUp  bool
+	onFull  func()
+}
+
+// attempt is one operation, until it succeeds or fails for another reason than a full disk.
+type attempt struct {
+	disk *PatientDisk
+	file *patientFile // whose log writes it; nil: another operation
+	try  func(done func(error))
+	done func(error)
+	err  error
+	late bool // it has found no space before
+}
+
+// NewPatientDisk wraps the disk of e. onFull, if not nil, is called whenever it gets full.
+func NewPatientDisk(e *env.Env, onFull func()) *PatientDisk {
+	return &PatientDisk{Disk: e.Disk, loop: e.Loop, events: e.Event, onFull: onFull}
+}
+
+// IsFull reports whether something waits for space.
+func (p *PatientDisk) IsFull() bool { return p.short > 0 }
+
+// GiveUp ends all waiting: from here on a full disk is an error, so that a node can stop.
+func (p *PatientDisk) GiveUp() {
+	p.gaveUp = true
+	p.loop.Defer(p.retry)
+}
+
+func (p *PatientDisk) attempt(try func(done func(error)), done func(error)) {
+	a := &attempt{disk: p, try: try, done: done}
+	try(a.onDone)
+}
+
+func (a *attempt) onDone(err error) {
+	p := a.disk
+	if errors.Is(err, disk.ErrNoSpace) && !p.gaveUp {
+		a.err = err
+		p.wait(a)
+		return
+	}
+	if a.late {
+		p.onRoom()
+	}
+	a.done(err)
+}
+
+func (p *PatientDisk) wait(a *attempt) {
+	p.waiting = append(p.waiting, a)
+	if len(p.waiting) == 1 {
+		p.loop.AfterFunc(roomRetry, p.retry)
+	}
+	if a.late {
+		return
+	}
+	a.late = true
+	if p.short++; p.short == 1 {
+		p.emit(event.DiskFull, a.err.Error())
+		if p.onFull != nil {
+			p.onFull()
+		}
+	}
+}
+
+func (p *PatientDisk) retry() {
+	all := p.waiting
+	p.waiting = nil
+	for _, a := range all {
+		a.try(a.onDone)
+	}
+}
+
+// onRoom notes that one that waited has succeeded, or given up.
+func (p *PatientDisk) onRoom() {
+	if p.short--; p.short == 0 {
+		p.emit(event.DiskHasRoom, "")
+	}
+}
+
+func (p *PatientDisk) emit(kind event.Kind, note string) {
+	p.events.Emit(&event.Event{Kind: kind, Peer: -1, Epoch: -1, Offset: -1, Note: note})
+}
+
+// Open implements disk.Disk.
+func (p *PatientDisk) Open(name string, done func(f disk.File, size int64, err error)) {
+	var file disk.File
+	var end int64
+	p.attempt(func(done func(error)) {
+		p.Disk.Open(name, func(f disk.File, size int64, err error) {
+			file, end = f, size
+			done(err)
+		})
+	}, func(err error) {
+		if err != nil {
+			done(nil, 0, err)
+			return
+		}
+		f := &patientFile{File: file, disk: p}
+		f.onWritten = f.written
+		done(f, end, nil)
+	})
+}
+
+// Mkdir implements disk.Disk.
+func (p *PatientDisk) Mkdir(dir string, done func(error)) {
+	p.attempt(func(done func(error)) { p.Disk.Mkdir(dir, done) }, done)
+}
+
+// Rename implements disk.Disk.
+func (p *PatientDisk) Rename(from, to string, done func(error)) {
+	p.attempt(func(done func(error)) { p.Disk.Rename(from, to, done) }, done)
+}
+
+// patientFile is a file of a PatientDisk.
+type patientFile struct {
+	disk.File
+	disk *PatientDisk
+
+	// The write under way: one at a time is made without a closure, as a log's are.
+	writing   bool
+	bufs      [][]byte
+	pos       int64
+	done      func(error)
+	onWritten func(error) // written, bound once
+}
+
+// WriteAt implements disk.File.
+func (f *patientFile) WriteAt(bufs [][]byte, pos int64, done func(error)) {
+	if f.writing {
+		f.writeAgain(bufs, pos, done)
+		return
+	}
+	f.writing, f.bufs, f.pos, f.done = true, bufs, pos, done
+	f.File.WriteAt(bufs, pos, f.onWritten)
+}
+
+func (f *patientFile) writeAgain(bufs [][]byte, pos int64, done func(error)) {
+	f.disk.attempt(func(done func(error)) { f.File.WriteAt(bufs, pos, done) }, done)
+}
+
+// abandon ends the waiting of a log's writes to a file, with an error: the file is to be deleted.
+func abandon(f disk.File) {
+	if p, ok := f.(*patientFile); ok {
+		p.disk.abandon(p)
+	}
+}
+
+func (p *PatientDisk) abandon(f *patientFile) {
+	for _, a := range p.waiting {
+		if a.file == f {
+			a.try = func(done func(error)) { p.loop.Defer(func() { done(disk.ErrClosed) }) }
+		}
+	}
+	p.loop.Defer(p.retry)
+}
+
+func (f *patientFile) written(err error) {
+	bufs, pos, done := f.bufs, f.pos, f.done
+	f.writing, f.bufs, f.done = false, nil, nil
+	if errors.Is(err, disk.ErrNoSpace) && !f.disk.gaveUp {
+		try := func(done func(error)) { f.File.WriteAt(bufs, pos, done) }
+		f.disk.wait(&attempt{disk: f.disk, file: f, try: try, done: done, err: err})
+		return
+	}
+	done(err)
+}
+
+// Truncate implements disk.File.
+func (f *patientFile) Truncate(size int64, done func(error)) {
+	f.disk.attempt(func(done func(error)) { f.File.Truncate(size, done) }, done)
+}
+
+// unwrapped is the file as its disk knows it: what is sent from it goes to the network, which may know that disk.
+func unwrapped(f disk.File) disk.File {
+	if p, ok := f.(*patientFile); ok {
+		return p.File
+	}
+	return f
+}
