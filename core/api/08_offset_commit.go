@@ -8,7 +8,7 @@ import (
 )
 
 // OffsetCommit (key 8), versions 2 to 10: how far a group has read. From version 10 topics are named by id. A partition that does
-// not exist is refused alone; an error of the group is that of all partitions.
+// not exist is refused alone; an error of the group is that of all others.
 func (k *call) offsetCommit() {
 	req := k.req.Body.(*kmsg.OffsetCommitRequest)
 	good, resp := k.splitCommit(req)
@@ -18,8 +18,7 @@ func (k *call) offsetCommit() {
 	}
 	k.server.Groups.CommitOffsets(good, func(committed *kmsg.OffsetCommitResponse, err error) {
 		if err != nil {
-			k.reply(commitError(req, err))
-			return
+			committed = commitError(good, err)
 		}
 		merge(resp, committed)
 		k.reply(resp)

@@ -9,6 +9,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// The types of coordinators.
+const (
+	groupCoordinator       = 0
+	transactionCoordinator = 1
+	shareCoordinator       = 2
+)
+
 // FindCoordinator (key 10), versions 0 to 6: the broker that leads the partition of __consumer_offsets that a group belongs to, or of
 // __transaction_state for a transactional id; from version 4 many keys at once (KIP-699). The topic is created when it is
 // needed first; until it has a leader, and for ever if there are too few brokers for its replication factor, the answer is
@@ -26,7 +33,7 @@ func (k *call) findCoordinator() {
 	resp.Coordinators = make([]kmsg.FindCoordinatorResponseCoordinator, 0, len(req.CoordinatorKeys))
 	for _, key := range req.CoordinatorKeys {
 		c := k.coordinator(req.CoordinatorType, key)
-		if c.ErrorCode != kerr.InvalidRequest.Code {
+		if req.CoordinatorType >= 0 && req.CoordinatorType <= shareCoordinator {
 			c.ErrorMessage = kmsg.StringPtr("") // as Kafka says it
 		}
 		resp.Coordinators = append(resp.Coordinators, c)
@@ -51,9 +58,9 @@ func (k *call) coordinator(kind int8, key string) kmsg.FindCoordinatorResponseCo
 func (k *call) findCoordinatorOf(kind int8, key string) (*metadata.Broker, error) {
 	topic := ""
 	switch kind {
-	case 0:
+	case groupCoordinator:
 		topic = config.ConsumerOffsets
-	case 1:
+	case transactionCoordinator:
 		topic = config.TransactionState
 	default:
 		return nil, kerr.InvalidRequest

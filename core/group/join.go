@@ -26,10 +26,10 @@ func (c *Coordinator) JoinGroup(req *kmsg.JoinGroupRequest, client Client, done 
 	}
 }
 
-// joinError is an answer with an error's code. The name of the protocol is then empty, not null, as in Kafka.
+// joinError is an answer with an error's code.
 func joinError(memberID string, err error) *kmsg.JoinGroupResponse {
 	resp := kmsg.NewPtrJoinGroupResponse()
-	resp.ErrorCode, resp.MemberID, resp.Protocol = codeOf(err), memberID, kmsg.StringPtr("")
+	resp.ErrorCode, resp.MemberID = codeOf(err), memberID
 	return resp
 }
 
@@ -137,9 +137,7 @@ func (j *joiner) joinKnown() {
 		return
 	}
 	if err := j.check(id, j.req.InstanceID); err != nil {
-		resp := joinError(id, err)
-		resp.Protocol = nil
-		j.done(resp)
+		j.done(joinError(id, err))
 		return
 	}
 	mb := j.byID[id]
@@ -156,8 +154,7 @@ func (j *joiner) joinKnown() {
 
 // update takes what a member says now, and has it wait.
 func (j *joiner) update(mb *member) {
-	resp := joinError(mb.id, kerr.RebalanceInProgress)
-	j.answerJoin(mb, resp) // to a request before this one, which the client has given up
+	j.answerJoin(mb, joinError(mb.id, kerr.RebalanceInProgress)) // to a request before this one, which the client has given up
 	j.support(mb, -1)
 	mb.protocols, mb.rebalanceTimeout, mb.sessionTimeout = j.protocols, j.rebalanceTimeoutAsked(), millis(j.req.SessionTimeoutMillis)
 	j.support(mb, 1)

@@ -26,9 +26,7 @@ func (j *joiner) replace(old *member, id string) {
 
 // swap puts a member with another id in a member's place. Who waits for an answer under the old id is fenced.
 func (c *classic) swap(old *member, id string) *member {
-	fenced := joinError(old.id, kerr.FencedInstanceID)
-	fenced.Protocol = nil
-	c.answerJoin(old, fenced)
+	c.answerJoin(old, joinError(old.id, kerr.FencedInstanceID))
 	answerSync(old, syncError(kerr.FencedInstanceID))
 	old.stop()
 	mb := &member{
