@@ -125,7 +125,15 @@ func (p *topicPage) partition(part *metadata.Partition) kmsg.DescribeTopicPartit
 	told.Partition, told.LeaderEpoch = part.Index, part.LeaderEpoch
 	told.LeaderID, _ = p.leader(part)
 	told.Replicas, told.ISR = part.Replicas, part.ISR
-	told.EligibleLeaderReplicas, told.LastKnownELR = part.ELR, part.LastKnownELR
+	told.EligibleLeaderReplicas, told.LastKnownELR = notNull(part.ELR), notNull(part.LastKnownELR)
 	told.OfflineReplicas = p.offline(part.Replicas)
 	return told
+}
+
+// notNull: Kafka's admin client does not expect null here.
+func notNull(ids []int32) []int32 {
+	if ids == nil {
+		return []int32{}
+	}
+	return ids
 }

@@ -163,6 +163,9 @@ func TestDescribeTopicPartitionsComesInPages(t *testing.T) {
 		for _, topic := range resp.Topics {
 			for _, p := range topic.Partitions {
 				seen = append(seen, *topic.Topic+string(rune('0'+p.Partition)))
+				if p.EligibleLeaderReplicas == nil || p.LastKnownELR == nil {
+					t.Error("null, which makes Java's client fall over")
+				}
 			}
 		}
 		if resp.NextCursor == nil {
