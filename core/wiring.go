@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep/lockstep/core/group"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/raft"
+	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/core/replica"
 	"github.com/lockstep/lockstep/core/storage"
 	"github.com/lockstep/lockstep/core/txn"
@@ -104,6 +105,7 @@ func (b *Broker) groupConfig() group.Config {
 		RetentionCheckInterval: g.RetentionCheckInterval,
 		CommitTimeout:          g.CommitTimeout,
 		LoadBufferSize:         g.LoadBufferSize,
+		Codec:                  record.Codec(g.Codec),
 	}
 }
 

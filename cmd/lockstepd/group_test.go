@@ -222,7 +222,7 @@ func TestNoCommittedOffsetIsLostWhileCoordinatorsAreKilled(t *testing.T) {
 		t.Skip("kills processes")
 	}
 	t.Parallel()
-	const partitions, rounds = 6, 3
+	const partitions, rounds = 6, 2
 	nodes := newCluster(t, 3, threeNodes)
 	seeds := addrs(nodes)
 	client := newClient(t, seeds)

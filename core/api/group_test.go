@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lockstep/lockstep/core/coordinator"
+	"github.com/lockstep/lockstep/core/record"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -450,6 +451,19 @@ func TestGroupsAreListedByStateAndType(t *testing.T) {
 		req.Version = version
 		if resp := ask[*kmsg.ListGroupsResponse](x, req); len(resp.Groups) != 2 {
 			t.Errorf("v%d: %+v", version, resp)
+		}
+	}
+}
+
+func TestOffsetsTopicIsCompressedAsConfigured(t *testing.T) {
+	for codec, want := range []record.Codec{record.None, record.Gzip, record.Snappy, record.Lz4, record.Zstd} {
+		x := quickGroups(t, 1, fmt.Sprint("offsets.topic.compression.codec=", codec))
+		id := x.topic("t", 1)
+		x.commit(9, "t", id, 5, nil)
+		fetch := fetchRequest(12, "__consumer_offsets", [16]byte{}, coordinator.PartitionFor("g", 4), 0)
+		b, _, err := record.Parse(ask[*kmsg.FetchResponse](x, fetch).Topics[0].Partitions[0].RecordBatches)
+		if err != nil || b.Codec() != want {
+			t.Errorf("codec %d: %v, %v", codec, b.Codec(), err)
 		}
 	}
 }

@@ -85,6 +85,7 @@ var BrokerKeys = []Key{
 	{Name: "offsets.load.buffer.size", Type: Int, Default: "5242880", Min: 1, Max: math.MaxInt32, Doc: "Bytes read at once while a group coordinator loads."},
 	{Name: "offsets.retention.check.interval.ms", Type: Long, Default: "600000", Min: 1, Max: anyLong, Doc: "Time between looks for expired offsets."},
 	{Name: "offsets.retention.minutes", Type: Int, Default: "10080", Min: 1, Max: math.MaxInt32, Doc: "How long an offset is kept after its group became empty, or after its commit if nobody subscribes to its topic."},
+	{Name: "offsets.topic.compression.codec", Type: Int, Default: "0", Max: 4, Doc: "How records of __consumer_offsets are compressed: 0 not at all, 1 gzip, 2 snappy, 3 lz4, 4 zstd."},
 	{Name: "offsets.topic.num.partitions", Type: Int, Default: "50", Min: 1, Max: math.MaxInt32, Doc: "Partitions of __consumer_offsets; must not change."},
 	{Name: "offsets.topic.replication.factor", Type: Short, Default: "3", Min: 1, Max: math.MaxInt16, Doc: "Replicas of __consumer_offsets, which is not created before there are as many brokers."},
 	{Name: "offsets.topic.segment.bytes", Type: Int, Default: "104857600", Min: 1024, Max: math.MaxInt32, Doc: "Segment size of __consumer_offsets."},

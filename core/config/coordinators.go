@@ -77,6 +77,7 @@ type Groups struct {
 	RetentionCheckInterval time.Duration
 	CommitTimeout          time.Duration
 	LoadBufferSize         int
+	Codec                  int8 // of __consumer_offsets, by number
 }
 
 func (c *Config) deriveGroups() {
@@ -90,6 +91,7 @@ func (c *Config) deriveGroups() {
 		RetentionCheckInterval: c.millis("offsets.retention.check.interval.ms"),
 		CommitTimeout:          c.millis("offsets.commit.timeout.ms"),
 		LoadBufferSize:         int(c.long("offsets.load.buffer.size")),
+		Codec:                  int8(c.long("offsets.topic.compression.codec")),
 	}
 }
 

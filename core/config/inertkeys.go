@@ -148,7 +148,6 @@ var inertKeys = []string{
 	"num.replica.alter.log.dirs.threads",
 	"num.replica.fetchers",
 	"offsets.commit.required.acks",
-	"offsets.topic.compression.codec",
 	"principal.builder.class",
 	"producer.id.expiration.check.interval.ms",
 	"producer.purgatory.purge.interval.requests",

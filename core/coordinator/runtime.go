@@ -14,6 +14,7 @@ import (
 	"github.com/lockstep/lockstep/core/env"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/core/replica"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -51,6 +52,7 @@ type Config struct {
 	Topic        string
 	WriteTimeout time.Duration // longest wait for a record to be committed
 	LoadBytes    int           // read at once while loading (offsets.load.buffer.size)
+	Codec        record.Codec  // of what is appended
 	NewMachine   func(*Shard) Machine
 }
 

@@ -78,7 +78,7 @@ func (s *Shard) append(records []Record, t *Transaction, answer func(error)) err
 		return nil
 	}
 	now := s.Loop().UnixMilli()
-	entry := replica.ProduceEntry{Batch: build(records, t, now)}
+	entry := replica.ProduceEntry{Batch: build(records, t, now, s.runtime.cfg.Codec)}
 	if t != nil {
 		entry.Guard = t.Guard
 	}
@@ -100,8 +100,8 @@ func (s *Shard) append(records []Record, t *Transaction, answer func(error)) err
 	return nil
 }
 
-func build(records []Record, t *Transaction, now int64) record.Batch {
-	o := record.BatchOptions{LeaderEpoch: -1, ProducerID: record.NoProducerID, BaseTimestamp: now}
+func build(records []Record, t *Transaction, now int64, codec record.Codec) record.Batch {
+	o := record.BatchOptions{Codec: codec, LeaderEpoch: -1, ProducerID: record.NoProducerID, BaseTimestamp: now}
 	if t != nil {
 		o.ProducerID, o.ProducerEpoch, o.BaseSequence, o.Transactional = t.ProducerID, t.ProducerEpoch, -1, true
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/lockstep/lockstep/core/coordinator"
 	"github.com/lockstep/lockstep/core/env"
 	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/core/replica"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -38,6 +39,7 @@ type Config struct {
 	RetentionCheckInterval time.Duration
 	CommitTimeout          time.Duration
 	LoadBufferSize         int
+	Codec                  record.Codec
 }
 
 // Client is who sent a request.
@@ -57,7 +59,7 @@ type Coordinator struct {
 func New(e *env.Env, cfg Config, image func() *metadata.Image, replicas *replica.Manager) *Coordinator {
 	c := &Coordinator{cfg: cfg, rand: e.Rand("group")}
 	c.runtime = coordinator.New(e, coordinator.Config{
-		Topic: cfg.Topic, WriteTimeout: cfg.CommitTimeout, LoadBytes: cfg.LoadBufferSize,
+		Topic: cfg.Topic, WriteTimeout: cfg.CommitTimeout, LoadBytes: cfg.LoadBufferSize, Codec: cfg.Codec,
 		NewMachine: func(s *coordinator.Shard) coordinator.Machine { return newMachine(c, s) },
 	}, image, replicas)
 	return c
