@@ -111,6 +111,7 @@ func TestFaultFollowsAnEvent(t *testing.T) {
 	loss := Fault{Label: "power-loss/0", Kind: PowerLoss, On: "recovered@struck", Delay: 3 * time.Millisecond, For: time.Second, Target: "struck"}
 	pause := Fault{Label: "pause/0", Kind: Pause, On: "became-leader", At: 500 * time.Millisecond, For: time.Second, Target: "any"}
 	s := calm(kill, loss, pause)
+	s.Options.For = 10 * time.Second // an election may take its time
 	s.Options.Cluster.Session, s.Options.Cluster.Heartbeat = 500*time.Millisecond, 100*time.Millisecond
 	again, err := ParseSchedule(s.String())
 	if err != nil || !reflect.DeepEqual(s, again) {
