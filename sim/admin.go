@@ -57,6 +57,7 @@ func newTopicRequest(o *TopicOptions) kmsg.CreateTopicsRequestTopic {
 	}
 	if o.Compact {
 		set("cleanup.policy", o.cleanupPolicy())
+		set("delete.retention.ms", "2000")
 	}
 	if o.FlushMessages > 0 {
 		set("flush.messages", strconv.FormatInt(o.FlushMessages, 10))

@@ -244,7 +244,7 @@ func (p *position) readBatch(b record.Batch, from int64) {
 	if !b.IsControl() {
 		err := b.Each(&c.scratch, func(r record.Record) error {
 			if offset := base + int64(r.OffsetDelta); offset >= from {
-				p.readRecord(offset, r.Value)
+				p.readRecord(offset, check.ValueOf(r))
 			}
 			return nil
 		})

@@ -170,11 +170,18 @@ func (l *lane) seal(b *batch) {
 	})
 	for i := range b.count {
 		check.AppendValue(p.value[:0], p.index, l.ordinal, b.first+int64(i))
-		p.builder.Append(b.timestamp, l.key(b.first+int64(i)), p.value)
+		if key, counter := l.key(b.first+int64(i)), b.first+int64(i); key != nil && counter%tombstoneEvery == 0 {
+			p.builder.Append(b.timestamp, key, nil, record.RecordHeader{Key: []byte("value"), Value: p.value[:minValue]})
+		} else {
+			p.builder.Append(b.timestamp, key, p.value)
+		}
 	}
 	p.builder.Build()
 	b.data = p.builder.Bytes() // with all its room
 }
+
+// tombstoneEvery is how many records of a compacted topic make one tombstone.
+const tombstoneEvery = 6
 
 // keysOf is how many keys a producer writes to a compacted topic's partition.
 const keysOf = 5

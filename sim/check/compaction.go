@@ -162,6 +162,7 @@ func (s *State) onSegmentsReplaced(r *replica, e *event.Event) {
 			left, n = &all[n], n+1
 		}
 		s.checkRemoved(r, i, left, latest)
+		s.checkProducerKept(r, i, left)
 		r.slots[i].take(left)
 	}
 	r.part.cleaned.to = max(r.part.cleaned.to, to)
@@ -252,6 +253,15 @@ func (s *State) checkRemoved(r *replica, i int, left *retained, latest map[strin
 			what, recordName(p.id, k.offset), r.node.id)
 		return
 	}
+}
+
+// checkProducerKept: the last batch of a producer stays, if empty: who has the log from here on must know its sequence.
+func (s *State) checkProducerKept(r *replica, i int, left *retained) {
+	b := r.at(i)
+	if left != nil || b.producer < 0 || b.control || r.slots[i].gone || int(r.lastOf[b.producer]) != i || s.mayHaveExpired(r, b) {
+		return
+	}
+	s.violate("P5", "I11", s.did(r.node.id, "compacted its log"), "batch %s, the last of its producer, was compacted away by broker %d", recordName(r.part.id, b.base), r.node.id)
 }
 
 // isSuperseded reports whether a record may be gone because compaction took it.

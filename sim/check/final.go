@@ -96,7 +96,7 @@ func (h *History) newFinal(partition int, leader int32, start int64) finalLog {
 func (h *History) takeBatch(f *finalLog, partition int, b record.Batch, scratch *record.Scratch, now scheduler.Instant) {
 	err := b.Each(scratch, func(r record.Record) error {
 		offset := b.BaseOffset() + int64(r.OffsetDelta)
-		producer, at, counter, ok := ParseValue(r.Value)
+		producer, at, counter, ok := ParseValue(ValueOf(r))
 		if !ok || at != partition || producer >= len(h.producers) || counter >= int64(len(f.places[producer])) {
 			h.violateFinal("P3", "I2", now, f.found(now), "leader %d's log has a record at %s that was never sent", f.leader, h.record(partition, offset))
 			return nil
