@@ -365,6 +365,29 @@ func TestRetriedEndIsAnsweredAsTheFirst(t *testing.T) {
 	w.expectSoon("in the end", 0, "v", "w")
 }
 
+// What a fetch reads from the disk is bounded by the last stable offset as well (KAFKA-9807), and names the aborted that it may meet.
+func TestReadCommittedFromDisk(t *testing.T) {
+	w := newTxnWorld(t, 1)
+	p := w.initialize("id", 2)
+	x := w.leader("t", 0)
+	const before, after = 10, 500 // more than the log remembers
+	for range before {
+		x.produce(13, 1, "t", w.topicID, plain("before"))
+	}
+	w.code("produce", p.produce(0, "aborted").ErrorCode, nil)
+	for range after {
+		x.produce(13, 1, "t", w.topicID, plain("after"))
+	}
+	if got := w.read(0, true); len(got) != before {
+		t.Errorf("%d records while a transaction is open, want %d", len(got), before)
+	}
+	p.end(false)
+	w.until("it is aborted", func() bool { return len(w.read(0, true)) > before })
+	if got := w.read(0, true); slices.Contains(got, "aborted") || len(got) < before+after/2 {
+		t.Errorf("%d records, the aborted among them: %v", len(got), slices.Contains(got, "aborted"))
+	}
+}
+
 // commitOffset sends an offset for partition 0 of "t", in the name of a group without members.
 func (p *txnProducer) commitOffset(group string, offset int64) int16 {
 	p.Helper()

@@ -296,3 +296,26 @@ func TestFailedTransactionIndexTakesTheLogOffline(t *testing.T) {
 		t.Errorf("next offset %d: what was appended has its offset", l.NextOffset())
 	}
 }
+
+// A producer that was silent for a day is known still when its coordinator has just ended its transaction (KAFKA-9144).
+func TestMarkerIsASignOfLife(t *testing.T) {
+	n := newNode(t, 1)
+	c := smallConfig()
+	c.ProducerIDExpirationMs = 1000
+	l := n.open(n.options(c))
+	n.append(l, txnBatch(1, 0, 0, 1, 1), 0)
+	now := n.env.Loop.UnixMilli()
+	m := record.BuildMarker(1, 0, record.Marker{CoordinatorEpoch: 5}, now)
+	if _, err := l.AppendMarker(m, 0, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	l.producers.expire(now+999, 1000)
+	old := record.BuildMarker(1, 0, record.Marker{CoordinatorEpoch: 4}, now)
+	if _, err := l.AppendMarker(old, 0, 1, nil); err != kerr.TransactionCoordinatorFenced {
+		t.Errorf("marker of an old coordinator: %v", err)
+	}
+	l.producers.expire(now+1000, 1000)
+	if len(l.Producers()) != 0 {
+		t.Error("known for ever")
+	}
+}
