@@ -61,39 +61,54 @@ func oldTopics(topics []kmsg.AddPartitionsToTxnResponseTransactionTopic) (old []
 
 // addToTxn adds or verifies the partitions of one transaction. A partition that does not exist fails them all.
 func (k *call) addToTxn(t *kmsg.AddPartitionsToTxnRequestTransaction, done func([]kmsg.AddPartitionsToTxnResponseTransactionTopic)) {
-	var partitions []event.Partition
-	var missing []bool
-	anyMissing := false
-	for _, topic := range t.Topics {
-		for _, index := range topic.Partitions {
-			id := event.Partition{Topic: topic.Topic, Index: index}
-			isMissing := k.server.Image().Partition(id) == nil
-			partitions, missing, anyMissing = append(partitions, id), append(missing, isMissing), anyMissing || isMissing
+	codes := map[event.Partition]int16{}
+	answer := func() { done(addedTopics(t, codes)) }
+	partitions, exist := k.namedInTxn(t, codes)
+	if !exist {
+		answer()
+		return
+	}
+	set := func(err error) {
+		for _, p := range partitions {
+			codes[p] = k.fencedCode(err, 2)
 		}
 	}
 	p := txn.Producer{ID: t.ProducerID, Epoch: t.ProducerEpoch}
-	all := func(err error) {
-		done(addedTopics(t, func(int) int16 { return k.fencedCode(err, 2) }))
-	}
-	switch {
-	case anyMissing:
-		done(addedTopics(t, func(i int) int16 {
-			if missing[i] {
-				return kerr.UnknownTopicOrPartition.Code
-			}
-			return kerr.OperationNotAttempted.Code
-		}))
-	case t.VerifyOnly:
-		k.server.Transactions.Verify(t.TransactionalID, p, partitions, func(verdicts []error, err error) {
-			if err != nil {
-				all(err)
-				return
-			}
-			done(addedTopics(t, func(i int) int16 { return wire.Code(verdicts[i]) }))
+	if !t.VerifyOnly {
+		k.server.Transactions.AddPartitions(t.TransactionalID, p, partitions, k.spokenInTxn(4), func(err error) {
+			set(err)
+			answer()
 		})
-	default:
-		k.server.Transactions.AddPartitions(t.TransactionalID, p, partitions, k.spokenInTxn(4), all)
+		return
 	}
+	k.server.Transactions.Verify(t.TransactionalID, p, partitions, func(verdicts []error, err error) {
+		set(err)
+		for i := range verdicts {
+			if err == nil {
+				codes[partitions[i]] = wire.Code(verdicts[i])
+			}
+		}
+		answer()
+	})
+}
+
+// namedInTxn is the partitions of a transaction, each once. If some do not exist it notes their codes, and those of the others.
+func (k *call) namedInTxn(t *kmsg.AddPartitionsToTxnRequestTransaction, codes map[event.Partition]int16) (partitions []event.Partition, exist bool) {
+	exist = true
+	for _, topic := range t.Topics {
+		for _, index := range topic.Partitions {
+			id := event.Partition{Topic: topic.Topic, Index: index}
+			if _, seen := codes[id]; seen {
+				continue
+			}
+			if codes[id] = kerr.OperationNotAttempted.Code; k.server.Image().Partition(id) == nil {
+				codes[id], exist = kerr.UnknownTopicOrPartition.Code, false
+				continue
+			}
+			partitions = append(partitions, id)
+		}
+	}
+	return partitions, exist
 }
 
 // spokenInTxn is the transaction.version that the sender of a request speaks: 2 if the request's is since or later.
@@ -104,14 +119,14 @@ func (k *call) spokenInTxn(since int16) int16 {
 	return 0
 }
 
-// addedTopics is the answer about all partitions of a transaction; code is of the i-th.
-func addedTopics(t *kmsg.AddPartitionsToTxnRequestTransaction, code func(i int) int16) (topics []kmsg.AddPartitionsToTxnResponseTransactionTopic) {
-	i := 0
+// addedTopics is the answer about all partitions of a transaction.
+func addedTopics(t *kmsg.AddPartitionsToTxnRequestTransaction, codes map[event.Partition]int16) (topics []kmsg.AddPartitionsToTxnResponseTransactionTopic) {
 	for _, asked := range t.Topics {
 		told := kmsg.AddPartitionsToTxnResponseTransactionTopic{Topic: asked.Topic}
 		for _, index := range asked.Partitions {
-			told.Partitions = append(told.Partitions, kmsg.AddPartitionsToTxnResponseTransactionTopicPartition{Partition: index, ErrorCode: code(i)})
-			i++
+			told.Partitions = append(told.Partitions, kmsg.AddPartitionsToTxnResponseTransactionTopicPartition{
+				Partition: index, ErrorCode: codes[event.Partition{Topic: asked.Topic, Index: index}],
+			})
 		}
 		topics = append(topics, told)
 	}

@@ -52,25 +52,32 @@ func (w *markersCall) finish() {
 	}
 }
 
-// markers has the markers of one transaction written.
+// markers has the markers of one transaction written, one to a partition.
 func (w *markersCall) markers(asked *kmsg.WriteTxnMarkersRequestMarker) kmsg.WriteTxnMarkersResponseMarker {
+	seen := map[event.Partition]bool{}
 	told := kmsg.WriteTxnMarkersResponseMarker{ProducerID: asked.ProducerID, Topics: make([]kmsg.WriteTxnMarkersResponseMarkerTopic, len(asked.Topics))}
 	for i := range asked.Topics {
 		t := &told.Topics[i]
 		t.Topic, t.Partitions = asked.Topics[i].Topic, make([]kmsg.WriteTxnMarkersResponseMarkerTopicPartition, len(asked.Topics[i].Partitions))
 		for j, index := range asked.Topics[i].Partitions {
-			t.Partitions[j].Partition = index
-			w.marker(asked, event.Partition{Topic: t.Topic, Index: index}, &t.Partitions[j].ErrorCode)
+			p := &t.Partitions[j]
+			p.Partition = index
+			id := event.Partition{Topic: t.Topic, Index: index}
+			switch {
+			case w.server.Image().Partition(id) == nil:
+				p.ErrorCode = kerr.UnknownTopicOrPartition.Code
+			case seen[id] || asked.ProducerID < 0 || asked.ProducerEpoch < 0:
+				p.ErrorCode = kerr.InvalidRequest.Code
+			default:
+				seen[id] = true
+				w.marker(asked, id, &p.ErrorCode)
+			}
 		}
 	}
 	return told
 }
 
 func (w *markersCall) marker(asked *kmsg.WriteTxnMarkersRequestMarker, id event.Partition, code *int16) {
-	if asked.ProducerID < 0 || asked.ProducerEpoch < 0 {
-		*code = kerr.InvalidRequest.Code
-		return
-	}
 	m := record.Marker{Commit: asked.Committed, CoordinatorEpoch: asked.CoordinatorEpoch}
 	b := record.BuildMarker(asked.ProducerID, asked.ProducerEpoch, m, w.server.Env.Loop.UnixMilli())
 	version := int16(asked.TransactionVersion)
