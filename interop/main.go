@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+func main() {
+	var o options
+	pflag.StringVar(&o.bootstrap, "bootstrap", "", "a cluster that runs already, for instance Apache Kafka, instead of lockstepd")
+	pflag.IntVar(&o.bootstrapNodes, "nodes", 0, "nodes of the cluster at --bootstrap; else run only this many nodes of lockstepd")
+	pflag.StringSliceVar(&o.clients, "clients", nil, "only clients whose name contains one of these")
+	pflag.StringVar(&o.features, "features", "", "only features whose name contains this")
+	pflag.StringVar(&o.cache, "cache", "", "where clients are installed (default: the user's cache directory)")
+	pflag.StringVar(&o.out, "json", "", "a file for the results")
+	pflag.StringVar(&o.doc, "doc", "", "a file for the results as Markdown, docs/COMPATIBILITY.md")
+	pflag.StringVar(&o.binary, "lockstepd", "", "a lockstepd to try instead of one that is built")
+	pflag.StringArrayVar(&o.settings, "set", nil, "a setting for lockstepd: `key=value`")
+	pflag.DurationVar(&o.patience, "patience", time.Minute, "what one case may take")
+	pflag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	failed, err := o.run(ctx)
+	switch {
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "interop:", err)
+		os.Exit(2)
+	case failed > 0:
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	bootstrap       string
+	bootstrapNodes  int
+	clients         []string
+	features, cache string
+	out, doc        string
+	binary          string
+	settings        []string
+	patience        time.Duration
+}
+
+// run tries all and returns how many cases failed.
+func (o *options) run(ctx context.Context) (failed int, err error) {
+	work, err := os.MkdirTemp("", "lockstep-interop-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(work)
+	if err := o.findCache(); err != nil {
+		return 0, err
+	}
+	var results []result
+	report := func(r result) {
+		results = append(results, r)
+		print(r)
+		if r.Outcome == fail {
+			failed++
+		}
+	}
+	if o.bootstrap != "" {
+		c := &cluster{nodes: max(o.bootstrapNodes, 1), bootstrap: o.bootstrap}
+		err = o.runSuites(ctx, c, work, report)
+	} else {
+		err = o.runLockstepd(ctx, work, report)
+	}
+	if err != nil {
+		return failed, err
+	}
+	fmt.Println(summary(results))
+	return failed, o.write(results)
+}
+
+func (o *options) findCache() error {
+	if o.cache != "" {
+		return nil
+	}
+	dir, err := os.UserCacheDir()
+	o.cache = filepath.Join(dir, "lockstep-interop")
+	return err
+}
+
+func (o *options) runLockstepd(ctx context.Context, work string, report func(result)) (err error) {
+	if o.binary == "" {
+		if o.binary, err = buildLockstepd(ctx, work); err != nil {
+			return err
+		}
+	}
+	for _, nodes := range []int{1, 3} {
+		if o.bootstrapNodes != 0 && o.bootstrapNodes != nodes {
+			continue
+		}
+		if err := o.runOnLockstepd(ctx, work, nodes, report); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *options) runOnLockstepd(ctx context.Context, work string, nodes int, report func(result)) error {
+	c, err := startCluster(ctx, o.binary, work, nodes, o.settings...)
+	if err != nil {
+		return err
+	}
+	if err := o.runSuites(ctx, c, work, report); err != nil {
+		c.stop()
+		return err
+	}
+	r := result{Client: "lockstepd", Feature: "controlled shutdown", Nodes: nodes, Outcome: pass}
+	if err := c.stop(); err != nil {
+		r.Outcome, r.Detail = fail, err.Error()
+		logged, _ := os.ReadFile(c.log)
+		os.Stderr.Write(logged)
+	}
+	report(r)
+	return nil
+}
+
+func (o *options) runSuites(ctx context.Context, c *cluster, work string, report func(result)) error {
+	for _, s := range suites() {
+		if !o.wants(s.client) {
+			continue
+		}
+		e, err := newEnv(c, work, o.cache, s.client, o.patience)
+		if err != nil {
+			return err
+		}
+		e.other = func(ctx context.Context) (*cluster, error) {
+			return startCluster(ctx, o.binary, work, c.nodes, o.settings...)
+		}
+		s.run(ctx, e, func(feature string) bool { return strings.Contains(feature, o.features) }, report)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (o *options) wants(client string) bool {
+	return len(o.clients) == 0 || slices.ContainsFunc(o.clients, func(c string) bool { return strings.Contains(client, c) })
+}
+
+func suites() []*suite {
+	return []*suite{franz(), saramaSuite(), segmentio()}
+}
+
+func print(r result) {
+	fmt.Printf("%s  %d node%s  %-20s %-28s %5.1fs  %s\n", r.Outcome, r.Nodes, plural(r.Nodes), r.Client, r.Feature, r.Took.Seconds(), firstLine(r.Detail))
+}
+
+func plural(n int) string {
+	if n == 1 {
+		return " "
+	}
+	return "s"
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// summary is the closing line.
+func summary(results []result) string {
+	n := map[outcome]int{}
+	for _, r := range results {
+		n[r.Outcome]++
+	}
+	return fmt.Sprintf("%d passed, %d failed, %d skipped", n[pass], n[fail], n[skip])
+}
+
+func (o *options) write(results []result) error {
+	if o.out == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(results, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.out, append(text, '\n'), 0o644)
+}
+
+// moduleVersion is the version of a Go module that this program was built with.
+func moduleVersion(path string) func() string {
+	return func() string {
+		info, _ := debug.ReadBuildInfo()
+		for _, m := range info.Deps {
+			if m.Path == path {
+				return m.Version
+			}
+		}
+		return ""
+	}
+}
