@@ -153,7 +153,8 @@ func (o *options) wants(client string) bool {
 }
 
 func suites() []*suite {
-	return []*suite{franz(), saramaSuite(), segmentio()}
+	all := []*suite{franz(), saramaSuite(), segmentio(), kcat()}
+	return slices.Concat(all, pythonSuites(), nodeSuites())
 }
 
 func print(r result) {

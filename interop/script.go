@@ -93,6 +93,5 @@ func readVerdicts(out io.Reader, say func(outcome, string, string, time.Duration
 
 func lastLine(name string) string {
 	text, _ := os.ReadFile(name)
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return lines[len(lines)-1]
+	return lastLineOf(string(text))
 }
