@@ -17,8 +17,9 @@ import (
 // registration is a partition as a controller wrote it last.
 type registration struct {
 	known    bool
-	writer   int32 // the controller, and its incarnation: another one may know of less
+	writer   int32 // the controller, its incarnation, and its term: another one may know of less
 	life     int32
+	term     int32
 	minISR   int
 	setting  [2]string // min.insync.replicas of the topic and of the cluster: when one is changed, the ELR is forgotten (KIP-966)
 	isr, elr []int32
@@ -107,10 +108,10 @@ func (s *State) checkELR(n *node, p *partition, partitionEpoch int32, note strin
 	t.RF = len(reg.Replicas)
 	before := p.written
 	isr, elr, _ := strings.Cut(note, " elr=")
-	p.written = registration{true, n.id, n.incarnation, t.minISR(), minISRSetting(img, p.id.Topic), parseIDs(nil, isr), parseIDs(nil, elr)}
+	p.written = registration{true, n.id, n.incarnation, n.term, t.minISR(), minISRSetting(img, p.id.Topic), parseIDs(nil, isr), parseIDs(nil, elr)}
 	cause := s.did(n.id, fmt.Sprintf("wrote partition epoch %d of %s", partitionEpoch, p.id))
 	s.checkApart(n, p, reg, cause)
-	if before.known && before.writer == n.id && before.life == n.incarnation && before.setting == p.written.setting {
+	if before.known && before.writer == n.id && before.life == n.incarnation && before.term == n.term && before.setting == p.written.setting {
 		s.checkStillEligible(n, p, reg, &before, cause)
 	}
 }

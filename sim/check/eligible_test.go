@@ -55,6 +55,22 @@ func TestELRViolationsFire(t *testing.T) {
 	}
 }
 
+// What a controller wrote last before it was deposed need not have been committed. Within its next term it is held to its word again.
+func TestANextTermMayKnowLessThanTheLastOneWrote(t *testing.T) {
+	f := cluster(t, safe)
+	active := func(epoch int32) {
+		f.emit(1, event.Event{Kind: event.ControllerActive, Peer: -1, Epoch: epoch, Offset: -1})
+	}
+	active(1)
+	f.changed(f.withELR(1, 1, []int32{1, 2}, nil))
+	active(3)
+	f.changed(f.withELR(1, 2, []int32{1}, nil))
+	f.changed(f.withELR(1, 3, []int32{1, 2}, nil))
+	f.silent()
+	f.changed(f.withELR(1, 4, []int32{1}, nil))
+	f.fires("I6", "P1", "no longer knows broker 2, which was in ISR [1 2] and ELR [] of orders-2", "controller")
+}
+
 // KIP-966 has a change of min.insync.replicas forget the ELR, also where the old value is back before anything else is written.
 func TestAChangeOfMinISRForgetsTheELR(t *testing.T) {
 	for _, resource := range []metadata.ConfigRecord{{ResourceType: metadata.ResourceTopic, ResourceName: orders.Topic}, {ResourceType: metadata.ResourceBroker}} {

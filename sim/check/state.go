@@ -60,7 +60,8 @@ type node struct {
 	last         *partition        // the last event's
 	replicas     []*replica        // by partition.handle
 	vote         vote
-	applied      int // place in imageHashes
+	term         int32 // in which its controller was active last
+	applied      int   // place in imageHashes
 }
 
 // NewState starts the checkers of a run.
@@ -163,6 +164,8 @@ func (s *State) Observe(o *Observation) {
 		s.onMetadataApplied(n, e)
 	case event.NodeStopping:
 		n.stopping = true
+	case event.ControllerActive:
+		n.term = e.Epoch
 	case event.BrokerRegistered:
 		s.onBrokerRegistered(n, e)
 	case event.BrokerFenced:
