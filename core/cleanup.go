@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/lockstep/lockstep/core/config"
+	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/core/storage"
 )
 
@@ -18,6 +19,22 @@ func (b *Broker) cleanerConfig() storage.CleanerConfig {
 	return cleaner
 }
 
+// produceRules is what a topic asks of clients' batches.
+func produceRules(c config.TopicConfig) record.ProduceRules {
+	r := record.ProduceRules{
+		LogAppendTime: c.Value("message.timestamp.type") == "LogAppendTime",
+		BeforeMaxMs:   c.Long("message.timestamp.before.max.ms"),
+		AfterMaxMs:    c.Long("message.timestamp.after.max.ms"),
+		Level:         record.DefaultLevel,
+	}
+	name := c.Value("compression.type")
+	r.Codec, r.Recompress = record.ParseCodec(name)
+	if level := "compression." + name + ".level"; r.Recompress && config.FindTopic(level) != nil {
+		r.Level = int(c.Long(level))
+	}
+	return r
+}
+
 // addCleanup fills in a log's configuration what its topic's cleanup.policy makes of it.
 func addCleanup(log *storage.LogConfig, c config.TopicConfig) {
 	policy := config.SplitList(c.Value("cleanup.policy"))
@@ -25,6 +42,8 @@ func addCleanup(log *storage.LogConfig, c config.TopicConfig) {
 	log.DeleteRetentionMs = c.Long("delete.retention.ms")
 	log.MinCleanableRatio = c.Millionths("min.cleanable.dirty.ratio")
 	log.MinCompactionLagMs, log.MaxCompactionLagMs = c.Long("min.compaction.lag.ms"), c.Long("max.compaction.lag.ms")
+	log.Produce = produceRules(c)
+	log.Produce.Compacted = log.Compact
 	if log.Compact {
 		log.SegmentMs = min(log.SegmentMs, log.MaxCompactionLagMs) // what is in the active segment cannot be compacted
 	}

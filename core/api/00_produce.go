@@ -5,6 +5,7 @@ import (
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/quota"
+	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/core/replica"
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -112,9 +113,9 @@ func (p *produceCall) admitPartition(t *metadata.Topic, part *wire.ProducePartit
 		err = kerr.MessageTooLarge
 	default:
 		p.slots = append(p.slots, len(p.results))
-		p.entries = append(p.entries, replica.ProduceEntry{Partition: event.Partition{Topic: t.Name, Index: part.Index}, TopicID: t.ID, Batch: part.Batch})
+		p.entries = append(p.entries, replica.ProduceEntry{Partition: event.Partition{Topic: t.Name, Index: part.Index}, TopicID: t.ID, Batch: part.Batch, Facts: part.Facts})
 	}
-	p.results = append(p.results, replica.ProduceResult{Err: err, BaseOffset: -1, LogStartOffset: -1, CurrentLeader: wire.Leader{ID: -1, Epoch: -1}})
+	p.results = append(p.results, replica.ProduceResult{Err: err, BaseOffset: -1, LogStartOffset: -1, LogAppendTime: -1, CurrentLeader: wire.Leader{ID: -1, Epoch: -1}})
 }
 
 // resolve finds a topic by the name or, from version 13, the id of the request.
@@ -206,12 +207,22 @@ func (p *produceCall) fill(resp *kmsg.ProduceResponse) {
 func fillProduced(to *kmsg.ProduceResponseTopicPartition, index int32, r *replica.ProduceResult, hints *endpoints) {
 	*to = kmsg.ProduceResponseTopicPartition{Partition: index, LogAppendTime: -1}
 	to.CurrentLeader.LeaderID, to.CurrentLeader.LeaderEpoch = r.CurrentLeader.ID, r.CurrentLeader.Epoch
-	to.BaseOffset, to.LogStartOffset = r.BaseOffset, r.LogStartOffset
+	to.BaseOffset, to.LogStartOffset, to.LogAppendTime = r.BaseOffset, r.LogStartOffset, r.LogAppendTime
 	if r.Err != nil {
 		to.ErrorCode, to.BaseOffset = wire.Code(r.Err), -1
-		to.ErrorMessage = messageOf(r.Err)
+		to.ErrorMessage, to.ErrorRecords = messageOf(r.Err), recordErrors(r.RecordErrors)
 		hints.add(r.CurrentLeader.ID)
 	}
+}
+
+// recordErrors are the records to blame, as a client is told.
+func recordErrors(wrong []record.RecordError) (all []kmsg.ProduceResponseTopicPartitionErrorRecord) {
+	for _, w := range wrong {
+		e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+		e.RelativeOffset, e.ErrorMessage = w.Index, &w.Message
+		all = append(all, e)
+	}
+	return all
 }
 
 // grown is s with n elements, of whatever value.

@@ -168,6 +168,11 @@ func (b Batch) SetLogAppendTime(timestamp int64) {
 	b.setCRC()
 }
 
+func (b Batch) setMaxTimestamp(timestamp int64) {
+	binary.BigEndian.PutUint64(b[posMaxTimestamp:], uint64(timestamp))
+	b.setCRC()
+}
+
 // CheckCRC says whether the bytes the CRC covers, all from the attributes on, are what they were.
 func (b Batch) CheckCRC() bool { return b.computeCRC() == b.CRC() }
 

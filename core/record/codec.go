@@ -42,6 +42,19 @@ func (c Codec) String() string {
 	return codecNames[c]
 }
 
+// ParseCodec finds a codec by its name in a topic's compression.type; false for producer, which is none.
+func ParseCodec(name string) (Codec, bool) {
+	if name == "uncompressed" {
+		return None, true
+	}
+	for c := Gzip; c <= Zstd; c++ {
+		if codecNames[c] == name {
+			return c, true
+		}
+	}
+	return None, false
+}
+
 // Compress appends src, compressed, to dst. The codec must be known.
 func (c Codec) Compress(dst, src []byte) []byte {
 	switch c {

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"math"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -25,31 +26,46 @@ const maxPooled = 4 << 20
 //	MESSAGE_TOO_LARGE             it decompresses to more than MaxUncompressed; a Java producer splits
 //	                              the batch and tries again
 func ValidateProduce(b Batch) error {
+	_, err := InspectProduce(b)
+	return err
+}
+
+// InspectProduce is ValidateProduce, and tells what it has seen on its way. A latest timestamp in the header that is not the records' is put
+// right, with a new CRC.
+func InspectProduce(b Batch) (ProduceFacts, error) {
+	f, err := inspectProduce(b)
+	if err == nil && f.Latest != b.MaxTimestamp() {
+		b.setMaxTimestamp(f.Latest)
+	}
+	return f, err
+}
+
+func inspectProduce(b Batch) (f ProduceFacts, err error) {
 	if !b.CheckCRC() {
-		return kerr.CorruptMessage
+		return f, kerr.CorruptMessage
 	}
 	if b.Codec() > Zstd {
-		return kerr.UnsupportedCompressionType
+		return f, kerr.UnsupportedCompressionType
 	}
 	if !validProduceHeader(b) {
-		return kerr.InvalidRecord
+		return f, kerr.InvalidRecord
 	}
 	if b.IsLogAppendTime() {
-		return kerr.InvalidTimestamp
+		return f, kerr.InvalidTimestamp
 	}
 	if b.Codec() == None {
-		return validateRecords(b.Payload(), b.Count())
+		return b.inspectRecords(b.Payload())
 	}
 	s := scratches.Get().(*Scratch)
 	defer s.put()
 	payload, err := b.decompress(s)
 	switch err {
 	case nil:
-		return validateRecords(payload, b.Count())
+		return b.inspectRecords(payload)
 	case ErrTooLarge:
-		return kerr.MessageTooLarge
+		return f, kerr.MessageTooLarge
 	}
-	return kerr.InvalidRecord
+	return f, kerr.InvalidRecord
 }
 
 func (s *Scratch) put() {
@@ -70,29 +86,32 @@ func validProduceHeader(b Batch) bool {
 	return b.ProducerID() == NoProducerID || b.ProducerID() >= 0 && b.ProducerEpoch() >= 0 && b.BaseSequence() >= 0
 }
 
-// validateRecords checks that payload is exactly count records at consecutive offsets.
-func validateRecords(payload []byte, count int32) error {
+// inspectRecords checks that payload is exactly the batch's records, at consecutive offsets.
+func (b Batch) inspectRecords(payload []byte) (f ProduceFacts, err error) {
+	base, count := b.BaseTimestamp(), b.Count()
+	f.Earliest, f.Latest = math.MaxInt64, math.MinInt64
 	for delta := int32(0); delta < count; delta++ {
 		body, rest, ok := cutRecord(payload)
-		if !ok || !validRecord(body, delta) {
-			return kerr.InvalidRecord
+		if !ok || !f.take(body, delta, base) {
+			return f, kerr.InvalidRecord
 		}
 		payload = rest
 	}
 	if len(payload) != 0 {
-		return kerr.InvalidRecord
+		return f, kerr.InvalidRecord
 	}
-	return nil
+	return f, nil
 }
 
-// validRecord checks that body is exactly a record at the offset delta.
-func validRecord(body []byte, delta int32) bool {
+// take checks that body is exactly a record at the offset delta, and looks at its timestamp and its key.
+func (f *ProduceFacts) take(body []byte, delta int32, base int64) bool {
 	c := cursor{p: body[1:]}
-	c.varlong()
+	timestamp := base + c.varlong()
+	f.Earliest, f.Latest = min(f.Earliest, timestamp), max(f.Latest, timestamp)
 	if c.varint() != delta {
 		return false
 	}
-	c.nullable()
+	f.Keyless = c.nullable() == nil || f.Keyless
 	c.nullable()
 	headers := c.varint()
 	if c.bad || headers < 0 || int(headers) > len(c.p) {

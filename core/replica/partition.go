@@ -30,10 +30,11 @@ type Partition struct {
 	watcher Watcher // nil: nobody's business
 	follow  following
 
-	produces        produceList // wait for the high watermark
-	consumerFetches fetchList   // wait for the high watermark
-	followerFetches fetchList   // wait for the log end offset
-	deletions       []*deletion // wait for the replicas' log starts
+	produces        produceList    // wait for the high watermark
+	consumerFetches fetchList      // wait for the high watermark
+	followerFetches fetchList      // wait for the log end offset
+	preparing       []*preparation // wait to be appended, in order
+	deletions       []*deletion    // wait for the replicas' log starts
 
 	event        event.Event // the latest
 	onOwnWritten func(error) // bound at its first use

@@ -24,7 +24,8 @@ type ProduceEntry struct {
 	Partition event.Partition
 	TopicID   [16]byte
 	Batch     record.Batch
-	Guard     storage.Guard // of a batch that begins a transaction
+	Facts     record.ProduceFacts // of the batch, as it was validated
+	Guard     storage.Guard       // of a batch that begins a transaction
 	// TransactionVersion is a marker's, by which it is judged.
 	TransactionVersion int16
 }
@@ -34,6 +35,8 @@ type ProduceResult struct {
 	Err            error
 	BaseOffset     int64
 	LogStartOffset int64
+	LogAppendTime  int64                // ms; -1: the records have their producer's time
+	RecordErrors   []record.RecordError // with INVALID_RECORD and INVALID_TIMESTAMP
 	CurrentLeader  wire.Leader
 }
 
@@ -149,7 +152,7 @@ func (op *delayedProduce) append(i int, e *ProduceEntry, frame *network.Frame) {
 	p, err := op.m.leading(e.Partition, e.TopicID, -1)
 	w.p, w.settled = p, false
 	r := &op.results[w.index]
-	*r = ProduceResult{BaseOffset: -1, LogStartOffset: -1, CurrentLeader: wire.Leader{ID: -1, Epoch: -1}}
+	*r = ProduceResult{BaseOffset: -1, LogStartOffset: -1, LogAppendTime: -1, CurrentLeader: wire.Leader{ID: -1, Epoch: -1}}
 	if err == nil && op.acks == acksAll && p.IsUnderMinISR() {
 		err = kerr.NotEnoughReplicas // before the append: a batch refused here is nowhere
 	}
@@ -157,12 +160,25 @@ func (op *delayedProduce) append(i int, e *ProduceEntry, frame *network.Frame) {
 		w.settle(err)
 		return
 	}
+	if p.mustPrepare(e) {
+		w.prepare(e, frame)
+		return
+	}
+	w.append(e, frame)
+}
+
+// append appends the entry's batch, whose partition this broker leads.
+func (w *produceWait) append(e *ProduceEntry, frame *network.Frame) {
+	op := w.op
 	op.writing++
-	info, err := p.append(e, frame, w.onWritten)
+	info, err := w.p.append(e, frame, w.onWritten)
 	if err != nil {
 		op.writing--
 		w.settle(err)
 		return
+	}
+	if e.Batch.IsLogAppendTime() || info.Duplicate { // as Kafka, which knows of a duplicate no more than its time
+		op.results[w.index].LogAppendTime = info.MaxTimestamp
 	}
 	w.accepted(info)
 }

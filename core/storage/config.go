@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/record"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
@@ -46,6 +47,8 @@ type LogConfig struct {
 	RetentionBytes         int64 // -1: no limit
 	RetentionMs            int64 // -1: no limit
 	ProducerIDExpirationMs int64
+
+	Produce record.ProduceRules // for what clients send
 
 	Compact            bool  // cleanup.policy has compact
 	Delete             bool  // cleanup.policy has delete

@@ -8,6 +8,7 @@ import (
 	"github.com/lockstep/lockstep/core/env"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/invariant"
+	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/scheduler"
 )
 
@@ -86,6 +87,9 @@ func (l *Log) Dir() string { return l.dir }
 
 // Config is the current configuration.
 func (l *Log) Config() LogConfig { return l.config }
+
+// ProduceRules is what the configuration asks of clients' batches.
+func (l *Log) ProduceRules() *record.ProduceRules { return &l.config.Produce }
 
 // SetConfig changes the configuration; it holds from the next append on.
 func (l *Log) SetConfig(c LogConfig) { l.config = c }

@@ -24,7 +24,8 @@ type ProduceTopic struct {
 type ProducePartition struct {
 	Index int32
 	Batch record.Batch // validated; nil if Err
-	Err   error        // a *kerr.Error: why the records cannot be taken
+	Facts record.ProduceFacts
+	Err   error // a *kerr.Error: why the records cannot be taken
 }
 
 const (
@@ -144,7 +145,7 @@ func (p *ProducePartition) validate(version int16) {
 	case b.Codec() == record.Zstd && version < produceZstd:
 		p.Err = kerr.UnsupportedCompressionType
 	default:
-		p.Err = record.ValidateProduce(b)
+		p.Facts, p.Err = record.InspectProduce(b)
 	}
 	p.Batch = b
 	if p.Err != nil {
