@@ -43,6 +43,7 @@ func addCleanup(log *storage.LogConfig, c config.TopicConfig) {
 	log.MinCleanableRatio = c.Millionths("min.cleanable.dirty.ratio")
 	log.MinCompactionLagMs, log.MaxCompactionLagMs = c.Long("min.compaction.lag.ms"), c.Long("max.compaction.lag.ms")
 	log.Produce = produceRules(c)
+	log.SegmentJitterMs = c.Long("segment.jitter.ms")
 	log.Produce.Compacted = log.Compact
 	if log.Compact {
 		log.SegmentMs = min(log.SegmentMs, log.MaxCompactionLagMs) // what is in the active segment cannot be compacted

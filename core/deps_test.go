@@ -70,6 +70,7 @@ var edges = map[string]map[string]string{
 		"network":                 "chunks of a read; frames that an append holds on to",
 		"scheduler":               "timers of flush and retention",
 		"hash/crc32":              "producer snapshots carry one",
+		"math/rand/v2":            "segment.jitter.ms",
 		"crypto/sha256":           "the cleaner knows a key by its hash",
 		"encoding/base64":         "directory ids in meta.properties",
 		"github.com/google/btree": "segments and sparse indexes: order and ranges",

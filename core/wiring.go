@@ -74,6 +74,7 @@ func (b *Broker) replicaConfig() replica.Config {
 	return replica.Config{
 		NodeID:                  b.cfg.NodeID,
 		Rack:                    b.cfg.Rack,
+		RackAware:               b.cfg.RackAware(),
 		InterBrokerListener:     b.cfg.InterBrokerListener,
 		ReplicaLagTimeMax:       b.cfg.ReplicaLagTimeMax,
 		FetchWaitMax:            b.cfg.ReplicaFetchWaitMax,

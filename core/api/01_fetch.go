@@ -14,7 +14,7 @@ const maxFetchBytes = 55 << 20
 
 // Fetch (key 1), versions 4 to 18, for consumers, followers and, on the controller's listener, the metadata log's
 // voters and observers. Sessions are KIP-227's; topics are named by id from version 13; a wrong leader
-// answers with the right one from 16 (KIP-951). The records themselves never pass through here: an
+// answers with the right one from 16 (KIP-951). From 11 consumers may read from followers, and are sent to one in their rack (KIP-392). The records themselves never pass through here: an
 // answer holds regions of files or slices of memory.
 func (k *call) fetch() {
 	req := k.req.Body.(*kmsg.FetchRequest)
@@ -174,6 +174,8 @@ func (f *fetchCall) params() replica.FetchParams {
 		MinBytes:      min(int(req.MinBytes), maxFetchBytes),
 		MaxBytes:      min(int(req.MaxBytes), maxFetchBytes),
 		ReadCommitted: req.IsolationLevel == 1,
+		AnyReplica:    req.Version >= 11,
+		Rack:          req.Rack,
 		ByID:          req.Version >= 13,
 		Entries:       f.entries,
 	}
@@ -184,6 +186,7 @@ func (f *fetchCall) params() replica.FetchParams {
 	if req.Version >= 15 {
 		p.ReplicaID, p.ReplicaEpoch = req.ReplicaState.ID, req.ReplicaState.Epoch
 	}
+	p.AnyReplica = p.AnyReplica && p.ReplicaID < 0
 	return p
 }
 

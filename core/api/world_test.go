@@ -52,7 +52,7 @@ func (n *node) Emit(e *event.Event) {
 	}
 }
 
-// start runs size combined nodes until all are ready. more are properties, key=value.
+// start runs size combined nodes until all are ready. more are properties, key=value, in which {id} is the node's.
 func start(t testing.TB, size int, more ...string) *cluster {
 	w := virtual.New(1)
 	c := &cluster{TB: t, world: w}
@@ -71,7 +71,7 @@ func start(t testing.TB, size int, more ...string) *cluster {
 			fmt.Sprint("node.id=", id), "process.roles=broker,controller",
 			fmt.Sprintf("listeners=PLAINTEXT://n%d:%d,CONTROLLER://n%d:%d", id, clientPort, id, controllerPort),
 			"controller.quorum.voters=" + strings.Join(voters, ","),
-		}, more...)
+		}, strings.Split(strings.ReplaceAll(strings.Join(more, "\n"), "{id}", fmt.Sprint(id)), "\n")...)
 		n.broker = core.New(c.env(n), parse(t, props))
 		n.loop.After(0, func() {
 			n.broker.Start(func(err error) {
@@ -89,6 +89,9 @@ func start(t testing.TB, size int, more ...string) *cluster {
 func parse(t testing.TB, lines []string) *config.Config {
 	var props []config.Property
 	for _, line := range lines {
+		if line == "" {
+			continue
+		}
 		key, value, _ := strings.Cut(line, "=")
 		props = append(props, config.Property{Key: key, Value: value, Origin: "test"})
 	}

@@ -100,6 +100,7 @@ var BrokerKeys = []Key{
 	{Name: "replica.fetch.wait.max.ms", Type: Int, Default: "500", Max: math.MaxInt32, Doc: "Longest wait of a replica fetch."},
 	{Name: "replica.high.watermark.checkpoint.interval.ms", Type: Long, Default: "5000", Min: 1, Max: anyLong, Doc: "Time between writes of the high watermarks."},
 	{Name: "replica.lag.time.max.ms", Type: Long, Default: "30000", Min: 1, Max: anyLong, Doc: "How long a follower may lag before it leaves the ISR."},
+	{Name: "replica.selector.class", Type: String, Null: true, Values: []string{rackAwareSelector, leaderSelector}, Doc: "Which replica consumers are sent to: Kafka's rack-aware selector, or the leader."},
 	{Name: "replica.socket.timeout.ms", Type: Int, Default: "30000", Min: 1, Max: math.MaxInt32, Doc: "Longest wait for an answer to a replica fetch."},
 	{Name: "socket.request.max.bytes", Type: Int, Default: "104857600", Min: 1, Max: math.MaxInt32, Doc: "Largest request accepted."},
 	{Name: "telemetry.max.bytes", Type: Int, Default: "1048576", Min: 1, Max: math.MaxInt32, Doc: "Largest push of a client's metrics accepted."},

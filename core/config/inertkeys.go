@@ -187,7 +187,6 @@ var inertKeys = []string{
 	"remote.log.storage.manager.impl.prefix",
 	"remote.log.storage.system.enable",
 	"replica.alter.log.dirs.io.max.bytes.per.second",
-	"replica.selector.class",
 	"replica.socket.receive.buffer.bytes",
 	"replication.quota.window.num",
 	"replication.quota.window.size.seconds",

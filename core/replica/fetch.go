@@ -18,6 +18,8 @@ type FetchParams struct {
 	MinBytes      int
 	MaxBytes      int
 	ReadCommitted bool
+	AnyReplica    bool         // of a consumer: it may read from a follower, or be sent to one (KIP-392)
+	Rack          string       // where the consumer is; empty: not said
 	ByID          bool         // topics are named by id: an entry without a topic is one whose id is not known
 	Entries       []FetchEntry // kept until done has run
 }
@@ -85,7 +87,7 @@ func (op *delayedFetch) readMoved() {
 	op.reading++
 	for i := range op.waits {
 		w := &op.waits[i]
-		if !w.moved && !op.stale && w.p.lead != nil && w.p.isOnline() {
+		if !w.moved && !op.stale && op.mayRead(w.p) && w.p.isOnline() {
 			op.parts[i] = wire.NewFetchPartition(w.p.id.Index)
 			op.describe(&op.parts[i], w.p)
 		} else if err := op.readPartition(i, false); err != nil {
@@ -94,6 +96,9 @@ func (op *delayedFetch) readMoved() {
 	}
 	op.reading--
 }
+
+// mayRead reports whether this broker may answer, as far as its role goes.
+func (op *delayedFetch) mayRead(p *Partition) bool { return p.lead != nil || op.params.AnyReplica }
 
 // isStale reports whether the follower that asks has registered anew since.
 func (op *delayedFetch) isStale() bool {
@@ -121,9 +126,20 @@ func (op *delayedFetch) readPartition(i int, first bool) error {
 	if op.params.ByID && e.Partition.Topic == "" {
 		return kerr.UnknownTopicID
 	}
-	p, err := op.m.leading(e.Partition, e.TopicID, e.CurrentLeaderEpoch)
+	serve := op.m.leading
+	if op.params.AnyReplica {
+		serve = op.m.readable
+	}
+	p, err := serve(e.Partition, e.TopicID, e.CurrentLeaderEpoch)
 	if err != nil {
 		return err
+	}
+	if op.params.AnyReplica {
+		if part.PreferredReadReplica = p.preferredReplica(op.params.Rack, e.Offset); part.PreferredReadReplica != noReplica {
+			op.urgent = true
+			op.describe(part, p)
+			return nil
+		}
 	}
 	var f *follower
 	if op.params.isFollower() {
@@ -246,7 +262,7 @@ func (op *delayedFetch) onRead(i int, p *Partition, epoch int32, s storage.Slice
 	switch {
 	case err != nil:
 		op.fail(i, appendError(err))
-	case p.lead == nil || p.leaderEpoch != epoch:
+	case !op.mayRead(p) || p.leaderEpoch != epoch:
 		s.Release()
 		op.fail(i, p.refusal())
 	default:

@@ -190,6 +190,7 @@ func (f *following) onProgress(leaderLogStart int64) {
 	if hw := min(f.leaderHW, p.log.LogEndOffset()); hw > p.log.HighWatermark() {
 		p.log.SetHighWatermark(hw)
 		p.emit(event.HighWatermark, -1, hw, "")
+		p.consumerFetches.wake(hw, p.log.LastStableOffset())
 	}
 	if start := min(leaderLogStart, p.log.HighWatermark()); start > p.log.LogStartOffset() {
 		p.log.AdvanceLogStart(start)

@@ -24,6 +24,8 @@ import (
 type Config struct {
 	NodeID int32
 	Rack   string
+	// RackAware: consumers are sent to a replica in their rack (replica.selector.class).
+	RackAware bool
 	// InterBrokerListener names the endpoint at which to fetch from other brokers; empty: their first.
 	InterBrokerListener string
 

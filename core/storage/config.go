@@ -39,6 +39,7 @@ const Never = math.MaxInt64
 type LogConfig struct {
 	SegmentBytes           int32
 	SegmentMs              int64
+	SegmentJitterMs        int64 // each segment rolls earlier by up to that
 	IndexIntervalBytes     int32
 	SegmentIndexBytes      int32
 	FlushMessages          int64 // 1: an append is done when it is synced

@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/lockstep/lockstep/core/env"
@@ -45,8 +46,9 @@ type Log struct {
 
 	cleaned     int64 // what lies below was compacted
 	cleaning    *cleaning
-	uncleanable bool // a batch cannot be read
-	layout      int  // changes whenever cleaned segments take the place of others
+	uncleanable bool       // a batch cannot be read
+	jitter      *rand.Rand // of segment.jitter.ms; made at its first use
+	layout      int        // changes whenever cleaned segments take the place of others
 
 	// generation changes whenever batches are removed: what a callback remembers of positions is void then.
 	generation int

@@ -50,10 +50,23 @@ func (l *Log) finishSegment(old, seg *segment, snapshot []byte, done func(error)
 func (l *Log) activate(seg *segment) {
 	l.segments.tree.ReplaceOrInsert(seg)
 	l.active = seg
+	seg.jitterMs = l.drawJitter()
 	if l.env.Buggify.Fires(buggify.TinySegment) {
 		seg.limit = int64(l.env.Buggify.Pick(buggify.TinySegment, 4096))
 	}
 	l.dropOldIndexes()
+}
+
+// drawJitter is by how much earlier than segment.ms a new segment rolls.
+func (l *Log) drawJitter() int64 {
+	most := min(l.config.SegmentJitterMs, l.config.SegmentMs)
+	if most <= 0 {
+		return 0
+	}
+	if l.jitter == nil {
+		l.jitter = l.env.Rand("storage/jitter/" + l.dir)
+	}
+	return l.jitter.Int64N(most)
 }
 
 // dropOldIndexes keeps memory bounded; a cold read loads an index again.

@@ -40,6 +40,7 @@ type segment struct {
 	firstTimestamp     int64 // of the first batch appended here since it was opened, for rolling by age
 	hasFirst           bool
 	createdMs          int64
+	jitterMs           int64 // of segment.ms
 }
 
 func newSegment(base, nowMs int64) *segment {
@@ -67,7 +68,7 @@ func (s *segment) shouldRoll(lastOffset, maxTimestamp, size, nowMs int64, c *Log
 		return lastOffset-s.base > math.MaxInt32
 	}
 	return s.size+size > int64(c.SegmentBytes) ||
-		s.age(maxTimestamp, nowMs) > c.SegmentMs ||
+		s.age(maxTimestamp, nowMs) > c.SegmentMs-s.jitterMs ||
 		len(s.index.entries) >= int(c.SegmentIndexBytes)/indexEntrySize ||
 		len(s.times.entries) >= int(c.SegmentIndexBytes)/timeEntrySize-1 ||
 		lastOffset-s.base > math.MaxInt32
