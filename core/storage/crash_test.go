@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -271,6 +272,20 @@ func (s *crashScene) judge(image *simdisk.Image, l *Log, f *recovered) {
 	if f.start == 0 && !bytes.Equal(marshalSnapshot(rebuilt.sorted()), f.producers) {
 		s.fail(image, "producers are not those of the batches")
 	}
+	s.judgeAborted(image, l, f)
+}
+
+// judgeAborted checks that the transaction index is that of the batches.
+func (s *crashScene) judgeAborted(image *simdisk.Image, l *Log, f *recovered) {
+	s.t.Helper()
+	want, _ := decided(f.batches, f.next)
+	got := l.AbortedTxns(0, f.next)
+	for i := range got {
+		got[i].LastStableOffset = 0
+	}
+	if f.start == 0 && !slices.Equal(got, want) {
+		s.fail(image, "recovered %v with the aborted transactions %v, want %v", f, got, want)
+	}
 }
 
 // isPartOf reports whether a log starts at or before logStart and goes on as v does.
@@ -404,6 +419,35 @@ func TestEveryCrashStateOfATruncationThatOnlyTheDiskKnowsRecovers(t *testing.T) 
 	s.log.recent.forget(0, s.log.LogEndOffset())
 	s.truncate(1, func() { s.append(batch(0, 1, 1, 500, 9), 1) })
 	s.report(100)
+}
+
+// end appends the end of a transaction and does not wait.
+func (s *crashScene) end(pid int64, commit bool) {
+	b := marker(pid, 0, commit)
+	if _, err := s.log.AppendMarker(b, max(0, s.log.LatestEpoch()), 1, nil); err != nil {
+		s.t.Fatalf("marker: %v", err)
+	}
+	s.current().batches = append(s.current().batches, bytes.Clone(b))
+}
+
+func TestEveryCrashStateOfAbortsRecovers(t *testing.T) {
+	c := smallConfig()
+	c.SegmentBytes, c.ProducerIDExpirationMs = 900, math.MaxInt64
+	s := newCrashScene(t, c)
+	for i := range int32(4) {
+		for pid := range int64(2) {
+			s.append(txnBatch(pid, 0, i, 1, 150), 0)
+		}
+		s.wait()
+		s.end(0, i%2 == 0)
+		s.end(1, false)
+		s.wait()
+	}
+	s.append(txnBatch(0, 0, 4, 1, 150), 0)
+	s.truncate(10, func() { s.append(batch(0, 1, 1, 100, 9), 1) })
+	s.end(1, false)
+	s.wait()
+	s.report(300)
 }
 
 func TestEveryCrashStateOfAFullTruncationRecovers(t *testing.T) {
