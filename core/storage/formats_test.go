@@ -91,6 +91,7 @@ func FuzzParsers(f *testing.F) {
 	f.Add(marshalSnapshot([]ProducerState{{ProducerID: 1}}))
 	f.Add(marshalMetaProperties(MetaProperties{Version: 1, ClusterID: "x", NodeID: 1}))
 	f.Add([]byte{0, 0, 0, 9, 0, 0, 16, 104})
+	f.Add(marshalAborted([]AbortedTxn{{1, 2, 3, 4}, {2, 1, 9, 9}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		same := func(what string, again []byte, err error) {
 			if err == nil && !bytes.Equal(again, b) {
@@ -113,6 +114,8 @@ func FuzzParsers(f *testing.F) {
 		same("index", x.marshal(), err)
 		y, err := parseTimeIndex(b)
 		same("time index", y.marshal(), err)
+		aborted, err := parseAborted(b, 0)
+		same("transaction index", marshalAborted(aborted), err)
 		if all, err := parseSnapshot(b); err == nil {
 			again, err := parseSnapshot(marshalSnapshot(all))
 			if err != nil || !reflect.DeepEqual(again, all) {

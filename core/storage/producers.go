@@ -215,8 +215,11 @@ func (s *producers) endTxn(p *ProducerState, b record.Batch) (t AbortedTxn, abor
 	if first < 0 {
 		return t, false
 	}
-	at := sort.Search(len(s.txns), func(i int) bool { return s.txns[i].first >= first })
-	s.txns[at].last = b.BaseOffset()
+	for at := sort.Search(len(s.txns), func(i int) bool { return s.txns[i].first >= first }); at < len(s.txns) && s.txns[at].first == first; at++ {
+		if s.txns[at].producerID == p.ProducerID { // of two that begin at one offset, as only a damaged snapshot can say
+			s.txns[at].last = b.BaseOffset()
+		}
+	}
 	return AbortedTxn{p.ProducerID, first, b.BaseOffset(), s.firstOpen(b.NextOffset())}, !m.Commit
 }
 
