@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lockstep/lockstep/core/config"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -26,8 +27,8 @@ func (a *admin) createTopics() {
 func (a *admin) ask() {
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.Version, req.TimeoutMillis = 7, int32(a.timeout.Milliseconds())
-	for i := range a.run.schedule.Options.Topics {
-		req.Topics = append(req.Topics, newTopicRequest(&a.run.schedule.Options.Topics[i]))
+	for _, t := range a.run.schedule.Options.topicPointers() {
+		req.Topics = append(req.Topics, newTopicRequest(t))
 	}
 	a.send(a.anyBroker(), req, a.timeout, askerFunc(a.onCreated), false)
 }
@@ -48,6 +49,10 @@ func newTopicRequest(o *TopicOptions) kmsg.CreateTopicsRequestTopic {
 	if o.SegmentBytes > 0 {
 		set("segment.bytes", strconv.FormatInt(o.SegmentBytes, 10))
 		set("index.interval.bytes", strconv.FormatInt(min(o.SegmentBytes/8, 4096), 10))
+	}
+	if config.IsInternal(o.Name) { // as whoever leads the group creates it; and nothing is to go while nobody compacts
+		set("cleanup.policy", "compact")
+		set("retention.ms", "-1")
 	}
 	if o.Retention > 0 {
 		set("retention.ms", strconv.FormatInt(o.Retention.Milliseconds(), 10))

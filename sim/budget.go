@@ -21,8 +21,8 @@ type budget struct {
 
 func newBudget(c *Cluster, o *Options) budget {
 	b := budget{cluster: c, topics: map[string]*TopicOptions{}, unbounded: o.Unbounded}
-	for i := range o.Topics {
-		b.topics[o.Topics[i].Name] = &o.Topics[i]
+	for _, t := range o.topicPointers() {
+		b.topics[t.Name] = t
 	}
 	return b
 }

@@ -27,6 +27,7 @@ const (
 	needsValidation
 	asking // either is under way
 	fetching
+	parked // by a member of a group: it is not its own
 )
 
 // position is where a consumer is in a partition.
@@ -40,6 +41,7 @@ type position struct {
 	asked    int64       // offset of the last fetch
 	epochs   []epochRead // of the records before it
 	valid    int32       // the leader epoch under which the position was found right
+	lease    int         // counts how often a group gave the partition or took it
 }
 
 // epochRead says from where on a consumer has read records of an epoch.
@@ -86,7 +88,11 @@ func (p *position) back(offset int64) {
 
 func newConsumer(r *run, index int) *consumer {
 	node := clientNode + int32(len(r.schedule.Options.Producers)+index)
-	c := &consumer{client: newClient(r, fmt.Sprintf("c%d", index), node), o: r.schedule.Options.Consumers[index], index: index}
+	return consumerOn(newClient(r, fmt.Sprintf("c%d", index), node), r.schedule.Options.Consumers[index], index)
+}
+
+func consumerOn(client *client, o ConsumerOptions, index int) *consumer {
+	c := &consumer{client: client, o: o, index: index}
 	for i, part := range c.partitions() {
 		c.positions = append(c.positions, &position{consumer: c, part: part, ordinal: i, valid: -1})
 	}
@@ -156,7 +162,17 @@ func (p *position) listOffset() {
 	t.Partitions = append(t.Partitions, tp)
 	req.Topics = append(req.Topics, t)
 	c := p.consumer
-	c.send(p.part.leader, req, c.timeout, askerFunc(p.onOffset), false)
+	c.send(p.part.leader, req, c.timeout, p.whileOwned(p.onOffset), false)
+}
+
+// whileOwned leaves out an answer that comes when the partition was taken or given anew.
+func (p *position) whileOwned(f askerFunc) askerFunc {
+	lease := p.lease
+	return func(resp kmsg.Response, err error) {
+		if p.lease == lease {
+			f(resp, err)
+		}
+	}
 }
 
 func (p *position) onOffset(resp kmsg.Response, err error) {
@@ -185,7 +201,7 @@ func (p *position) validate() {
 	t.Partitions = append(t.Partitions, tp)
 	req.Topics = append(req.Topics, t)
 	c, asked := p.consumer, p.part.leaderEpoch
-	c.send(p.part.leader, req, c.timeout, askerFunc(func(resp kmsg.Response, err error) { p.onValidated(asked, resp, err) }), false)
+	c.send(p.part.leader, req, c.timeout, p.whileOwned(func(resp kmsg.Response, err error) { p.onValidated(asked, resp, err) }), false)
 }
 
 func (p *position) onValidated(asked int32, resp kmsg.Response, err error) {
@@ -261,6 +277,9 @@ func (p *position) isFetched(from int32) bool {
 // unsettled says in which partition the consumer is not at the end; empty if it is in all.
 func (c *consumer) unsettled(cluster *Cluster) string {
 	for _, p := range c.positions {
+		if p.phase == parked {
+			continue
+		}
 		leader := cluster.leader(p.part.id)
 		if leader == nil || !leader.Up() {
 			return p.part.id.String() + " has no leader"

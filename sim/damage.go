@@ -69,7 +69,7 @@ type segmentFile struct {
 // lastSegments are the last segments of the node's partitions that hold anything, by partition; not the metadata's.
 func (n *Node) lastSegments() (last []segmentFile) {
 	o := &n.cluster.run.schedule.Options
-	for _, t := range o.Topics {
+	for _, t := range o.topicPointers() {
 		for i := range t.Partitions {
 			p := event.Partition{Topic: t.Name, Index: int32(i)}
 			f := segmentFile{n.lastSegment(p), p}

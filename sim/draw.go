@@ -19,6 +19,7 @@ import (
 // and the others stay.
 func DrawFaults(seed uint64, o Options) []Fault {
 	p := drawPlan(virtual.Rand(seed, "faults/plan"), &o)
+	p.focusOnGroup(virtual.Rand(seed, "faults/offsets"))
 	p.drawGroups(virtual.Rand(seed, "faults/groups"))
 	faults := p.drawFar(virtual.Rand(seed, "faults/far"))
 	for i := range p.count {

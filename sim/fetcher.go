@@ -197,7 +197,7 @@ func (f *fetcher) onPartition(t *topic, answer *kmsg.FetchResponseTopicPartition
 	case err == nil:
 		before := p.offset
 		p.read(answer.RecordBatches)
-		c.run.watcher().Fetched(c.index, int(p.offset-before), c.loop.Now())
+		c.fetched(int(p.offset - before))
 	case err == kerr.OffsetOutOfRange:
 		p.phase = needsOffset
 		p.prepare()

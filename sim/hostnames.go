@@ -43,7 +43,18 @@ func clientNames(o *Options) (names []string) {
 	for i := range o.Consumers {
 		names = append(names, fmt.Sprintf("c%d", i))
 	}
+	for i := range o.memberCount() {
+		names = append(names, memberName(i))
+	}
 	return names
+}
+
+// memberName is the host of a member, counted through all groups.
+func memberName(i int) string { return fmt.Sprintf("m%d", i) }
+
+// memberNode is its node in the virtual world.
+func memberNode(o *Options, i int) int32 {
+	return clientNode + int32(len(o.Producers)+len(o.Consumers)+i)
 }
 
 func hostNames(o *Options) []string {

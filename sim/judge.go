@@ -17,6 +17,7 @@ type judge struct {
 	run     *run
 	state   *check.State // nil in an unchecked run, as is history
 	history *check.History
+	groups  *check.Groups
 
 	observation check.Observation // the latest, in memory used again
 	service     service
@@ -40,6 +41,12 @@ func (j *judge) init(r *run) {
 		producers = append(producers, check.Producer{Acks: int16(p.Acks), Idempotent: p.Idempotent})
 	}
 	j.history = check.NewHistory(j.state, partitions, producers, len(o.Consumers))
+	if len(o.Groups) > 0 {
+		j.groups = check.NewGroups(j.state, partitions)
+		for i := range o.Groups {
+			j.groups.Add(groupID(i), o.offsetsPartition(i))
+		}
+	}
 }
 
 func promisesOf(s *Schedule) check.Promises {
@@ -53,7 +60,7 @@ func promisesOf(s *Schedule) check.Promises {
 			p.ClockAhead = max(p.ClockAhead, time.Duration(f.Size)*time.Millisecond)
 		}
 	}
-	for _, t := range o.Topics {
+	for _, t := range o.topicPointers() {
 		p.Topics[t.Name] = check.Topic{RF: t.RF, MinISR: t.MinISR, Unclean: t.Unclean, FlushEveryAppend: t.FlushMessages == 1}
 	}
 	return p
@@ -191,22 +198,30 @@ func (r *run) refused(l *lane, b *batch) {
 	r.report(r.judge.state.Refused(b.known.broker, l.part.id, b.sequence))
 }
 
+// historyOf is where a consumer's reads go; nil for a member of a group, which reads what it is given.
+func (r *run) historyOf(c *consumer) *check.History {
+	if c.index < 0 {
+		return nil
+	}
+	return r.judge.history
+}
+
 // reset is told where the log starts, from which the consumer reads.
 func (r *run) reset(c *consumer, p *position, offset int64) {
-	if h := r.judge.history; h != nil {
+	if h := r.historyOf(c); h != nil {
 		h.Reset(c.index, p.ordinal, offset, r.world.Now())
 	}
 }
 
 // polled begins what one answer has for a partition.
 func (r *run) polled(c *consumer, p *position) {
-	if h := r.judge.history; h != nil {
+	if h := r.historyOf(c); h != nil {
 		h.Polled(c.index, p.ordinal)
 	}
 }
 
 func (r *run) moved(c *consumer, p *position, offset int64) {
-	if h := r.judge.history; h != nil {
+	if h := r.historyOf(c); h != nil {
 		h.Moved(c.index, p.ordinal, offset, r.world.Now())
 	}
 }
@@ -218,7 +233,7 @@ func (r *run) corrupted(c *consumer, p *position) {
 
 func (r *run) read(c *consumer, p *position, offset int64, producer int, counter int64) {
 	r.result.Stats.Read++
-	if h := r.judge.history; h != nil {
+	if h := r.historyOf(c); h != nil {
 		h.Read(c.index, p.ordinal, offset, producer, counter, 0, r.world.Now())
 	}
 }

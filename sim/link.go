@@ -72,7 +72,11 @@ type dialled struct{ link *link }
 
 // send asks a broker. version is the request's.
 func (c *client) send(broker int32, req kmsg.Request, timeout time.Duration, a asker, mute bool) {
-	l := c.link(broker)
+	c.sendOn(c.link(broker), req, timeout, a, mute)
+}
+
+// sendOn asks the broker that a connection leads to.
+func (c *client) sendOn(l *link, req kmsg.Request, timeout time.Duration, a asker, mute bool) {
 	k := c.newCall(l, a, mute)
 	k.deadline = c.loop.Now().Add(timeout)
 	k.id = wire.CorrelationID(req.Key(), req.GetVersion(), l.seq)
@@ -181,7 +185,7 @@ func (l *link) askVersions() {
 	req := kmsg.NewPtrApiVersionsRequest()
 	req.Version = 4
 	req.ClientSoftwareName, req.ClientSoftwareVersion = "lockstep-sim", "1"
-	l.client.send(l.broker, req, l.client.timeout, askerFunc(l.client.onVersions), false)
+	l.client.sendOn(l, req, l.client.timeout, askerFunc(l.client.onVersions), false)
 }
 
 // Receive implements network.Handler.

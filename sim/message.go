@@ -47,6 +47,8 @@ func (r *run) hostID(name string) int32 {
 	switch name[0] {
 	case 'p':
 		return clientNode + int32(number)
+	case 'm':
+		return memberNode(&r.schedule.Options, number)
 	case 'c':
 		return clientNode + int32(len(r.schedule.Options.Producers)+number)
 	}
@@ -55,7 +57,7 @@ func (r *run) hostID(name string) int32 {
 
 // hostName is the name of the host with a node id; "world" for what belongs to none.
 func hostName(o *Options, id int32) string {
-	producers := int32(len(o.Producers))
+	producers, members := int32(len(o.Producers)), memberNode(o, 0)
 	switch {
 	case id < 0:
 		return "world"
@@ -67,6 +69,9 @@ func hostName(o *Options, id int32) string {
 		return nodeName(id)
 	case id < clientNode+producers:
 		return fmt.Sprintf("p%d", id-clientNode)
+	}
+	if id >= members {
+		return memberName(int(id - members))
 	}
 	return fmt.Sprintf("c%d", id-clientNode-producers)
 }

@@ -208,6 +208,9 @@ func (n *Node) properties(o *ClusterOptions) (props []config.Property) {
 	if o.SegmentBytes > 0 {
 		number("internal.metadata.log.segment.bytes", o.SegmentBytes)
 	}
+	if len(n.cluster.run.schedule.Options.Groups) > 0 {
+		props = append(props, groupProperties()...)
+	}
 	if o.RetentionCheck > 0 {
 		number("log.retention.check.interval.ms", o.RetentionCheck.Milliseconds())
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -128,7 +129,7 @@ func (c *chaos) otherReplicas(reg *metadata.Partition, size int64) []int32 {
 func (c *chaos) alterConfig(s *strike, topic string) {
 	o := c.run.schedule.Options.topic(topic)
 	k := &settings[int(s.fault.Size)%len(settings)]
-	if o == nil || k.value(o) == k.normal(o) || !c.claim(s, k.key+" of "+topic) {
+	if o == nil || config.IsInternal(topic) || k.value(o) == k.normal(o) || !c.claim(s, k.key+" of "+topic) {
 		return
 	}
 	req, code := configRequest(topic, k.key, k.text(k.value(o)))
@@ -140,12 +141,23 @@ func (c *chaos) alterConfig(s *strike, topic string) {
 }
 
 func (o *Options) topic(name string) *TopicOptions {
-	for i := range o.Topics {
-		if o.Topics[i].Name == name {
-			return &o.Topics[i]
+	for _, t := range o.topicPointers() {
+		if t.Name == name {
+			return t
 		}
 	}
 	return nil
+}
+
+// topicPointers are all topics that the run creates.
+func (o *Options) topicPointers() (all []*TopicOptions) {
+	for i := range o.Topics {
+		all = append(all, &o.Topics[i])
+	}
+	if len(o.Groups) > 0 {
+		all = append(all, &o.Offsets)
+	}
+	return all
 }
 
 // maxPartitions is how many partitions a topic is given at most.
@@ -160,7 +172,7 @@ func (c *chaos) addPartitions(s *strike, topic string) {
 		}
 		return true
 	})
-	if count += int(s.fault.Size); count > maxPartitions {
+	if count += int(s.fault.Size); count > maxPartitions || config.IsInternal(topic) { // groups would move
 		return
 	}
 	req, code := partitionsRequest(topic, count, c.operator.timeout)

@@ -17,6 +17,8 @@ type Options struct {
 	Topics    []TopicOptions
 	Producers []ProducerOptions
 	Consumers []ConsumerOptions
+	Groups    []GroupOptions
+	Offsets   TopicOptions    // __consumer_offsets, if there are groups
 	For       time.Duration   // how long clients produce and faults strike, after the cluster has formed
 	Unbounded bool            // power losses strike whatever the promise survives
 	Buggify   []buggify.Armed // rare paths of the core that are taken more often while faults strike
@@ -140,6 +142,7 @@ func DrawOptions(seed uint64) Options {
 	for i := range 1 + clients.IntN(2) {
 		o.Consumers = append(o.Consumers, drawConsumer(virtual.Rand(seed, "options/consumer/"+strconv.Itoa(i))))
 	}
+	o.drawOffsetsAndGroups(seed)
 	return o
 }
 

@@ -25,7 +25,7 @@ func (k Kind) HasPeer() bool { return k.hasPeer() }
 // Places are names of whom a kind of fault can strike: those of hosts, and the roles that some host has at any time.
 func Places(k Kind, o *Options) []string {
 	places := append(hostNames(o), roleController, roleVoter, roleLastVoter)
-	for _, t := range o.Topics {
+	for _, t := range o.topicPointers() {
 		for p := range t.Partitions {
 			for _, role := range partitionRoles {
 				places = append(places, of(role, event.Partition{Topic: t.Name, Index: int32(p)}))

@@ -164,7 +164,7 @@ func (s *Schedule) keepOperations(all []operation, left []int) {
 
 // simplifyOptions tries less of everything, then the plain value of each option that has another.
 func (k *shrinker) simplifyOptions() (gave bool) {
-	for _, pass := range []func() bool{k.dropConsumers, k.dropProducers, k.dropTopics, k.dropPartitions, k.dropNodes, k.dropBuggify, k.plain} {
+	for _, pass := range []func() bool{k.dropGroups, k.dropMembers, k.dropConsumers, k.dropProducers, k.dropTopics, k.dropPartitions, k.dropNodes, k.dropBuggify, k.plain} {
 		gave = pass() || gave
 	}
 	return gave
@@ -172,6 +172,26 @@ func (k *shrinker) simplifyOptions() (gave bool) {
 
 func (k *shrinker) dropConsumers() bool {
 	return dropSome(k, 0, func(c *Schedule) *[]ConsumerOptions { return &c.Options.Consumers })
+}
+
+func (k *shrinker) dropGroups() bool {
+	return dropSome(k, 0, func(c *Schedule) *[]GroupOptions { return &c.Options.Groups })
+}
+
+// dropMembers tries one member a group, then one more.
+func (k *shrinker) dropMembers() (gave bool) {
+	for i := range k.best.Options.Groups {
+		for n := 1; n < k.best.Options.Groups[i].Members; n++ {
+			if k.reduceBy(func(c *Schedule) {
+				c.Options.Groups[i].Members = n
+				c.retarget()
+			}) {
+				gave = true
+				break
+			}
+		}
+	}
+	return gave
 }
 
 func (k *shrinker) dropProducers() bool {
@@ -255,9 +275,8 @@ func (s *Schedule) fewerBrokers(n int) {
 	if o.Cluster.Combined {
 		o.Cluster.Voters = min(o.Cluster.Voters, n)
 	}
-	for i := range o.Topics {
-		o.Topics[i].RF = min(o.Topics[i].RF, n)
-		o.Topics[i].MinISR = min(o.Topics[i].MinISR, n)
+	for _, t := range o.topicPointers() {
+		t.RF, t.MinISR = min(t.RF, n), min(t.MinISR, n)
 	}
 	s.retarget()
 }
@@ -313,8 +332,7 @@ func (s *Schedule) standInTarget(target string, hosts []string) string {
 
 // plain tries the usual value of each option that has another: all of a line at once, then one by one.
 func (k *shrinker) plain() (gave bool) {
-	lines := 1 + len(k.best.Options.Topics) + len(k.best.Options.Producers) + len(k.best.Options.Consumers)
-	for line := range lines {
+	for line := range k.best.Options.lines() {
 		own, usual := k.best.Options.line(line), usualOptions(&k.best.Options).line(line)
 		var odd []int
 		for i := range own {
@@ -340,10 +358,15 @@ func (k *shrinker) plain() (gave bool) {
 
 // isShape says that an option is the matter of another pass, or of what is promised.
 func isShape(key string) bool {
-	return slices.Contains([]string{"brokers", "voters", "combined", "name", "partitions", "rf", "min.isr", "unclean", "acks", "keep", "replicas"}, key)
+	return slices.Contains([]string{"brokers", "voters", "combined", "name", "partitions", "rf", "min.isr", "unclean", "acks", "keep", "replicas", "members", "static"}, key)
 }
 
-// line is the fields of a schedule's n-th line of options: the cluster, then topics, producers and consumers.
+// lines is how many lines of options a schedule has, see line.
+func (o *Options) lines() int {
+	return 1 + len(o.Topics) + len(o.Producers) + len(o.Consumers) + len(o.Groups)
+}
+
+// line is the fields of a schedule's n-th line of options: the cluster, then topics, producers, consumers and groups.
 func (o *Options) line(n int) []field {
 	if n == 0 {
 		return o.Cluster.fields()
@@ -356,7 +379,11 @@ func (o *Options) line(n int) []field {
 	if n < len(o.Producers) {
 		return o.Producers[n].fields()
 	}
-	return o.Consumers[n-len(o.Producers)].fields()
+	n -= len(o.Producers)
+	if n < len(o.Consumers) {
+		return o.Consumers[n].fields()
+	}
+	return o.Groups[n-len(o.Consumers)].fields()
 }
 
 // usualOptions are options with as many lines as o, all of them plain. Producers stay idempotent or not: that is a promise.
@@ -371,6 +398,9 @@ func usualOptions(o *Options) *Options {
 	}
 	for range o.Consumers {
 		u.Consumers = append(u.Consumers, ConsumerOptions{Wait: 500 * time.Millisecond, MaxBytes: 1 << 20, Version: 13})
+	}
+	for range o.Groups {
+		u.Groups = append(u.Groups, plainGroup())
 	}
 	return u
 }

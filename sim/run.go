@@ -56,6 +56,7 @@ type run struct {
 	admin     *admin
 	producers []*producer
 	consumers []*consumer
+	members   []*member // of all groups
 	judge     judge
 	result    *Result
 	sightings sightings
@@ -127,6 +128,7 @@ func (r *run) build() bool {
 	for i := range r.schedule.Options.Consumers {
 		r.consumers = append(r.consumers, newConsumer(r, i))
 	}
+	r.addMembers()
 	r.admin = newAdmin(r)
 	r.chaos = newChaos(r)
 	if turn := r.options.turn; turn != nil {
@@ -162,6 +164,9 @@ func (r *run) struggle() bool {
 	for _, c := range r.consumers {
 		c.loop.After(0, c.start)
 	}
+	for _, m := range r.members {
+		m.loop.After(0, m.start)
+	}
 	if r.options.lie != nil {
 		r.options.lie(r)
 	}
@@ -177,6 +182,9 @@ func (r *run) settle() bool {
 	r.chaos.heal()
 	for _, p := range r.producers {
 		p.stop()
+	}
+	for _, m := range r.members {
+		m.stop()
 	}
 	return r.mustBecome(r.schedule.Options.Settle, "after the heal", r.unsettled)
 }
@@ -199,7 +207,7 @@ func (r *run) unsettled() string {
 			return s
 		}
 	}
-	return ""
+	return r.membersUnsettled()
 }
 
 // mustBecome runs until nothing ails, at most d; then P9 is broken.

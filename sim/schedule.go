@@ -36,6 +36,12 @@ func (s *Schedule) String() string {
 	for i := range o.Consumers {
 		fmt.Fprintf(&b, "consumer %s\n", formatFields(o.Consumers[i].fields()))
 	}
+	if len(o.Groups) > 0 {
+		fmt.Fprintf(&b, "offsets %s\n", formatFields(given(o.Offsets.fields()[1:])))
+	}
+	for i := range o.Groups {
+		fmt.Fprintf(&b, "group %s\n", formatFields(o.Groups[i].fields()))
+	}
 	for i := range s.Faults {
 		fmt.Fprintf(&b, "fault %s\n", formatFields(given(s.Faults[i].fields())))
 	}
@@ -75,6 +81,12 @@ func (s *Schedule) parseLine(verb string, words []string) (err error) {
 	case "consumer":
 		o.Consumers = append(o.Consumers, plainConsumer())
 		return parseFields(words, o.Consumers[len(o.Consumers)-1].fields())
+	case "offsets":
+		o.Offsets = plainOffsets()
+		return parseFields(words, o.Offsets.fields()[1:])
+	case "group":
+		o.Groups = append(o.Groups, plainGroup())
+		return parseFields(words, o.Groups[len(o.Groups)-1].fields())
 	case "fault":
 		s.Faults = append(s.Faults, Fault{Kind: numKinds}) // the line has to say which
 		return parseFields(words, s.Faults[len(s.Faults)-1].fields())

@@ -47,6 +47,7 @@ func TestFaultsAreDrawnOneByOne(t *testing.T) {
 	for seed := range uint64(50) {
 		o := DrawOptions(seed)
 		p := drawPlan(virtual.Rand(seed, "faults/plan"), &o)
+		p.focusOnGroup(virtual.Rand(seed, "faults/offsets"))
 		p.drawGroups(virtual.Rand(seed, "faults/groups"))
 		before := p.drawFar(virtual.Rand(seed, "faults/far"))
 		for i := range p.count {

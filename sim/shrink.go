@@ -233,6 +233,7 @@ func (s *Schedule) clone() *Schedule {
 	c.Options.Topics = append([]TopicOptions(nil), s.Options.Topics...)
 	c.Options.Producers = append([]ProducerOptions(nil), s.Options.Producers...)
 	c.Options.Consumers = append([]ConsumerOptions(nil), s.Options.Consumers...)
+	c.Options.Groups = append([]GroupOptions(nil), s.Options.Groups...)
 	c.Faults = append([]Fault(nil), s.Faults...)
 	return &c
 }

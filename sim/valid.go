@@ -15,7 +15,7 @@ import (
 // check finds what cannot be run, or would not mean what its writer meant.
 func (s *Schedule) check() error {
 	o := &s.Options
-	for _, check := range []func() error{o.Cluster.check, o.checkSigns, o.checkTopics, o.checkClients, s.checkFaults} {
+	for _, check := range []func() error{o.Cluster.check, o.checkSigns, o.checkTopics, o.checkClients, o.checkGroups, s.checkFaults} {
 		if err := check(); err != nil {
 			return fmt.Errorf("schedule: %w", err)
 		}
@@ -50,7 +50,7 @@ func (o *Options) checkSigns() error {
 	if o.Settle < 0 {
 		return errors.New("settle is negative")
 	}
-	for n := range 1 + len(o.Topics) + len(o.Producers) + len(o.Consumers) {
+	for n := range o.lines() {
 		for _, f := range o.line(n) {
 			if f.key != "acks" && strings.HasPrefix(formatValue(f.at), "-") {
 				return fmt.Errorf("%s=%s is negative", f.key, formatValue(f.at))
@@ -61,11 +61,10 @@ func (o *Options) checkSigns() error {
 }
 
 func (o *Options) checkTopics() error {
-	if len(o.Topics) == 0 && len(o.Producers)+len(o.Consumers) > 0 {
+	if len(o.Topics) == 0 && len(o.Producers)+len(o.Consumers)+len(o.Groups) > 0 {
 		return errors.New("clients and no topic")
 	}
-	for i := range o.Topics {
-		t := &o.Topics[i]
+	for _, t := range o.topicPointers() {
 		switch {
 		case t.RF < 1 || t.RF > o.Cluster.Brokers || t.Partitions < 1 || t.Name == "":
 			return fmt.Errorf("topic %q cannot be placed", t.Name)

@@ -45,7 +45,17 @@ func (p *producer) failed(err error) {
 
 // failed tells that a request of the consumer was not answered as it should be.
 func (c *consumer) failed(err error) {
+	if c.index < 0 {
+		return // a member of a group is no consumer of the schedule
+	}
 	c.run.watcher().ConsumerFailed(c.index, errorName(err), c.loop.Now())
+}
+
+// fetched tells that a fetch of a partition was answered.
+func (c *consumer) fetched(records int) {
+	if c.index >= 0 {
+		c.run.watcher().Fetched(c.index, records, c.loop.Now())
+	}
 }
 
 func errorName(err error) string {

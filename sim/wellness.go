@@ -44,7 +44,7 @@ func (c *Cluster) fenced() (id int32) {
 
 func (c *Cluster) partitionAilment() (ailment string) {
 	img := c.image()
-	for _, t := range c.run.schedule.Options.Topics {
+	for _, t := range c.run.schedule.Options.topicPointers() {
 		for i := range t.Partitions {
 			p := event.Partition{Topic: t.Name, Index: int32(i)}
 			if ailment := c.ailmentOf(p, img.Partition(p)); ailment != "" {

@@ -1,0 +1,322 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/lockstep/lockstep/scheduler"
+	"github.com/lockstep/lockstep/sim/check"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// fetchedOffset is how far the group has come, as a member was told.
+type fetchedOffset struct {
+	share    *share
+	offset   int64 // -1: nobody has committed
+	epoch    int32
+	metadata string
+}
+
+// recheckEvery is how many heartbeats pass until the member asks for the offsets of its share again, to see that they are still there.
+const recheckEvery = 8
+
+// fetchOffsets asks how far the group has come, until it is told or has to join again.
+func (m *member) fetchOffsets(shares []*share, told func([]fetchedOffset)) {
+	if len(shares) == 0 {
+		told(nil)
+		return
+	}
+	if m.coordinator == nil {
+		m.seek(func() { m.fetchOffsets(shares, told) })
+		return
+	}
+	asked := m.loop.Now()
+	m.ask(m.offsetsRequest(shares), m.timeout, func(resp kmsg.Response, err error) {
+		offsets, err := m.readOffsets(shares, resp, err)
+		switch {
+		case err == nil:
+			m.run.fetchedOffsets(m, offsets, asked)
+			told(offsets)
+		case isCoordinatorLost(err):
+			m.coordinator = nil
+			m.later(func() { m.fetchOffsets(shares, told) })
+		case err == kerr.CoordinatorLoadInProgress:
+			m.later(func() { m.fetchOffsets(shares, told) })
+		default:
+			m.onTrouble(err)
+		}
+	})
+}
+
+func (m *member) offsetsRequest(shares []*share) *kmsg.OffsetFetchRequest {
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.Version, req.Group = 5, groupID(m.group)
+	g := kmsg.NewOffsetFetchRequestGroup()
+	g.Group = groupID(m.group)
+	for _, s := range shares {
+		if n := len(g.Topics); n == 0 || g.Topics[n-1].Topic != s.part.topic.name {
+			t := kmsg.NewOffsetFetchRequestGroupTopic()
+			t.Topic = s.part.topic.name
+			g.Topics = append(g.Topics, t)
+		}
+		t := &g.Topics[len(g.Topics)-1]
+		t.Partitions = append(t.Partitions, s.part.id.Index)
+	}
+	if m.o.Version >= 9 {
+		req.Version, req.Groups = 8, append(req.Groups, g)
+		return req
+	}
+	for _, t := range g.Topics {
+		req.Topics = append(req.Topics, kmsg.OffsetFetchRequestTopic{Topic: t.Topic, Partitions: t.Partitions})
+	}
+	return req
+}
+
+// readOffsets are an answer's offsets, or why there are none. All partitions have the group's error, if it has one.
+func (m *member) readOffsets(shares []*share, msg kmsg.Response, err error) (told []fetchedOffset, _ error) {
+	if err != nil {
+		return nil, err
+	}
+	resp := msg.(*kmsg.OffsetFetchResponse)
+	take := func(topic string, partition int32, offset int64, epoch int32, metadata *string, code int16) {
+		at := slices.IndexFunc(shares, func(s *share) bool { return s.part.topic.name == topic && s.part.id.Index == partition })
+		t := fetchedOffset{shares[at], offset, epoch, ""}
+		if metadata != nil {
+			t.metadata = strings.Clone(*metadata)
+		}
+		told = append(told, t)
+		if e := kerr.ErrorForCode(code); e != nil && err == nil {
+			err = e
+		}
+	}
+	if resp.Version >= 8 {
+		err = kerr.ErrorForCode(resp.Groups[0].ErrorCode)
+		for _, t := range resp.Groups[0].Topics {
+			for _, p := range t.Partitions {
+				take(t.Topic, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata, p.ErrorCode)
+			}
+		}
+		return told, err
+	}
+	err = kerr.ErrorForCode(resp.ErrorCode)
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			take(t.Topic, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata, p.ErrorCode)
+		}
+	}
+	return told, err
+}
+
+// recheck asks for the offsets of the member's share, for the checkers.
+func (m *member) recheck() {
+	var owned []*share
+	for _, s := range m.shares {
+		if s.phase != parked {
+			owned = append(owned, s)
+		}
+	}
+	if len(owned) == 0 {
+		return
+	}
+	asked := m.loop.Now()
+	m.sendOn(m.coordinator, m.offsetsRequest(owned), m.timeout, askerFunc(func(resp kmsg.Response, err error) {
+		if offsets, err := m.readOffsets(owned, resp, err); err == nil {
+			m.run.fetchedOffsets(m, offsets, asked)
+		}
+	}), false)
+}
+
+// commitLater has the next commit come in time.
+func (m *member) commitLater() {
+	if m.saving == nil {
+		m.saving = m.loop.AfterFunc(m.o.Commit, m.onSave)
+		return
+	}
+	m.saving.Reset(m.o.Commit)
+}
+
+func (m *member) onSave() {
+	if m.state != steady {
+		return
+	}
+	m.commitLater()
+	if !m.stalled {
+		m.commit()
+	}
+}
+
+// saved is a commit of one partition under way.
+type saved struct {
+	share  *share
+	lease  int
+	offset int64
+	commit check.Commit
+}
+
+// commit commits how far the member has read, where it has read on.
+func (m *member) commit() {
+	if m.coordinator == nil || m.state != steady {
+		return
+	}
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Version, req.Group, req.Generation, req.MemberID, req.InstanceID = m.commitVersion(), groupID(m.group), m.generation, m.id, m.instance
+	req.RetentionTimeMillis = -1
+	var all []saved
+	for i, s := range m.shares {
+		if s.phase == fetching && s.offset != s.committed {
+			all = append(all, saved{s, s.lease, s.offset, m.run.committing(m, i, s.offset)})
+			addCommit(req, s, all[len(all)-1].commit.Metadata)
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	turn := m.turn
+	m.sendOn(m.coordinator, req, m.timeout, askerFunc(func(resp kmsg.Response, err error) {
+		err = m.onCommitted(all, resp, err)
+		if err != nil && m.turn == turn && !m.stalled {
+			m.onCommitTrouble(err)
+		}
+	}), false)
+}
+
+func (m *member) commitVersion() int16 {
+	switch {
+	case m.o.Version >= 9:
+		return 8
+	case m.o.Version >= firstStaticVersion:
+		return 7
+	}
+	return 5
+}
+
+func addCommit(req *kmsg.OffsetCommitRequest, s *share, metadata string) {
+	if n := len(req.Topics); n == 0 || req.Topics[n-1].Topic != s.part.topic.name {
+		t := kmsg.NewOffsetCommitRequestTopic()
+		t.Topic = s.part.topic.name
+		req.Topics = append(req.Topics, t)
+	}
+	t := &req.Topics[len(req.Topics)-1]
+	p := kmsg.NewOffsetCommitRequestTopicPartition()
+	p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = s.part.id.Index, s.offset, s.epoch(), &metadata
+	t.Partitions = append(t.Partitions, p)
+}
+
+// onCommitted takes what became of the commits of a request, whoever the member is by now.
+func (m *member) onCommitted(all []saved, msg kmsg.Response, err error) (first error) {
+	for _, c := range all {
+		e := err
+		if err == nil {
+			e = kerr.ErrorForCode(codeOf(msg.(*kmsg.OffsetCommitResponse), c.share))
+		}
+		m.run.committed(m, c.commit, fateOf(e))
+		if e == nil && c.share.lease == c.lease {
+			c.share.committed = c.offset
+		}
+		if first == nil {
+			first = e
+		}
+	}
+	return first
+}
+
+func codeOf(resp *kmsg.OffsetCommitResponse, s *share) int16 {
+	for i := range resp.Topics {
+		for _, p := range resp.Topics[i].Partitions {
+			if resp.Topics[i].Topic == s.part.topic.name && p.Partition == s.part.id.Index {
+				return p.ErrorCode
+			}
+		}
+	}
+	panic(harnessError("a commit to " + s.part.id.String() + " was not answered"))
+}
+
+// fateOf is what an answer says of a commit. Those that name the member or its generation were written before anything was.
+func fateOf(err error) check.Fate {
+	switch err {
+	case nil:
+		return check.Acknowledged
+	case kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.FencedInstanceID, kerr.RebalanceInProgress:
+		return check.Refused
+	}
+	return check.Unknown
+}
+
+// onCommitTrouble goes on after a commit that failed.
+func (m *member) onCommitTrouble(err error) {
+	switch {
+	case isCoordinatorLost(err):
+		m.loseCoordinator()
+	case err == kerr.CoordinatorLoadInProgress, err == kerr.UnknownTopicOrPartition: // a broker may not have heard of the topic yet
+	default:
+		m.onTrouble(err)
+	}
+}
+
+// What members report.
+
+func (r *run) joining(m *member) {
+	if g := r.judge.groups; g != nil && m.instance != nil {
+		g.Joining(m.group, *m.instance)
+	}
+}
+
+func (r *run) joined(m *member) {
+	if g := r.judge.groups; g != nil && m.instance != nil {
+		g.Joined(m.group, *m.instance)
+	}
+}
+
+func (r *run) fenced(m *member) {
+	if g := r.judge.groups; g != nil {
+		r.reportAll(g.Fenced(m.group, *m.instance, m.id, r.world.Now()))
+	}
+}
+
+func (r *run) synced(m *member, owned []*share) {
+	g := r.judge.groups
+	if g == nil {
+		return
+	}
+	var partitions []int
+	for _, s := range owned {
+		partitions = append(partitions, s.ordinal)
+	}
+	owner := m.id
+	if m.instance != nil {
+		owner = *m.instance
+		g.Synced(m.group, owner, m.id)
+	}
+	r.reportAll(g.Owns(m.group, m.generation, owner, partitions, r.world.Now()))
+}
+
+func (r *run) committing(m *member, ordinal int, offset int64) check.Commit {
+	if g := r.judge.groups; g != nil {
+		return g.Sent(m.group, ordinal, offset, m.generation, r.world.Now())
+	}
+	return check.Commit{Metadata: "unchecked"}
+}
+
+func (r *run) committed(m *member, c check.Commit, f check.Fate) {
+	if g := r.judge.groups; g != nil {
+		r.reportAll(g.Answered(m.group, c, f, r.world.Now()))
+	}
+}
+
+func (r *run) fetchedOffsets(m *member, told []fetchedOffset, asked scheduler.Instant) {
+	g := r.judge.groups
+	if g == nil {
+		return
+	}
+	for _, t := range told {
+		r.reportAll(g.Fetched(m.group, t.share.ordinal, t.offset, t.metadata, asked, r.world.Now()))
+	}
+}
+
+func (r *run) reportAll(found []Violation) {
+	for _, v := range found {
+		v.Seq = r.world.Cause()
+		r.report(v)
+	}
+}
