@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lockstep/lockstep/core/config"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -49,10 +48,6 @@ func newTopicRequest(o *TopicOptions) kmsg.CreateTopicsRequestTopic {
 	if o.SegmentBytes > 0 {
 		set("segment.bytes", strconv.FormatInt(o.SegmentBytes, 10))
 		set("index.interval.bytes", strconv.FormatInt(min(o.SegmentBytes/8, 4096), 10))
-	}
-	if config.IsInternal(o.Name) { // as whoever leads the group creates it; and nothing is to go while nobody compacts
-		set("cleanup.policy", "compact")
-		set("retention.ms", "-1")
 	}
 	if o.Retention > 0 {
 		set("retention.ms", strconv.FormatInt(o.Retention.Milliseconds(), 10))

@@ -77,7 +77,7 @@ const minGroupSession = 100 * time.Millisecond
 
 // plainOffsets is __consumer_offsets of which a schedule's line says nothing else.
 func plainOffsets() TopicOptions {
-	return TopicOptions{Name: config.ConsumerOffsets, Partitions: 1, RF: 3, MinISR: 2, SegmentBytes: 1 << 20}
+	return TopicOptions{Name: config.ConsumerOffsets, Partitions: 1, RF: 3, MinISR: 2, SegmentBytes: 1 << 20, Compact: true}
 }
 
 // checkGroups finds groups that cannot be.
@@ -123,7 +123,7 @@ func drawOffsets(r *rand.Rand, brokers int) TopicOptions {
 	t.MinISR = min(pick(r, 2, 2, 2, 1), t.RF)
 	t.Unclean = r.IntN(10) == 0
 	t.FlushMessages = pick[int64](r, 0, 0, 0, 1)
-	t.SegmentBytes = pick[int64](r, 1<<20, 16<<10, 4<<10)
+	t.SegmentBytes = pick[int64](r, 1<<20, 16<<10, 4<<10) // the active segment is not compacted
 	return t
 }
 
