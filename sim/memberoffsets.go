@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -295,7 +296,18 @@ func (r *run) committing(m *member, ordinal int, offset int64) check.Commit {
 	if g := r.judge.groups; g != nil {
 		return g.Sent(m.group, ordinal, offset, m.generation, r.world.Now())
 	}
-	return check.Commit{Metadata: "unchecked"}
+	return check.Commit{Metadata: m.unchecked(ordinal)}
+}
+
+// unchecked is as many bytes as a commit's name has in a run that is checked: what is measured without checkers is the same run.
+func (m *member) unchecked(ordinal int) string {
+	key := [2]int{m.group, ordinal}
+	n := m.run.commits[key]
+	if m.run.commits == nil {
+		m.run.commits = map[[2]int]int{}
+	}
+	m.run.commits[key]++
+	return fmt.Sprintf("%d/%d", m.generation, n)
 }
 
 func (r *run) committed(m *member, c check.Commit, f check.Fate) {

@@ -58,6 +58,7 @@ type run struct {
 	consumers []*consumer
 	members   []*member // of all groups
 	judge     judge
+	commits   map[[2]int]int // of an unchecked run: how many there were, by group and partition
 	result    *Result
 	sightings sightings
 }

@@ -120,6 +120,7 @@ func TestFaultsKeepAHostWhenTheClusterShrinks(t *testing.T) {
 func brokenSchedule() *Schedule {
 	s := DrawFor(4, 4*time.Second)
 	s.Options.Settle, s.Options.Buggify = 0, nil
+	s.Options.Groups, s.Options.Offsets = nil, TopicOptions{}
 	s.Faults = []Fault{
 		{Label: "kill/0", Kind: Kill, At: 1100 * time.Millisecond, For: 10 * time.Second, Target: "n2"},
 		{Label: "pause/0", Kind: Pause, At: 200 * time.Millisecond, For: 100 * time.Millisecond, Target: "n1"},

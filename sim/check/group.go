@@ -195,7 +195,7 @@ func (g *Groups) Fetched(at, partition int, offset int64, metadata string, asked
 	_, err := fmt.Sscanf(metadata, "%d/%d", &generation, &number)
 	all := of.offsets[partition]
 	if err != nil || number < 0 || number >= len(all) || all[number].generation != generation || all[number].offset != offset {
-		g.violate(of, now, "", "group %s was told offset %d of %s with metadata %q, which nobody committed", of.id, offset, g.partitions[partition], metadata)
+		g.violate(of, now, fmt.Sprintf("it asked at %s", seconds(asked)), "group %s was told offset %d of %s with metadata %q, which nobody committed", of.id, offset, g.partitions[partition], metadata)
 		return g.take()
 	}
 	o := &all[number]
@@ -257,7 +257,7 @@ func (g *Groups) Synced(at int, name, id string) { g.groups[at].instances[name].
 func (g *Groups) Fenced(at int, name, id string, t scheduler.Instant) []Violation {
 	of := g.groups[at]
 	if i := of.instances[name]; i.waiting == 0 && id != "" && i.known == id {
-		g.violate(of, t, "", "%s of group %s, which had its share as %s, was fenced, though nobody else came in its place", name, of.id, id)
+		g.violate(of, t, fmt.Sprintf("it was told so at %s", seconds(t)), "%s of group %s, which had its share as %s, was fenced, though nobody else came in its place", name, of.id, id)
 	}
 	return g.take()
 }
