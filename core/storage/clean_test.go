@@ -238,20 +238,20 @@ func TestProducersLastBatchStaysIfEmpty(t *testing.T) {
 	n := newNode(t, 1)
 	l := n.open(n.options(compactConfig()))
 	for seq := range int32(3) {
-		n.append(l, producerOf(n, 7, seq, false, put("a", fmt.Sprint(seq))), 0)
+		n.append(l, producerOf(n, 7, 2*seq, false, put("a", fmt.Sprint(seq)), put("b", fmt.Sprint(seq))), 0)
 	}
 	n.roll(l)
-	n.put(l, put("a", "end"))
+	n.put(l, put("a", "end"), put("b", "end"))
 	n.roll(l)
 	l.SetHighWatermark(l.LogEndOffset())
 	n.clean(l)
 	all := n.content(l)
-	if len(all) != 2 || all[0].Count() != 0 || all[0].LastSequence() != 2 || all[0].BaseOffset() != 2 || all[0].ProducerID() != 7 {
+	if len(all) != 2 || all[0].Count() != 0 || all[0].LastSequence() != 5 || all[0].BaseOffset() != 4 || all[0].ProducerID() != 7 {
 		t.Fatalf("%d batches, %+v", len(all), all[0].Header())
 	}
 	l.snapshots = nil // the batches alone must tell
 	l = n.reopen(l)
-	if _, err := n.lead(l, producerOf(n, 7, 3, false, put("a", "next")), 0, nil); err != nil {
+	if _, err := n.lead(l, producerOf(n, 7, 6, false, put("a", "next")), 0, nil); err != nil {
 		t.Errorf("the next sequence: %v", err)
 	}
 }
