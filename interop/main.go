@@ -27,6 +27,8 @@ func main() {
 	pflag.StringVar(&o.doc, "doc", "", "a file for the results as Markdown, docs/COMPATIBILITY.md")
 	pflag.StringVar(&o.binary, "lockstepd", "", "a lockstepd to try instead of one that is built")
 	pflag.StringArrayVar(&o.settings, "set", nil, "a setting for lockstepd: `key=value`")
+	pflag.StringVar(&o.kafka, "differential", "", "compare the answers with those of the Kafka at this `address`, and do nothing else")
+	pflag.StringVar(&o.only, "stories", "", "only stories of --differential whose API and name contain this")
 	pflag.DurationVar(&o.patience, "patience", time.Minute, "what one case may take")
 	pflag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -49,6 +51,7 @@ type options struct {
 	out, doc        string
 	binary          string
 	settings        []string
+	kafka, only     string
 	patience        time.Duration
 }
 
@@ -61,6 +64,9 @@ func (o *options) run(ctx context.Context) (failed int, err error) {
 	defer os.RemoveAll(work)
 	if err := o.findCache(); err != nil {
 		return 0, err
+	}
+	if o.kafka != "" {
+		return o.compare(ctx, work)
 	}
 	var results []result
 	report := func(r result) {
@@ -83,6 +89,32 @@ func (o *options) run(ctx context.Context) (failed int, err error) {
 	return failed, o.write(results)
 }
 
+// compare is the differential test against a Kafka that runs already.
+func (o *options) compare(ctx context.Context, work string) (int, error) {
+	lockstepd := o.bootstrap
+	if lockstepd == "" {
+		if err := o.findBinary(ctx, work); err != nil {
+			return 0, err
+		}
+		c, err := startCluster(ctx, o.binary, work, 1, o.settings...)
+		if err != nil {
+			return 0, err
+		}
+		defer c.stop()
+		lockstepd = c.bootstrap
+	}
+	unexplained, _, err := compareTo(o.kafka, lockstepd, o.only, true)
+	return unexplained, err
+}
+
+// findBinary builds lockstepd unless there is one to try.
+func (o *options) findBinary(ctx context.Context, work string) (err error) {
+	if o.binary == "" {
+		o.binary, err = buildLockstepd(ctx, work)
+	}
+	return err
+}
+
 func (o *options) findCache() error {
 	if o.cache != "" {
 		return nil
@@ -92,11 +124,9 @@ func (o *options) findCache() error {
 	return err
 }
 
-func (o *options) runLockstepd(ctx context.Context, work string, report func(result)) (err error) {
-	if o.binary == "" {
-		if o.binary, err = buildLockstepd(ctx, work); err != nil {
-			return err
-		}
+func (o *options) runLockstepd(ctx context.Context, work string, report func(result)) error {
+	if err := o.findBinary(ctx, work); err != nil {
+		return err
 	}
 	for _, nodes := range []int{1, 3} {
 		if o.bootstrapNodes != 0 && o.bootstrapNodes != nodes {

@@ -1,0 +1,127 @@
+package differential
+
+import (
+	"fmt"
+	"hash/crc32"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Fields that say nothing about behaviour: addresses, times, sizes of a disk, and the load of a moment.
+var ignored = map[string]bool{
+	"Version": true, "UnknownTags": true, "ThrottleMillis": true, "Host": true, "Port": true, "ClusterID": true, "FinalizedFeaturesEpoch": true,
+	"TotalBytes": true, "UsableBytes": true, "Dir": true, "LogDir": true, "BrokerEpoch": true, "LastFetchTimestamp": true, "LastCaughtUpTimestamp": true,
+	"ClientHost": true, "PushIntervalMillis": true, "ReplicaDirectoryID": true, "IssueTimestamp": true, "SubscriptionID": true,
+}
+
+// Fields whose value is an id, a time or words for people: only whether there is one is compared.
+var presence = map[string]bool{
+	"TopicID": true, "ProducerID": true, "MemberID": true, "LeaderID": true, "SessionID": true, "ErrorMessage": true, "LogAppendTime": true, "ClientInstanceID": true,
+	"LastTimestamp": true, "StartTimestamp": true, "Documentation": true, "IncarnationID": true,
+}
+
+// canon turns an answer into strings by path. Elements of an array stand in the order of their keys, not of the wire: Kafka's order is
+// that of a hash map.
+func canon(resp kmsg.Response) map[string]string {
+	out := map[string]string{}
+	canonStruct(out, "", reflect.ValueOf(resp).Elem())
+	return out
+}
+
+func canonStruct(out map[string]string, path string, v reflect.Value) {
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if ignored[f.Name] || !f.IsExported() {
+			continue
+		}
+		if f.Name == "RecordBatches" {
+			out[strings.TrimPrefix(path+".RecordBatches", ".")] = batches(v.Field(i).Bytes())
+			continue
+		}
+		at := strings.TrimPrefix(path+"."+f.Name, ".")
+		if presence[f.Name] {
+			out[at] = present(v.Field(i))
+			continue
+		}
+		canonValue(out, at, v.Field(i))
+	}
+}
+
+func present(v reflect.Value) string {
+	if v.Kind() == reflect.Pointer && !v.IsNil() {
+		return "set"
+	}
+	if v.IsZero() || v.CanInt() && v.Int() == -1 {
+		return fmt.Sprint("none ", scalar(v))
+	}
+	return "set"
+}
+
+func canonValue(out map[string]string, path string, v reflect.Value) {
+	switch {
+	case v.Kind() == reflect.Struct:
+		canonStruct(out, path, v)
+	case v.Kind() == reflect.Pointer && v.Type().Elem().Kind() == reflect.Struct:
+		if out[path] = "null"; !v.IsNil() {
+			delete(out, path)
+			canonStruct(out, path, v.Elem())
+		}
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() != reflect.Uint8:
+		canonSlice(out, path, v)
+	default:
+		out[path] = scalar(v)
+	}
+}
+
+func canonSlice(out map[string]string, path string, v reflect.Value) {
+	if v.IsNil() {
+		out[path] = "null"
+		return
+	}
+	seen := map[string]int{}
+	var keys []string
+	for i := range v.Len() {
+		e := v.Index(i)
+		key := keyOf(e)
+		if seen[key]++; seen[key] > 1 {
+			key = fmt.Sprintf("%s#%d", key, seen[key])
+		}
+		keys = append(keys, key)
+		canonValue(out, path+"["+key+"]", e)
+	}
+	slices.Sort(keys)
+	out[path+" holds"] = strings.Join(keys, " ")
+}
+
+// names of fields that tell elements apart, the most telling first.
+var keyFields = []string{"Topic", "Name", "ResourceName", "Group", "GroupID", "ConfigName", "APIKey", "ApiKey", "Key", "TransactionalID", "User", "Type", "Partition", "NodeID", "ReplicaID", "BrokerID", "ErrorCode"}
+
+// keyOf names an element of an array.
+func keyOf(e reflect.Value) string {
+	if e.Kind() != reflect.Struct {
+		return scalar(e)
+	}
+	for _, name := range keyFields {
+		if f := e.FieldByName(name); f.IsValid() {
+			if s := scalar(f); s != "null" {
+				return s
+			}
+		}
+	}
+	return "-"
+}
+
+func scalar(v reflect.Value) string {
+	switch {
+	case v.Kind() == reflect.Pointer && v.IsNil(), v.Kind() == reflect.Slice && v.IsNil():
+		return "null"
+	case v.Kind() == reflect.Pointer:
+		return scalar(v.Elem())
+	case v.Kind() == reflect.Slice:
+		return fmt.Sprintf("%d bytes %08x", v.Len(), crc32.ChecksumIEEE(v.Bytes()))
+	}
+	return fmt.Sprint(v.Interface())
+}

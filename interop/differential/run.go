@@ -1,0 +1,257 @@
+package differential
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Difference is where the answers to a request of a story part.
+type Difference struct {
+	API      string
+	Story    string // and the step in it
+	Path     string // of the field
+	Versions []int16
+	Kafka    string
+	Lockstep string
+	Reason   string // from the file of known differences; empty for one that nobody has explained
+}
+
+func (d Difference) String() string {
+	return fmt.Sprintf("%s v%s [%s] %s: Kafka %s, lockstepd %s", d.API, ranges(d.Versions), d.Story, d.Path, shown(d.Kafka), shown(d.Lockstep))
+}
+
+func shown(s string) string {
+	if s == "" {
+		return "nothing"
+	}
+	if len(s) > 200 {
+		s = s[:200] + "…"
+	}
+	return s
+}
+
+// ranges writes sorted versions as "0-3,5".
+func ranges(versions []int16) string {
+	var parts []string
+	for i := 0; i < len(versions); {
+		j := i
+		for j+1 < len(versions) && versions[j+1] == versions[j]+1 {
+			j++
+		}
+		part := fmt.Sprint(versions[i])
+		if j > i {
+			part += fmt.Sprintf("-%d", versions[j])
+		}
+		parts = append(parts, part)
+		i = j + 1
+	}
+	return strings.Join(parts, ",")
+}
+
+// Options say what to compare.
+type Options struct {
+	Kafka, Lockstep string // addresses of one broker each
+	Only            string // stories whose API and name contain this
+	Known           *Known
+	Progress        func(string)
+}
+
+// run is one comparison.
+type run struct {
+	Options
+	prefix      string
+	lowest      map[int16]int16 // of versions that both know
+	highest     map[int16]int16
+	kafka, lock *conn
+	asked       int
+	found       []Difference
+}
+
+// Run tells all stories to both and returns the number of answers compared and the differences.
+func Run(o Options) (asked int, found []Difference, err error) {
+	r := &run{Options: o, prefix: fmt.Sprintf("d%x-", rand.Int32N(1<<20)), kafka: &conn{addr: o.Kafka}, lock: &conn{addr: o.Lockstep}}
+	defer r.kafka.close()
+	defer r.lock.close()
+	if err := r.agree(); err != nil {
+		return 0, nil, err
+	}
+	r.warmUp(r.kafka)
+	r.warmUp(r.lock)
+	for i, s := range stories() {
+		if strings.Contains(kmsg.NameForKey(s.key)+" "+s.name, o.Only) {
+			r.tellAll(i, s)
+		}
+	}
+	r.found = merge(r.found)
+	for i := range r.found {
+		r.found[i].Reason = o.Known.reason(r.found[i])
+	}
+	return r.asked, r.found, nil
+}
+
+// warmUp has the coordinators' topics made, so that no story waits for them.
+func (r *run) warmUp(c *conn) {
+	t := &talk{conn: c, highest: r.highest, prefix: r.prefix, key: -1, topicIDs: map[string][16]byte{}}
+	defer func() { recover() }() // a broker without coordinators: the stories will tell
+	t.join(t.name("warm"))
+	t.transaction()
+	for kind, topic := range []string{"__consumer_offsets", "__transaction_state"} {
+		for range 20 {
+			t.quiet(10, M{"CoordinatorType": kind, "CoordinatorKey": "x", "CoordinatorKeys": L{t.name("warm")}})
+			time.Sleep(100 * time.Millisecond)
+		}
+		t.awaitTopic(topic, 50)
+	}
+}
+
+// agree finds the versions that both know, and reports where they know others.
+func (r *run) agree() error {
+	kafka, err := apiVersions(r.kafka)
+	if err != nil {
+		return fmt.Errorf("Kafka: %w", err)
+	}
+	lock, err := apiVersions(r.lock)
+	if err != nil {
+		return fmt.Errorf("lockstepd: %w", err)
+	}
+	r.lowest, r.highest = map[int16]int16{}, map[int16]int16{}
+	for _, key := range slices.Sorted(maps.Keys(kafka)) {
+		k, l := kafka[key], lock[key]
+		if k != l {
+			r.found = append(r.found, Difference{API: kmsg.NameForKey(key), Story: "advertised versions", Path: "versions", Kafka: k.String(), Lockstep: l.String()})
+		}
+		if l.known {
+			r.lowest[key], r.highest[key] = max(k.min, l.min), min(k.max, l.max)
+		}
+	}
+	return nil
+}
+
+type versionRange struct {
+	known    bool
+	min, max int16
+}
+
+func (v versionRange) String() string {
+	if !v.known {
+		return ""
+	}
+	return fmt.Sprintf("%d-%d", v.min, v.max)
+}
+
+func apiVersions(c *conn) (map[int16]versionRange, error) {
+	req := request(18, M{"ClientSoftwareName": "differential", "ClientSoftwareVersion": "1"})
+	req.SetVersion(3)
+	resp, err := c.ask(req)
+	if err != nil {
+		return nil, err
+	}
+	known := map[int16]versionRange{}
+	for _, k := range resp.(*kmsg.ApiVersionsResponse).ApiKeys {
+		if kmsg.RequestForKey(k.ApiKey) != nil {
+			known[k.ApiKey] = versionRange{true, k.MinVersion, min(k.MaxVersion, kmsg.RequestForKey(k.ApiKey).MaxVersion())}
+		}
+	}
+	return known, nil
+}
+
+func (r *run) tellAll(number int, s story) {
+	low, ok := r.lowest[s.key]
+	if !ok {
+		return // reported as a range that is not advertised
+	}
+	if r.Progress != nil {
+		r.Progress(kmsg.NameForKey(s.key) + ": " + s.name)
+	}
+	for v := low; v <= r.highest[s.key]; v++ {
+		prefix := fmt.Sprintf("%s%d-%d-", r.prefix, number, v)
+		kafka, lock := r.tell(r.kafka, s, v, prefix), r.tell(r.lock, s, v, prefix)
+		r.compare(s, v, kafka, lock)
+	}
+}
+
+func (r *run) tell(c *conn, s story, version int16, prefix string) (answers []answer) {
+	t := &talk{conn: c, key: s.key, version: version, highest: r.highest, prefix: prefix, topicIDs: map[string][16]byte{}}
+	defer func() {
+		if p := recover(); p != nil {
+			answers = append(t.answers, answer{label: "the end", key: s.key, fields: map[string]string{"story": fmt.Sprint(p)}})
+		}
+	}()
+	s.tell(t)
+	return t.answers
+}
+
+func (r *run) compare(s story, version int16, kafka, lock []answer) {
+	for i := range max(len(kafka), len(lock)) {
+		r.asked++
+		var k, l answer
+		if i < len(kafka) {
+			k = kafka[i]
+		}
+		if i < len(lock) {
+			l = lock[i]
+		}
+		label := s.name
+		if step := k.label + " " + fmt.Sprint(i+1); k.fields != nil {
+			label += ": " + strings.TrimSpace(step)
+		}
+		r.compareFields(label, k.key, version, k.fields, l.fields)
+	}
+}
+
+func (r *run) compareFields(label string, key, version int16, kafka, lock map[string]string) {
+	paths := map[string]bool{}
+	for p := range kafka { // order: a set
+		paths[p] = true
+	}
+	for p := range lock { // order: a set
+		paths[p] = true
+	}
+	for _, p := range slices.Sorted(maps.Keys(paths)) {
+		k, kok := kafka[p]
+		l, lok := lock[p]
+		if k != l || kok != lok {
+			clean := func(s string) string { return r.clean(s) }
+			r.found = append(r.found, Difference{API: kmsg.NameForKey(key), Story: label, Path: clean(p), Versions: []int16{version}, Kafka: clean(k), Lockstep: clean(l)})
+		}
+	}
+}
+
+// clean takes the run and the version out of names.
+func (r *run) clean(s string) string {
+	for {
+		at := strings.Index(s, r.prefix)
+		if at < 0 {
+			return s
+		}
+		rest := s[at+len(r.prefix):]
+		for range 2 {
+			if i := strings.IndexByte(rest, '-'); i >= 0 {
+				rest = rest[i+1:]
+			}
+		}
+		s = s[:at] + "~" + rest
+	}
+}
+
+// merge joins differences that are the same in several versions.
+func merge(found []Difference) []Difference {
+	index := map[string]int{}
+	var merged []Difference
+	for _, d := range found {
+		key := strings.Join([]string{d.API, d.Story, d.Path, d.Kafka, d.Lockstep}, "\x00")
+		if i, ok := index[key]; ok {
+			merged[i].Versions = append(merged[i].Versions, d.Versions...)
+			continue
+		}
+		index[key] = len(merged)
+		merged = append(merged, d)
+	}
+	return merged
+}
