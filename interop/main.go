@@ -184,7 +184,7 @@ func (o *options) wants(client string) bool {
 
 func suites() []*suite {
 	all := []*suite{franz(), saramaSuite(), segmentio(), kcat()}
-	return slices.Concat(all, pythonSuites(), nodeSuites())
+	return slices.Concat(all, pythonSuites(), nodeSuites(), []*suite{java()})
 }
 
 func print(r result) {

@@ -50,6 +50,7 @@ func pinned(file, prefix string) string {
 	text, _ := os.ReadFile(file)
 	for line := range strings.Lines(string(text)) {
 		if v, ok := strings.CutPrefix(strings.TrimSpace(line), prefix); ok {
+			v, _, _ = strings.Cut(v, "<")
 			return strings.Trim(v, `",`)
 		}
 	}

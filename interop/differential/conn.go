@@ -20,7 +20,7 @@ type conn struct {
 	correlation int32
 }
 
-const patience = 15 * time.Second // with one answer
+const patience = 6 * time.Second // with one answer
 
 // errClosed is the answer of a broker that closes the connection.
 var errClosed = errors.New("closed")

@@ -20,7 +20,7 @@ func (t *talk) produce(topic string, b batch) kmsg.Response {
 }
 
 func (t *talk) produceTo(topic string, partition int, records []byte, acks int) M {
-	return M{"Acks": acks, "TimeoutMillis": 5000, "Topics": L{M{"Topic": topic, "TopicID": t.topicIDs[topic], "Partitions": L{M{"Partition": partition, "Records": records}}}}}
+	return M{"Acks": acks, "TimeoutMillis": 1500, "Topics": L{M{"Topic": topic, "TopicID": t.topicIDs[topic], "Partitions": L{M{"Partition": partition, "Records": records}}}}}
 }
 
 func dataStories() []story {
@@ -42,9 +42,7 @@ func dataStories() []story {
 			t.ask("-1", 0, t.produceTo(topic, -1, batch{}.bytes(), -1))
 		}},
 		{0, "no records", func(t *talk) {
-			topic := t.topic("t", 1)
-			t.ask("null", 0, t.produceTo(topic, 0, nil, -1))
-			t.ask("empty", 0, t.produceTo(topic, 0, []byte{}, -1))
+			t.ask("empty", 0, t.produceTo(t.topic("t", 1), 0, []byte{}, -1)) // null ones are never answered by Kafka 4.4.0
 		}},
 		{0, "two batches", func(t *talk) {
 			t.ask("", 0, t.produceTo(t.topic("t", 1), 0, append(batch{}.bytes(), batch{}.bytes()...), -1))
