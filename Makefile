@@ -40,8 +40,17 @@ record: ## run the campaign and the bank whose outcomes are kept in sim/testdata
 	cp $(RECORD)/campaign.json $(RECORD)/bank.json sim/testdata/
 
 .PHONY: interop
-interop: ## stock clients (kcat, franz-go) against three real nodes
-	GO=$(GO) scripts/interop/run
+interop: ## stock clients and tools of five languages against one real node and three; what cannot be installed is skipped
+	cd interop && $(GO) run .
+
+.PHONY: differential
+differential: ## the same requests to Apache Kafka and to lockstepd; needs Java and Maven
+	cd interop && $(GO) run . --differential new
+
+.PHONY: compatibility
+compatibility: ## both, written down in docs/COMPATIBILITY.md
+	mkdir -p docs
+	cd interop && $(GO) run . --doc ../docs/COMPATIBILITY.md
 
 .PHONY: bench
 bench: ## benchmarks of the simulator, then of the daemon beside others: a table and bench/results.json

@@ -10,15 +10,12 @@ import (
 const knownDifferences = "differential/known.txt"
 
 // compareTo tells where lockstepd answers differently from a Kafka, and returns how many differences nobody has explained.
-func compareTo(kafka, lockstepd, only string, verbose bool) (unexplained int, found []differential.Difference, err error) {
+func compareTo(kafka, lockstepd, only string) (unexplained int, found []differential.Difference, err error) {
 	known, err := differential.ReadKnown(knownDifferences)
 	if err != nil {
 		return 0, nil, err
 	}
-	o := differential.Options{Kafka: kafka, Lockstep: lockstepd, Only: only, Known: known}
-	if verbose {
-		o.Progress = func(s string) { fmt.Fprintln(os.Stderr, s) }
-	}
+	o := differential.Options{Kafka: kafka, Lockstep: lockstepd, Only: only, Known: known, Progress: func(s string) { fmt.Fprintln(os.Stderr, s) }}
 	asked, found, err := differential.Run(o)
 	if err != nil {
 		return 0, nil, err

@@ -1,3 +1,12 @@
+// Command interop tries stock clients and tools against lockstepd --dev 1 and 3, and compares lockstepd's answers with Apache Kafka's.
+//
+//	cd interop && go run .                            all that this machine can run; the rest is skipped, and it says why
+//	go run . --clients sarama --nodes 3               one client, on three nodes
+//	go run . --bootstrap 127.0.0.1:9092               the same against any other cluster, for instance Apache Kafka
+//	go run . --differential new                       the differential test, against an Apache Kafka that it fetches and starts
+//	go run . --doc ../docs/COMPATIBILITY.md           all, and write down what came of it
+//
+// It is a module of its own, so that the broker does not depend on its clients.
 package main
 
 import (
@@ -13,6 +22,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/lockstep/lockstep/interop/differential"
 	"github.com/spf13/pflag"
 )
 
@@ -27,7 +37,7 @@ func main() {
 	pflag.StringVar(&o.doc, "doc", "", "a file for the results as Markdown, docs/COMPATIBILITY.md")
 	pflag.StringVar(&o.binary, "lockstepd", "", "a lockstepd to try instead of one that is built")
 	pflag.StringArrayVar(&o.settings, "set", nil, "a setting for lockstepd: `key=value`")
-	pflag.StringVar(&o.kafka, "differential", "", "compare the answers with those of the Kafka at this `address`, and do nothing else")
+	pflag.StringVar(&o.kafka, "differential", "", "only compare the answers with those of the Kafka at this `address`, or \"new\" for one of its own")
 	pflag.StringVar(&o.only, "stories", "", "only stories of --differential whose API and name contain this")
 	pflag.DurationVar(&o.patience, "patience", time.Minute, "what one case may take")
 	pflag.Parse()
@@ -65,8 +75,9 @@ func (o *options) run(ctx context.Context) (failed int, err error) {
 	if err := o.findCache(); err != nil {
 		return 0, err
 	}
-	if o.kafka != "" {
-		return o.compare(ctx, work)
+	if o.kafka != "" && o.doc == "" {
+		unexplained, _, err := o.compare(ctx, work)
+		return unexplained, err
 	}
 	var results []result
 	report := func(r result) {
@@ -86,25 +97,48 @@ func (o *options) run(ctx context.Context) (failed int, err error) {
 		return failed, err
 	}
 	fmt.Println(summary(results))
+	if o.doc != "" {
+		o.kafka = "new"
+		_, found, err := o.compare(ctx, work)
+		if err == nil {
+			err = document(o.doc, results, found, found != nil)
+		}
+		return failed, err
+	}
 	return failed, o.write(results)
 }
 
-// compare is the differential test against a Kafka that runs already.
-func (o *options) compare(ctx context.Context, work string) (int, error) {
-	lockstepd := o.bootstrap
+// compare is the differential test.
+func (o *options) compare(ctx context.Context, work string) (unexplained int, found []differential.Difference, err error) {
+	lockstepd, kafka := o.bootstrap, o.kafka
 	if lockstepd == "" {
 		if err := o.findBinary(ctx, work); err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		c, err := startCluster(ctx, o.binary, work, 1, o.settings...)
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		defer c.stop()
 		lockstepd = c.bootstrap
 	}
-	unexplained, _, err := compareTo(o.kafka, lockstepd, o.only, true)
-	return unexplained, err
+	if kafka == "new" {
+		e, err := scratch(work, o.cache)
+		if err != nil {
+			return 0, nil, err
+		}
+		if err := needJava(ctx, e); err != nil {
+			fmt.Println("differential: skipped:", err)
+			return 0, nil, nil
+		}
+		addr, stop, err := startKafka(ctx, e)
+		if err != nil {
+			return 0, nil, err
+		}
+		defer stop()
+		kafka = addr
+	}
+	return compareTo(kafka, lockstepd, o.only)
 }
 
 // findBinary builds lockstepd unless there is one to try.
@@ -184,7 +218,7 @@ func (o *options) wants(client string) bool {
 
 func suites() []*suite {
 	all := []*suite{franz(), saramaSuite(), segmentio(), kcat()}
-	return slices.Concat(all, pythonSuites(), nodeSuites(), []*suite{java()})
+	return slices.Concat(all, pythonSuites(), nodeSuites(), []*suite{java(), kgoTests()})
 }
 
 func print(r result) {

@@ -14,11 +14,12 @@ import (
 
 // suite is what one client or tool is tried with.
 type suite struct {
-	client  string
-	version func() string
-	need    func(ctx context.Context, e *env) error // nil, or why the machine cannot run it
-	cases   []testCase
-	script  *script // instead of cases, for a client in another language
+	client   string
+	version  func() string
+	need     func(ctx context.Context, e *env) error // nil, or why the machine cannot run it
+	cases    []testCase
+	patience time.Duration // with one case, where it is not the usual one
+	script   *script       // instead of cases, for a client in another language
 }
 
 // testCase tries a feature; its name is a row of docs/COMPATIBILITY.md.
@@ -77,6 +78,9 @@ func (s *suite) run(ctx context.Context, e *env, only func(feature string) bool,
 		}
 	}
 	base.Version = s.version()
+	if s.patience != 0 {
+		e.patience = s.patience
+	}
 	if s.script != nil {
 		s.script.run(ctx, e, base, only, report)
 		return

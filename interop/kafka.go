@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// kafkaProperties are those of one node that is configured as lockstepd --dev 1 is.
+const kafkaProperties = `process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:%[1]d,CONTROLLER://127.0.0.1:%[2]d
+advertised.listeners=PLAINTEXT://127.0.0.1:%[1]d
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.quorum.voters=1@127.0.0.1:%[2]d
+log.dirs=%[3]s
+broker.rack=rack-1
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+`
+
+// kafkaRelease is the metadata.version that lockstepd has, too.
+const kafkaRelease = "4.3-IV0"
+
+// startKafka formats and runs an Apache Kafka; stop ends it.
+func startKafka(ctx context.Context, e *env) (addr string, stop func(), err error) {
+	port, err := freePorts(2)
+	if err != nil {
+		return "", nil, err
+	}
+	config, err := e.file("server.properties", fmt.Sprintf(kafkaProperties, port, port+1, filepath.Join(e.dir, "data")))
+	if err != nil {
+		return "", nil, err
+	}
+	const storage = "kafka.tools.StorageTool"
+	id, err := e.java(ctx, "", storage, "random-uuid")
+	if err != nil {
+		return "", nil, err
+	}
+	if _, err := e.java(ctx, "", storage, "format", "-r", kafkaRelease, "-t", strings.TrimSpace(id), "-c", config); err != nil {
+		return "", nil, err
+	}
+	cmd := exec.CommandContext(ctx, "java", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(e.cache, "java", "lib", "*"), "kafka.Kafka", config)
+	cmd.Dir = e.dir
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	stop = func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+	}
+	addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	if err := awaitPort(ctx, addr); err != nil {
+		stop()
+		return "", nil, err
+	}
+	return addr, stop, nil
+}
+
+// awaitPort returns when somebody listens, after a minute at most.
+func awaitPort(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return await(ctx, func() (bool, error) {
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil, nil
+	})
+}
+
+// scratch is an env of nothing but a folder.
+func scratch(work, cache string) (*env, error) {
+	e := &env{dir: filepath.Join(work, "kafka"), cache: cache}
+	return e, os.MkdirAll(e.dir, 0o755)
+}
