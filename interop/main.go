@@ -217,9 +217,10 @@ func (o *options) wants(client string) bool {
 }
 
 func suites() []*suite {
-	all := []*suite{franz(), saramaSuite(), segmentio(), kcat()}
-	return slices.Concat(all, pythonSuites(), nodeSuites(), []*suite{java(), kgoTests()})
+	return slices.Concat(goSuites(), []*suite{kcat()}, pythonSuites(), nodeSuites(), []*suite{java(), kgoTests()})
 }
+
+func goSuites() []*suite { return []*suite{franz(), saramaSuite(), segmentio()} }
 
 func print(r result) {
 	fmt.Printf("%s  %d node%s  %-20s %-28s %5.1fs  %s\n", r.Outcome, r.Nodes, plural(r.Nodes), r.Client, r.Feature, r.Took.Seconds(), firstLine(r.Detail))

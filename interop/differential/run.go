@@ -216,11 +216,34 @@ func (r *run) compareFields(label string, key, version int16, kafka, lock map[st
 	for _, p := range slices.Sorted(maps.Keys(paths)) {
 		k, kok := kafka[p]
 		l, lok := lock[p]
-		if k != l || kok != lok {
-			clean := func(s string) string { return r.clean(s) }
-			r.found = append(r.found, Difference{API: kmsg.NameForKey(key), Story: label, Path: clean(p), Versions: []int16{version}, Kafka: clean(k), Lockstep: clean(l)})
+		switch {
+		case k == l && kok == lok, !kok && lacksElement(kafka, p), !lok && lacksElement(lock, p):
+			continue // the list that it would be in is reported
+		case strings.HasSuffix(p, " holds"):
+			k, l = without(k, l), without(l, k)
+		}
+		r.found = append(r.found, Difference{API: kmsg.NameForKey(key), Story: label, Path: r.clean(p), Versions: []int16{version}, Kafka: r.clean(k), Lockstep: r.clean(l)})
+	}
+}
+
+// lacksElement says whether an answer has nothing of the list's element that a path goes through.
+func lacksElement(fields map[string]string, path string) bool {
+	end := strings.LastIndexByte(path, ']')
+	if end < 0 {
+		return false
+	}
+	for p := range fields { // order: any one will do
+		if strings.HasPrefix(p, path[:end+1]) {
+			return false
 		}
 	}
+	return true
+}
+
+// without are the words of a that b has not.
+func without(a, b string) string {
+	has := strings.Fields(b)
+	return strings.Join(slices.DeleteFunc(strings.Fields(a), func(w string) bool { return slices.Contains(has, w) }), " ")
 }
 
 // clean takes the run and the version out of names.
