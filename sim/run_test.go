@@ -102,6 +102,17 @@ func BenchmarkCanonicalUnchecked(b *testing.B) {
 	benchmark(b, 1, canonical, RunOptions{Unchecked: true})
 }
 
+// Two groups of three members beside all else, who come and go.
+func BenchmarkCanonicalWithGroups(b *testing.B) {
+	benchmark(b, 1, func(i int) *Schedule {
+		s := canonical(i)
+		g := plainGroup()
+		g.Members, g.Churn = 3, 10*time.Second
+		s.Options.Groups, s.Options.Offsets = []GroupOptions{g, g}, plainOffsets()
+		return s
+	}, RunOptions{})
+}
+
 // The figures are those of both workers together.
 func BenchmarkCanonicalTwoWorkers(b *testing.B) { benchmark(b, 2, canonical, RunOptions{}) }
 
