@@ -19,17 +19,22 @@ func (k *call) describeConfigs() {
 	req := k.req.Body.(*kmsg.DescribeConfigsRequest)
 	resp := kmsg.NewPtrDescribeConfigsResponse()
 	unknown := slices.IndexFunc(req.Resources, func(r kmsg.DescribeConfigsRequestResource) bool { return !isConfigResource(r.ResourceType) })
+	left := maxDescribed
 	seen := make(map[configResource]bool, len(req.Resources))
 	for i := range req.Resources {
 		asked := &req.Resources[i]
 		// Each is answered once: the answer is a thousand times the size of the question.
 		if r := (configResource{asked.ResourceType, asked.ResourceName}); !seen[r] {
 			seen[r] = true
-			resp.Resources = append(resp.Resources, k.describeResource(req, asked, unknown >= 0))
+			resp.Resources = append(resp.Resources, k.describeResource(req, asked, left, unknown >= 0))
+			left -= len(resp.Resources[len(resp.Resources)-1].Configs)
 		}
 	}
 	k.reply(resp)
 }
+
+// maxDescribed bounds the configs in one answer: every name is that of a group, or of a subscription.
+const maxDescribed = 50_000
 
 type configResource struct {
 	kind kmsg.ConfigResourceType
@@ -44,13 +49,17 @@ func isConfigResource(kind kmsg.ConfigResourceType) bool {
 	return false
 }
 
-// describeResource answers for one resource. One of a type that is unknown spoils the whole request.
-func (k *call) describeResource(req *kmsg.DescribeConfigsRequest, asked *kmsg.DescribeConfigsRequestResource, spoilt bool) kmsg.DescribeConfigsResponseResource {
+// describeResource answers for one resource, if there is something left that may be told. One of a type that is unknown spoils the whole request.
+func (k *call) describeResource(req *kmsg.DescribeConfigsRequest, asked *kmsg.DescribeConfigsRequestResource, left int, spoilt bool) kmsg.DescribeConfigsResponseResource {
 	told := kmsg.NewDescribeConfigsResponseResource()
 	told.ResourceType, told.ResourceName = asked.ResourceType, asked.ResourceName
 	d := describer{req: req, asked: asked}
 	err := error(kerr.InvalidRequest)
-	if !spoilt {
+	switch {
+	case spoilt:
+	case left <= 0:
+		err = fmt.Errorf("too many resources in one request: %w", kerr.PolicyViolation)
+	default:
 		err = d.describe(k.server)
 	}
 	if err != nil {

@@ -220,6 +220,25 @@ func TestAlterConfigsReplacesAll(t *testing.T) {
 	}
 }
 
+func TestNoAnswerIsMuchLargerThanItsQuestion(t *testing.T) {
+	x := start(t, 1).client()
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	req.Version, req.IncludeDocumentation = 4, true
+	for i := range 20_000 {
+		req.Resources = append(req.Resources, kmsg.DescribeConfigsRequestResource{ResourceType: ofGroup, ResourceName: fmt.Sprint("g", i)})
+	}
+	resp := ask[*kmsg.DescribeConfigsResponse](x, req)
+	told := 0
+	for _, r := range resp.Resources {
+		told += len(r.Configs)
+	}
+	last := resp.Resources[len(resp.Resources)-1]
+	x.code("the last one", last.ErrorCode, kerr.PolicyViolation)
+	if told > 51_000 || len(resp.Resources) != 20_000 {
+		t.Errorf("%d configs of %d resources", told, len(resp.Resources))
+	}
+}
+
 func TestConfigResourcesAreListed(t *testing.T) {
 	x := start(t, 1).client()
 	x.topic("t", 1)
