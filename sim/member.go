@@ -32,6 +32,8 @@ type member struct {
 	shares       []*share // by ordinal
 	beat, saving scheduler.Timer
 	beats        int
+	verifying    bool // asks, at the end, whether what was committed is there
+	verified     bool
 }
 
 // share is a member's part in a partition.
@@ -240,7 +242,27 @@ func (r *run) membersUnsettled() string {
 			return s
 		}
 	}
+	for _, m := range r.members {
+		if s := m.unverified(); s != "" {
+			return s
+		}
+	}
 	return ""
+}
+
+// unverified has a member ask, when all else is well, whether what the group has committed is there. It says so until that is answered.
+func (m *member) unverified() string {
+	leader := m.run.cluster.leader(m.run.schedule.Options.offsetsPartition(m.group))
+	switch {
+	case m.verified:
+		return ""
+	case leader == nil || m.coordinator == nil || m.coordinator.broker != leader.id:
+		return fmt.Sprintf("%s has not heard who coordinates group %s", m.name, groupID(m.group))
+	case !m.verifying:
+		m.verifying = true
+		m.loop.After(0, func() { m.recheck(true, func(ok bool) { m.verified, m.verifying = ok, false }) })
+	}
+	return fmt.Sprintf("%s has not been told how far group %s has come", m.name, groupID(m.group))
 }
 
 func (r *run) groupUnsettled(group int) string {

@@ -204,7 +204,7 @@ func (m *member) onBeat() {
 	}
 	m.sendBeat()
 	if m.beats++; m.beats%recheckEvery == 0 {
-		m.recheck()
+		m.recheck(false, func(bool) {})
 	}
 }
 

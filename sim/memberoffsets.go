@@ -19,7 +19,7 @@ type fetchedOffset struct {
 	metadata string
 }
 
-// recheckEvery is how many heartbeats pass until the member asks for the offsets of its share again, to see that they are still there.
+// recheckEvery is how many heartbeats pass until the member asks for all offsets of the group, to see that they are still there.
 const recheckEvery = 8
 
 // fetchOffsets asks how far the group has come, until it is told or has to join again.
@@ -37,7 +37,7 @@ func (m *member) fetchOffsets(shares []*share, told func([]fetchedOffset)) {
 		offsets, err := m.readOffsets(shares, resp, err)
 		switch {
 		case err == nil:
-			m.run.fetchedOffsets(m, offsets, asked)
+			m.run.fetchedOffsets(m, offsets, true, asked)
 			told(offsets)
 		case isCoordinatorLost(err):
 			m.coordinator = nil
@@ -109,22 +109,22 @@ func (m *member) readOffsets(shares []*share, msg kmsg.Response, err error) (tol
 	return told, err
 }
 
-// recheck asks for the offsets of the member's share, for the checkers.
-func (m *member) recheck() {
-	var owned []*share
+// recheck asks how far all have read, for the checkers: what others have committed is told without waiting for their answers. Unless it is the
+// latest that is wanted, a coordinator that has a successor and does not know may tell what was true once.
+func (m *member) recheck(latest bool, done func(ok bool)) {
+	var all []*share
 	for _, s := range m.shares {
-		if s.phase != parked {
-			owned = append(owned, s)
+		if s.subscribed {
+			all = append(all, s)
 		}
-	}
-	if len(owned) == 0 {
-		return
 	}
 	asked := m.loop.Now()
-	m.sendOn(m.coordinator, m.offsetsRequest(owned), m.timeout, askerFunc(func(resp kmsg.Response, err error) {
-		if offsets, err := m.readOffsets(owned, resp, err); err == nil {
-			m.run.fetchedOffsets(m, offsets, asked)
+	m.sendOn(m.coordinator, m.offsetsRequest(all), m.timeout, askerFunc(func(resp kmsg.Response, err error) {
+		offsets, err := m.readOffsets(all, resp, err)
+		if err == nil {
+			m.run.fetchedOffsets(m, offsets, latest, asked)
 		}
+		done(err == nil)
 	}), false)
 }
 
@@ -316,13 +316,13 @@ func (r *run) committed(m *member, c check.Commit, f check.Fate) {
 	}
 }
 
-func (r *run) fetchedOffsets(m *member, told []fetchedOffset, asked scheduler.Instant) {
+func (r *run) fetchedOffsets(m *member, told []fetchedOffset, latest bool, asked scheduler.Instant) {
 	g := r.judge.groups
 	if g == nil {
 		return
 	}
 	for _, t := range told {
-		r.reportAll(g.Fetched(m.group, t.share.ordinal, t.offset, t.metadata, asked, r.world.Now()))
+		r.reportAll(g.Fetched(m.group, t.share.ordinal, t.offset, t.metadata, latest, asked, r.world.Now()))
 	}
 }
 

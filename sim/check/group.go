@@ -184,9 +184,13 @@ func (g *Groups) Answered(at int, c Commit, f Fate, t scheduler.Instant) []Viola
 	return g.take()
 }
 
-// Fetched says that somebody who asked then how far the group has come in a partition was told so now.
-func (g *Groups) Fetched(at, partition int, offset int64, metadata string, asked, now scheduler.Instant) []Violation {
+// Fetched says that somebody who asked then how far the group has come in a partition was told so now. It need not be the latest if it may be a
+// coordinator that told it which has a successor: one that leads nothing any more, and does not know, tells what was true once, and Kafka's does too.
+func (g *Groups) Fetched(at, partition int, offset int64, metadata string, latest bool, asked, now scheduler.Instant) []Violation {
 	of := g.groups[at]
+	if offset < 0 && !latest {
+		return nil
+	}
 	if offset < 0 {
 		g.checkReplaced(of, partition, -1, -1, "nothing", asked, now)
 		return g.take()
@@ -202,7 +206,9 @@ func (g *Groups) Fetched(at, partition int, offset int64, metadata string, asked
 	if o.fate == Refused {
 		g.violate(of, now, fmt.Sprintf("it was refused at %s", seconds(o.ended)), "group %s was told offset %d of %s, whose commit was refused", of.id, offset, g.partitions[partition])
 	}
-	g.checkReplaced(of, partition, number, of.end(o), fmt.Sprintf("offset %d, sent at %s,", offset, seconds(o.sent)), asked, now)
+	if latest {
+		g.checkReplaced(of, partition, number, of.end(o), fmt.Sprintf("offset %d, sent at %s,", offset, seconds(o.sent)), asked, now)
+	}
 	if o.fate == Unknown {
 		o.fate, o.ended, of.kept = Acknowledged, now, true
 	}

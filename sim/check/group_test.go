@@ -60,17 +60,18 @@ func TestCommitOfAGenerationThatIsOverIsNotAccepted(t *testing.T) {
 func TestWhatIsToldIsTheLastCommit(t *testing.T) {
 	g := newGroups(t)
 	wants(t, g.Owns(0, 1, "a", []int{0}, 1), "")
-	wants(t, g.Fetched(0, 0, -1, "", 1, 2), "")
+	wants(t, g.Fetched(0, 0, -1, "", true, 1, 2), "")
 	first, second := g.Sent(0, 0, 5, 1, 3), g.Sent(0, 0, 7, 1, 6)
-	wants(t, g.Fetched(0, 0, 5, first.Metadata, 3, 4), "") // it is there, answered or not
-	wants(t, g.Fetched(0, 0, -1, "", 4, 5), "")            // asked when it may not have been
-	wants(t, g.Fetched(0, 0, -1, "", 5, 6), "was told nothing of t-0")
+	wants(t, g.Fetched(0, 0, 5, first.Metadata, true, 3, 4), "") // it is there, answered or not
+	wants(t, g.Fetched(0, 0, -1, "", true, 4, 5), "")            // asked when it may not have been
+	wants(t, g.Fetched(0, 0, -1, "", true, 5, 6), "was told nothing of t-0")
 	wants(t, g.Answered(0, second, Unknown, 8), "")
-	wants(t, g.Fetched(0, 0, 5, first.Metadata, 9, 10), "") // the second may happen yet
-	wants(t, g.Fetched(0, 0, 7, second.Metadata, 11, 12), "")
-	wants(t, g.Fetched(0, 0, 5, first.Metadata, 13, 14), "was told offset 5")
-	wants(t, g.Fetched(0, 0, 7, "1/9", 15, 16), "which nobody committed")
-	wants(t, g.Fetched(0, 0, 8, second.Metadata, 17, 18), "which nobody committed")
+	wants(t, g.Fetched(0, 0, 5, first.Metadata, true, 9, 10), "") // the second may happen yet
+	wants(t, g.Fetched(0, 0, 7, second.Metadata, true, 11, 12), "")
+	wants(t, g.Fetched(0, 0, 5, first.Metadata, true, 13, 14), "was told offset 5")
+	wants(t, g.Fetched(0, 0, 5, first.Metadata, false, 13, 14), "") // by a coordinator that is none any more, perhaps
+	wants(t, g.Fetched(0, 0, 7, "1/9", true, 15, 16), "which nobody committed")
+	wants(t, g.Fetched(0, 0, 8, second.Metadata, true, 17, 18), "which nobody committed")
 }
 
 // A commit of which nobody heard cannot happen any more when its generation is over.
@@ -80,7 +81,7 @@ func TestCommitOfAnOldGenerationDoesNotReplaceALaterOne(t *testing.T) {
 	lost := g.Sent(0, 0, 5, 1, 2)
 	wants(t, g.Owns(0, 2, "b", []int{0}, 3), "")
 	wants(t, g.Answered(0, g.Sent(0, 0, 3, 2, 4), Acknowledged, 5), "")
-	wants(t, g.Fetched(0, 0, 5, lost.Metadata, 6, 7), "was told offset 5")
+	wants(t, g.Fetched(0, 0, 5, lost.Metadata, true, 6, 7), "was told offset 5")
 }
 
 func TestRefusedCommitIsNeverTold(t *testing.T) {
@@ -88,8 +89,8 @@ func TestRefusedCommitIsNeverTold(t *testing.T) {
 	wants(t, g.Owns(0, 1, "a", []int{0}, 1), "")
 	told, refused := g.Sent(0, 0, 5, 1, 2), g.Sent(0, 0, 6, 1, 3)
 	wants(t, g.Answered(0, refused, Refused, 4), "")
-	wants(t, g.Fetched(0, 0, 6, refused.Metadata, 5, 6), "whose commit was refused")
-	wants(t, g.Fetched(0, 0, 5, told.Metadata, 7, 8), "")
+	wants(t, g.Fetched(0, 0, 6, refused.Metadata, true, 5, 6), "whose commit was refused")
+	wants(t, g.Fetched(0, 0, 5, told.Metadata, true, 7, 8), "")
 	wants(t, g.Answered(0, told, Refused, 9), "whose commit was refused")
 }
 
@@ -113,5 +114,5 @@ func TestGroupIsNotJudgedWhenItsRecordsWereLost(t *testing.T) {
 	p := g.state.intern(offsetsHome)
 	p.losses = append(p.losses, lossRange{0, 1, reasonUnclean, 0})
 	wants(t, g.Answered(0, g.Sent(0, 0, 5, 1, 1), Acknowledged, 2), "")
-	wants(t, g.Fetched(0, 0, -1, "", 3, 4), "")
+	wants(t, g.Fetched(0, 0, -1, "", true, 3, 4), "")
 }
