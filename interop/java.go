@@ -50,23 +50,30 @@ func java() *suite {
 		{"kafka-groups", says("org.apache.kafka.tools.GroupsCommand", "GROUP", "--list")},
 		{"kafka-dump-log", javaDumpLog},
 		{"Streams WordCount, exactly_once_v2", javaStreams},
-		{"Connect file source and sink", javaConnect},
 	}}
 }
 
-func needJava(ctx context.Context, e *env) error {
+func needJava(ctx context.Context, e *env) error { return needJars(ctx, e, "java", javaPackages) }
+
+// needJars fetches what a pom.xml names.
+func needJars(ctx context.Context, e *env, name, pom string) error {
 	if err := have("java", "mvn"); err != nil {
 		return err
 	}
-	_, err := once(e, "java", javaPackages, func(dir string) error {
-		return quiet(ctx, "java", "mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory="+filepath.Join(dir, "lib"))
+	_, err := once(e, name, pom, func(dir string) error {
+		return quiet(ctx, filepath.Dir(pom), "mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory="+filepath.Join(dir, "lib"))
 	})
 	return err
 }
 
-// java runs a class of Kafka's; its heap is small, for several may run beside a cluster.
+// java runs a class of Kafka's.
 func (e *env) java(ctx context.Context, in string, class string, args ...string) (string, error) {
-	options := []string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", filepath.Join(e.cache, "java", "lib", "*"), class}
+	return e.jvm(ctx, "java", in, class, args...)
+}
+
+// jvm runs a class among the jars of a name; its heap is small, for several may run beside a cluster.
+func (e *env) jvm(ctx context.Context, jars, in string, class string, args ...string) (string, error) {
+	options := []string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", filepath.Join(e.cache, jars, "lib", "*"), class}
 	cmd := exec.CommandContext(ctx, "java", append(options, args...)...)
 	var out, logged bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.WaitDelay = strings.NewReader(in), &out, &logged, e.dir, time.Second
@@ -174,7 +181,7 @@ func javaCopier(ctx context.Context, e *env) error {
 	if err := e.send(ctx, from, 1, 1000); err != nil {
 		return err
 	}
-	if out, err := e.java(ctx, "", "org.apache.kafka.tools.TransactionalMessageCopier", "--broker-list", e.bootstrap, "--input-topic", from, "--input-partition", "0", "--output-topic", to, "--group-id", e.name("g"),
+	if out, err := e.java(ctx, "", "org.apache.kafka.tools.TransactionalMessageCopier", "--broker-list", e.bootstrap, "--input-topic", from, "--input-partition", "0", "--output-topic", to, "--consumer-group", e.name("g"),
 		"--group-mode", "--transactional-id", e.name("x"), "--transaction-size", "100", "--max-messages", "1000", "--enable-random-aborts"); err != nil {
 		return fmt.Errorf("%w: %s", err, lastLineOf(out))
 	}
@@ -425,9 +432,4 @@ func wordCounts(ctx context.Context, e *env, topic string) error {
 		}
 	}
 	return nil
-}
-
-// javaConnect copies a file to a topic and the topic to another file.
-func javaConnect(ctx context.Context, e *env) error {
-	return fmt.Errorf("%w: connect-file 4.4.0 is not in the registry", errSkip)
 }

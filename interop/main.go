@@ -115,7 +115,7 @@ func (o *options) compare(ctx context.Context, work string) (unexplained int, fo
 		if err := o.findBinary(ctx, work); err != nil {
 			return 0, nil, err
 		}
-		c, err := startCluster(ctx, o.binary, work, 1, o.settings...)
+		c, err := startCluster(ctx, o.binary, work, 1, append(slices.Clone(comparedSettings), o.settings...)...)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -217,7 +217,7 @@ func (o *options) wants(client string) bool {
 }
 
 func suites() []*suite {
-	return slices.Concat(goSuites(), []*suite{kcat()}, pythonSuites(), nodeSuites(), []*suite{java(), kgoTests()})
+	return slices.Concat(goSuites(), []*suite{kcat()}, pythonSuites(), nodeSuites(), []*suite{java(), connect(), kgoTests()})
 }
 
 func goSuites() []*suite { return []*suite{franz(), saramaSuite(), segmentio()} }

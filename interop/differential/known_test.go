@@ -32,7 +32,7 @@ func TestADifferenceIsFound(t *testing.T) {
 	if len(found) != 2 {
 		t.Fatalf("%d differences, want 2: %v", len(found), found)
 	}
-	if got, want := found[0].String(), "Metadata v12-13 [story] Topics holds: Kafka b, lockstepd nothing"; got != want {
+	if got, want := found[0].String(), "Metadata v12-13 [story] Topics holds: Kafka b, lockstepd no more than that"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	if got, want := found[1].String(), "Metadata v12-13 [story] Topics[a].ErrorCode: Kafka 0, lockstepd 6"; got != want {

@@ -220,7 +220,7 @@ func (r *run) compareFields(label string, key, version int16, kafka, lock map[st
 		case k == l && kok == lok, !kok && lacksElement(kafka, p), !lok && lacksElement(lock, p):
 			continue // the list that it would be in is reported
 		case strings.HasSuffix(p, " holds"):
-			k, l = without(k, l), without(l, k)
+			k, l = only(k, l, kok), only(l, k, lok)
 		}
 		r.found = append(r.found, Difference{API: kmsg.NameForKey(key), Story: label, Path: r.clean(p), Versions: []int16{version}, Kafka: r.clean(k), Lockstep: r.clean(l)})
 	}
@@ -240,10 +240,14 @@ func lacksElement(fields map[string]string, path string) bool {
 	return true
 }
 
-// without are the words of a that b has not.
-func without(a, b string) string {
+// only are the elements of a list that another one has not.
+func only(a, b string, there bool) string {
 	has := strings.Fields(b)
-	return strings.Join(slices.DeleteFunc(strings.Fields(a), func(w string) bool { return slices.Contains(has, w) }), " ")
+	words := strings.Join(slices.DeleteFunc(strings.Fields(a), func(w string) bool { return slices.Contains(has, w) }), " ")
+	if words == "" && there {
+		return "no more than that"
+	}
+	return words
 }
 
 // clean takes the run and the version out of names.
