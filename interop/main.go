@@ -202,6 +202,9 @@ func (o *options) runSuites(ctx context.Context, c *cluster, work string, report
 			return err
 		}
 		e.other = func(ctx context.Context) (*cluster, error) {
+			if o.binary == "" {
+				return nil, fmt.Errorf("%w: the cluster is somebody else's, and there is no second one", errSkip)
+			}
 			return startCluster(ctx, o.binary, work, c.nodes, o.settings...)
 		}
 		s.run(ctx, e, func(feature string) bool { return strings.Contains(feature, o.features) }, report)
