@@ -129,7 +129,7 @@ var shadows = []Kind{
 
 // movers are what makes roles and topics move.
 var movers = []Kind{
-	Kill, Kill, Kill, PowerLoss, PowerLoss, CleanRestart, CleanRestart, Pause, Isolate, IsolateNodes, PartitionTwo, RestartStorm,
+	Kill, Kill, Kill, PowerLoss, PowerLoss, CleanRestart, CleanRestart, CleanRestart, CleanRestart, Pause, Isolate, IsolateNodes, PartitionTwo, RestartStorm,
 	ElectLeader, ElectLeader, ElectLeader, Reassign, RecreateTopic,
 }
 
@@ -162,7 +162,7 @@ func (g *group) drawShadow(r *rand.Rand) (faults []Fault) {
 // blows are what a volley consists of: mostly links that are lost or held, and processes that go.
 var blows = []Kind{
 	PartitionTwo, PartitionTwo, PartitionOne, Clog, Clog, HalfOpen, Isolate, Delay,
-	Kill, PowerLoss, PowerLoss, Pause, CleanRestart, SlowDisk, FrozenDisk, ElectLeader,
+	Kill, PowerLoss, PowerLoss, Pause, CleanRestart, CleanRestart, SlowDisk, FrozenDisk, ElectLeader,
 }
 
 // drawVolley draws two to four strikes at several ends, at one event. One in four is under way already when it happens.
