@@ -40,6 +40,23 @@ func TestUnsyncedAppendWithFlushMessagesFires(t *testing.T) {
 	f.fires("I13", "P2", "orders-2@2 was answered as written by broker 2")
 }
 
+// While a cleaner puts files in the place of others nobody can tell what is durable by their names: the next recovery shows it.
+func TestUnsyncedAppendToACompactedTopicFiresAtTheRecovery(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		f := cluster(t, Topic{RF: 3, MinISR: 2, FlushEveryAppend: true, Compact: true})
+		f.crash(2, true, 2)
+		f.silent()
+		if !lost {
+			f.restart(2, 3, firstEpoch)
+			f.silent()
+			continue
+		}
+		f.cutFile(2, 2)
+		f.restart(2, 2, firstEpoch)
+		f.fires("I13", "P8", "below 3 was written with flush.messages=1 before it lost its power")
+	}
+}
+
 func TestRecoveryOfStrangeRecordsFires(t *testing.T) {
 	f := cluster(t, safe)
 	f.crash(2, false, 3)
