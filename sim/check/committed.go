@@ -44,6 +44,11 @@ func (c *committed) committedBefore(epoch int32) int {
 	return c.runs[i].from
 }
 
+// endBefore is up to where was committed in epochs below epoch.
+func (c *committed) endBefore(p *partition, epoch int32) int64 {
+	return c.offsetOf(p, c.committedBefore(epoch))
+}
+
 func (c *committed) add(id int32, next int64, epoch int32, minISR int) {
 	if n := len(c.runs); n == 0 || c.runs[n-1].epoch < epoch || c.runs[n-1].minISR != minISR {
 		c.runs = append(c.runs, commitRun{len(c.batches), epoch, minISR})

@@ -52,10 +52,13 @@ func (v vote) String(by int32) string {
 	return fmt.Sprintf("node %d voted for %d in epoch %d at %s", by, v.candidate, v.epoch, seconds(v.t))
 }
 
+// onRaftTruncated lets a node that has not heard of a new epoch follow a leader of its own one: what was committed since is not for it
+// to keep, for no leader of the new epoch counts on it yet.
 func (s *State) onRaftTruncated(r *replica, e *event.Event) {
 	r.agree()
-	if end := r.agreedEnd(); e.Offset < end && e.Offset < r.part.committed.end {
-		s.violate("P4", "I10", s.did(r.node.id, fmt.Sprintf("truncated to %d", e.Offset)), "node %d truncates the metadata log to %d, below the committed %d", r.node.id, e.Offset, min(end, r.part.committed.end))
+	end := min(r.agreedEnd(), max(r.part.committed.endBefore(r.part, e.Epoch+1), r.hw))
+	if e.Offset < end {
+		s.violate("P4", "I10", s.did(r.node.id, fmt.Sprintf("truncated to %d", e.Offset)), "node %d truncates the metadata log to %d, below the committed %d", r.node.id, e.Offset, end)
 	}
 }
 

@@ -81,6 +81,9 @@ func TestQuorumViolationsFire(t *testing.T) {
 		{"truncation of the committed", "truncates the metadata log to 1, below the committed 2", func(f *fake) { // M26
 			f.emit(2, event.Event{Kind: event.RaftTruncated, Partition: meta, Epoch: 2, Offset: 1})
 		}},
+		{"truncation below its own high watermark", "truncates the metadata log to 1, below the committed 2", func(f *fake) {
+			f.emit(2, event.Event{Kind: event.RaftTruncated, Partition: meta, Epoch: 0, Offset: 1})
+		}},
 		{"no majority", "which only 1 of 3 voters have", func(f *fake) {
 			f.metadata(write(1, 2, "c"), 1)
 			f.raftCommit(3, 1)
@@ -116,6 +119,17 @@ func TestQuorumViolationsFire(t *testing.T) {
 			f.fires("I10", "P4", c.words)
 		})
 	}
+}
+
+func TestANodeThatHasNotHeardOfAnEpochMayTruncateWhatIsCommittedInIt(t *testing.T) {
+	f := quorumOf(t)
+	f.metadata(write(1, 1, "b"), 3)
+	f.metadata(write(1, 2, "c"), 1, 2, 3)
+	f.raft(1, "leader", 3)
+	f.metadata(write(3, 3, "d"), 1, 3)
+	f.raftCommit(4, 1, 3)
+	f.emit(2, event.Event{Kind: event.RaftTruncated, Partition: meta, Epoch: 2, Offset: 2})
+	f.silent()
 }
 
 func TestVoterOfANewerEpochMayHaveForgottenItsVote(t *testing.T) {
