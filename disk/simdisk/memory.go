@@ -6,7 +6,7 @@ import (
 )
 
 // minMemory is the least memory of a file that is not empty, in bytes.
-const minMemory = 4 << 10
+const minMemory = 256
 
 // spare is memory of files that grew out of it or ended with their disk, by the logarithm of its size. A campaign
 // plays run after run; without this most of what it allocates would be files.

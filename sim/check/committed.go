@@ -75,12 +75,16 @@ func (r *replica) agree() bool {
 	return true
 }
 
-// agreedEnd is up to where the log is known to be the committed one.
+// agreedEnd is up to where the log is known to be the committed one. It may end behind its last batch, where compaction took others.
 func (r *replica) agreedEnd() int64 {
-	if r.agreed == 0 {
-		return r.logStart
+	end := r.logStart
+	if r.agreed > 0 {
+		end = r.at(r.agreed - 1).next
 	}
-	return r.at(r.agreed - 1).next
+	if r.agreed == len(r.slots) && r.end > end && r.part.areGone(end, r.end) {
+		return r.end
+	}
+	return end
 }
 
 // commit takes a leader's high watermark: its log up to there is committed from now on.

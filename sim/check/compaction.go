@@ -87,6 +87,9 @@ type cleaningOf struct {
 	from     int64 // what lies below was compacted before
 	began    int64 // ms
 	retained []retained
+
+	latest map[string]int64 // the last committed record of each key, among the first seen batches of the log
+	seen   int
 }
 
 // onBatchRetained takes a batch that a cleaner wrote. It is not in the log before the next SegmentsReplaced, but may be there after a crash.
@@ -217,20 +220,25 @@ func (s *State) checkEndKept(r *replica, all []retained, to int64) {
 	}
 }
 
-// latestOffsets is the last committed record of each key in a log.
+// latestOffsets is the last committed record of each key in a log. What was committed, and lost as the configuration allows, counts:
+// the cleaner goes by it until the log is truncated.
 func (r *replica) latestOffsets() map[string]int64 {
-	latest := map[string]int64{}
-	for i := range r.slots {
-		if r.at(i).next > r.part.committed.end {
-			break
-		}
-		for _, k := range r.part.cleaned.keys[r.slots[i].batch] {
+	c := &r.cleaning
+	if c.latest == nil {
+		c.latest = map[string]int64{}
+	}
+	end := r.part.committed.end
+	for _, l := range r.part.losses {
+		end = max(end, l.to)
+	}
+	for ; c.seen < len(r.slots) && r.at(c.seen).next <= end; c.seen++ {
+		for _, k := range r.part.cleaned.keys[r.slots[c.seen].batch] {
 			if !k.null {
-				latest[k.key] = k.offset
+				c.latest[k.key] = k.offset
 			}
 		}
 	}
-	return latest
+	return c.latest
 }
 
 // checkRemoved judges what is left of a batch; nil: nothing.
@@ -267,11 +275,10 @@ func (s *State) checkProducerKept(r *replica, i int, left *retained) {
 // isSuperseded reports whether a record may be gone because compaction took it.
 func (p *partition) isSuperseded(offset int64) bool { return p.cleaned.superseded[offset] }
 
-// checkGap judges an append that leaves out offsets: all that was committed there must be what compaction takes.
-func (s *State) checkGap(r *replica, to int64) bool {
-	p := r.part
+// areGone reports whether compaction took all batches that were committed in [from, to).
+func (p *partition) areGone(from, to int64) bool {
 	c := &p.committed
-	for i := c.after(p, r.end); i < len(c.batches) && p.batches[c.batches[i]].base < to; i++ {
+	for i := c.after(p, from); i < len(c.batches) && p.batches[c.batches[i]].base < to; i++ {
 		if !p.batches[c.batches[i]].gone {
 			return false
 		}

@@ -272,7 +272,7 @@ func (s *State) readLog(r *replica, read reader) (found []logBatch, bad string) 
 }
 
 // walkLog visits the batches in the segment files of a log as far as they are whole and continue each other, and says what ended the
-// walk before the end of the files.
+// walk before the end of the files. Compaction may have taken a segment's last batches.
 func (s *State) walkLog(r *replica, read reader, visit func(record.Batch)) (bad string) {
 	w := walk{expect: none, visit: visit}
 	for _, name := range s.in.Files(r.node.id, r.part.dir) {
@@ -280,7 +280,7 @@ func (s *State) walkLog(r *replica, read reader, visit func(record.Batch)) (bad 
 		if !ok {
 			continue
 		}
-		if w.expect >= 0 && base != w.expect {
+		if w.expect >= 0 && (base < w.expect || base > w.expect && !r.part.areGone(w.expect, base)) {
 			return fmt.Sprintf("segment %s does not continue the log at %d", name, w.expect)
 		}
 		w.expect = base

@@ -166,7 +166,7 @@ func (r *replica) cut(n int, offset int64) {
 // onAppended takes a batch that a node's log accepted.
 func (s *State) onAppended(r *replica, e *event.Event) {
 	b := record.Batch(e.Batch)
-	if e.Offset != r.end && (e.Offset < r.end || !s.checkGap(r, e.Offset)) {
+	if e.Offset != r.end && (e.Offset < r.end || !r.part.areGone(r.end, e.Offset)) {
 		s.violate("P3", "I2", s.did(r.node.id, "appended it"), "broker %d appended %s after its log's end %d", r.node.id, recordName(r.part.id, e.Offset), r.end)
 		return
 	}
