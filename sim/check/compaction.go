@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -322,18 +323,24 @@ func (s *State) checkEpochsOfCompacted(r *replica, log Replica) {
 }
 
 // dropGone takes out of a log the batches that its files do not have, where compaction may have taken them. They lie before the last one found.
+// What a cleaner had put in the log's place when the node went down is judged now.
 func (s *State) dropGone(r *replica, found []logBatch) {
 	if len(found) == 0 {
 		return
 	}
-	last, n, under := found[len(found)-1].base, 0, r.underWay()
+	last, n, under, latest := found[len(found)-1].base, 0, r.underWay(), r.latestOffsets()
 	kept := r.slots[:0]
 	for i := range r.slots {
 		x, b := r.slots[i], r.at(i)
-		for n < len(found) && found[n].base < b.base {
-			n++
-		}
 		isThere := n < len(found) && found[n].base == b.base
+		if isOther := n < len(found) && found[n].base < b.base || isThere && found[n].epoch != b.epoch; isOther {
+			kept = append(kept, r.slots[i:]...) // a truncation had not come so far
+			break
+		}
+		if isReplaced := !isThere || x.form != (form{found[n].crc, found[n].size}); isReplaced && !x.gone && b.base < under && b.next > r.logStart {
+			s.checkRemoved(r, i, r.cleaning.left(b.base), latest)
+			s.checkProducerKept(r, i, r.cleaning.left(b.base))
+		}
 		if !isThere && b.base < last && b.base >= found[0].base {
 			if !x.gone && b.base >= under {
 				s.violate(r.safety("P8"), "I13", r.node.lastEnd(), "broker %d opened %s without record %s, though it has later ones", r.node.id, r.part.id, recordName(r.part.id, b.base))
@@ -346,6 +353,7 @@ func (s *State) dropGone(r *replica, found []logBatch) {
 			if id := r.slots[i].batch; id >= 0 {
 				x.form = form{found[n].crc, found[n].size}
 			}
+			n++
 		}
 		kept = append(kept, x)
 	}
@@ -359,6 +367,15 @@ func (r *replica) underWay() int64 {
 		return r.cleaning.retained[n-1].next
 	}
 	return 0
+}
+
+// left is what a cleaner has written of a batch that begins at base; nil: nothing.
+func (c *cleaningOf) left(base int64) *retained {
+	i, ok := slices.BinarySearchFunc(c.retained, base, func(k retained, base int64) int { return cmp.Compare(k.base, base) })
+	if !ok {
+		return nil
+	}
+	return &c.retained[i]
 }
 
 // relink makes the chains of the producers' batches anew.

@@ -52,16 +52,19 @@ func (s *State) noteUnclean(n *node) {
 	}
 	if img := s.newestImage(); img != nil {
 		if b := img.Broker(n.id); b != nil && b.Epoch == n.registered {
-			n.unclean = true
+			n.unclean, n.returned = true, n.registered
 		}
 	}
 }
 
-// onBrokerRegistered takes a registration that a controller wrote.
+// onBrokerRegistered takes a registration that a controller wrote. That of an incarnation which is registered may come again, even when it is dead.
 func (s *State) onBrokerRegistered(controller *node, e *event.Event) {
 	b := s.node(e.Peer)
+	if e.Offset == b.returned {
+		return
+	}
 	b.registered, b.registeredAt = e.Offset, s.seq
-	if b.unclean && e.Offset != b.returned {
+	if b.unclean {
 		b.returned = e.Offset
 		s.returning = append(s.returning, b)
 		s.controller = controller.id

@@ -158,6 +158,11 @@ func (of *group) over(number int32) (at scheduler.Instant, known bool) {
 	return at, known
 }
 
+// forgetAfter leaves out the generations after one.
+func (of *group) forgetAfter(number int32) {
+	of.generations = slices.DeleteFunc(of.generations, func(n generation) bool { return n.number > number })
+}
+
 // Sent says that a member of a generation commits an offset.
 func (g *Groups) Sent(at, partition int, offset int64, generation int32, t scheduler.Instant) Commit {
 	of := g.groups[at]
@@ -171,6 +176,8 @@ func (g *Groups) Answered(at int, c Commit, f Fate, t scheduler.Instant) []Viola
 	of := g.groups[at]
 	o := &of.offsets[c.Partition][c.Number]
 	switch over, known := of.over(o.generation); {
+	case f == Acknowledged && known && over < o.sent && !of.kept:
+		of.forgetAfter(o.generation) // they were of the group before this one: those who had a share in it heard of it late
 	case f == Acknowledged && known && over < o.sent:
 		g.violate(of, t, fmt.Sprintf("somebody was told its share in a later generation at %s", seconds(over)), "a commit of generation %d of group %s, sent at %s, was accepted, though that was over",
 			o.generation, of.id, seconds(o.sent))

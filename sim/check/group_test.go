@@ -44,7 +44,9 @@ func TestGroupThatWasForgottenBeginsAnew(t *testing.T) {
 	wants(t, g.Owns(0, 1, "a", []int{0, 1}, 1), "")
 	wants(t, g.Owns(0, 2, "a", []int{0, 1}, 2), "")
 	wants(t, g.Owns(0, 1, "b", []int{0, 1}, 3), "")
-	wants(t, g.Answered(0, g.Sent(0, 0, 5, 1, 4), Acknowledged, 5), "")
+	wants(t, g.Owns(0, 2, "a", []int{0, 1}, 4), "") // told late
+	wants(t, g.Answered(0, g.Sent(0, 0, 5, 1, 5), Acknowledged, 6), "")
+	wants(t, g.Owns(0, 2, "b", []int{0, 1}, 7), "")
 }
 
 func TestCommitOfAGenerationThatIsOverIsNotAccepted(t *testing.T) {

@@ -54,7 +54,7 @@ type node struct {
 	registeredAt uint64            // by the last controller that wrote it
 	stopping     bool              // a controlled shutdown began
 	unclean      bool              // an incarnation that was a broker ended uncleanly, and no later one is known to all yet
-	returned     int64             // the broker epoch under which that later one was registered; none
+	returned     int64             // the broker epoch of the one that ended, then of the later one when it was registered; none
 	began, ended scheduler.Instant // of the last incarnation that did
 	fenced       scheduler.Instant // when a controller fenced it, or saw it begin to shut down
 	last         *partition        // the last event's
