@@ -28,8 +28,9 @@ type member struct {
 	id           string
 	instance     *string
 	generation   int32
-	newcomer     bool     // it has asked to join without an id, and has no answer
-	shares       []*share // by ordinal
+	newcomer     bool              // it has asked to join without an id, and has no answer
+	asked        scheduler.Instant // for its share
+	shares       []*share          // by ordinal
 	beat, saving scheduler.Timer
 	beats        int
 	verifying    bool // asks, at the end, whether what was committed is there

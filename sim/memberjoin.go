@@ -107,6 +107,7 @@ func assignment(shares []*share) []byte {
 // sync asks for the member's share.
 func (m *member) sync(assignments []kmsg.SyncGroupRequestGroupAssignment) {
 	m.become(syncing)
+	m.asked = m.run.world.Now()
 	req := kmsg.NewPtrSyncGroupRequest()
 	req.Version, req.Group, req.MemberID, req.InstanceID, req.Generation = m.syncVersion(), groupID(m.group), m.id, m.instance, m.generation
 	req.ProtocolType, req.Protocol = kmsg.StringPtr("consumer"), kmsg.StringPtr(assignor)

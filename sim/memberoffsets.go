@@ -289,7 +289,7 @@ func (r *run) synced(m *member, owned []*share) {
 		owner = *m.instance
 		g.Synced(m.group, owner, m.id)
 	}
-	r.reportAll(g.Owns(m.group, m.generation, owner, partitions, r.world.Now()))
+	r.reportAll(g.Owns(m.group, m.generation, owner, partitions, m.asked, r.world.Now()))
 }
 
 func (r *run) committing(m *member, ordinal int, offset int64) check.Commit {

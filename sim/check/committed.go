@@ -75,14 +75,17 @@ func (r *replica) agree() bool {
 	return true
 }
 
-// agreedEnd is up to where the log is known to be the committed one. It may end behind its last batch, where compaction took others.
+// agreedEnd is up to where the log is known to be the committed one. Compaction may have taken what lies before its next batch, or its end.
 func (r *replica) agreedEnd() int64 {
-	end := r.logStart
+	end, next := r.logStart, r.end
 	if r.agreed > 0 {
 		end = r.at(r.agreed - 1).next
 	}
-	if r.agreed == len(r.slots) && r.end > end && r.part.areGone(end, r.end) {
-		return r.end
+	if r.agreed < len(r.slots) {
+		next = r.at(r.agreed).base
+	}
+	if next > end && r.part.areGone(end, next) {
+		return next
 	}
 	return end
 }

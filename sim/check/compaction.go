@@ -345,7 +345,7 @@ func (s *State) dropGone(r *replica, found []logBatch) {
 			if !x.gone && b.base >= under {
 				s.violate(r.safety("P8"), "I13", r.node.lastEnd(), "broker %d opened %s without record %s, though it has later ones", r.node.id, r.part.id, recordName(r.part.id, b.base))
 			}
-			b.gone = true
+			b.gone, r.part.cleaned.to = true, max(r.part.cleaned.to, b.next)
 			continue
 		}
 		if isThere {

@@ -43,6 +43,7 @@ type group struct {
 	generations []generation    // in which somebody got its share, by number
 	offsets     [][]committedOffset
 	kept        bool // there is a commit: from then on brokers do not forget the group
+	keptSince   scheduler.Instant
 	instances   map[string]*instance
 }
 
@@ -98,8 +99,8 @@ func (g *Groups) take() (found []Violation) {
 	return found
 }
 
-// Owns says that a member, or the instance that it is, was told its share in a generation.
-func (g *Groups) Owns(at int, number int32, owner string, partitions []int, t scheduler.Instant) []Violation {
+// Owns says that a member, or the instance that it is, was told its share in a generation, for which it had asked then.
+func (g *Groups) Owns(at int, number int32, owner string, partitions []int, asked, t scheduler.Instant) []Violation {
 	of := g.groups[at]
 	if !of.kept && of.isOlder(number) {
 		of.generations = nil // nobody had committed when all were gone: the group was forgotten, and began anew
@@ -108,6 +109,9 @@ func (g *Groups) Owns(at int, number int32, owner string, partitions []int, t sc
 	if !of.kept && n.contradicts(owner, partitions) {
 		of.generations = nil // so, and it has come as far again
 		n = of.generation(number, len(g.partitions), t)
+	}
+	if asked < of.keptSince && n.contradicts(owner, partitions) {
+		return nil // told late of its share in a group that was forgotten since
 	}
 	again := slices.Contains(n.synced, owner)
 	for _, p := range partitions {
@@ -158,6 +162,13 @@ func (of *group) over(number int32) (at scheduler.Instant, known bool) {
 	return at, known
 }
 
+// keep says that brokers do not forget the group any more.
+func (of *group) keep(t scheduler.Instant) {
+	if !of.kept {
+		of.kept, of.keptSince = true, t
+	}
+}
+
 // forgetAfter leaves out the generations after one.
 func (of *group) forgetAfter(number int32) {
 	of.generations = slices.DeleteFunc(of.generations, func(n generation) bool { return n.number > number })
@@ -186,7 +197,9 @@ func (g *Groups) Answered(at int, c Commit, f Fate, t scheduler.Instant) []Viola
 	}
 	if o.fate == Unknown && f != Unknown {
 		o.fate, o.ended = f, t
-		of.kept = of.kept || f == Acknowledged
+		if f == Acknowledged {
+			of.keep(t)
+		}
 	}
 	return g.take()
 }
@@ -217,7 +230,8 @@ func (g *Groups) Fetched(at, partition int, offset int64, metadata string, lates
 		g.checkReplaced(of, partition, number, of.end(o), fmt.Sprintf("offset %d, sent at %s,", offset, seconds(o.sent)), asked, now)
 	}
 	if o.fate == Unknown {
-		o.fate, o.ended, of.kept = Acknowledged, now, true
+		o.fate, o.ended = Acknowledged, now
+		of.keep(now)
 	}
 	return g.take()
 }

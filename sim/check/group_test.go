@@ -28,32 +28,34 @@ func wants(t *testing.T, found []Violation, want string) {
 
 func TestPartitionHasOneOwnerInAGeneration(t *testing.T) {
 	g := newGroups(t)
-	wants(t, g.Owns(0, 1, "a", []int{0}, 1), "")
-	wants(t, g.Owns(0, 1, "b", []int{1}, 2), "")
+	wants(t, g.Owns(0, 1, "a", []int{0}, 1, 1), "")
+	wants(t, g.Owns(0, 1, "b", []int{1}, 2, 2), "")
 	wants(t, g.Answered(0, g.Sent(0, 0, 5, 1, 3), Acknowledged, 4), "") // from now on the group is not forgotten
-	wants(t, g.Owns(0, 1, "b", []int{1}, 5), "")                        // the same again
-	wants(t, g.Owns(0, 2, "b", []int{0, 1}, 6), "")
-	wants(t, g.Owns(0, 1, "c", []int{1}, 7), "t-1 has two owners in generation 1 of group g0, b and c")
-	wants(t, g.Owns(0, 1, "a", []int{0}, 8), "")
-	wants(t, g.Owns(0, 3, "a", nil, 9), "")
-	wants(t, g.Owns(0, 3, "a", []int{1}, 10), "a was told two shares in generation 3")
+	wants(t, g.Owns(0, 1, "b", []int{1}, 5, 5), "")                     // the same again
+	wants(t, g.Owns(0, 2, "b", []int{0, 1}, 6, 6), "")
+	wants(t, g.Owns(0, 1, "c", []int{1}, 7, 7), "t-1 has two owners in generation 1 of group g0, b and c")
+	wants(t, g.Owns(0, 1, "a", []int{0}, 8, 8), "")
+	wants(t, g.Owns(0, 3, "a", nil, 9, 9), "")
+	wants(t, g.Owns(0, 3, "a", []int{1}, 10, 10), "a was told two shares in generation 3")
 }
 
 func TestGroupThatWasForgottenBeginsAnew(t *testing.T) {
 	g := newGroups(t)
-	wants(t, g.Owns(0, 1, "a", []int{0, 1}, 1), "")
-	wants(t, g.Owns(0, 2, "a", []int{0, 1}, 2), "")
-	wants(t, g.Owns(0, 1, "b", []int{0, 1}, 3), "")
-	wants(t, g.Owns(0, 2, "a", []int{0, 1}, 4), "") // told late
+	wants(t, g.Owns(0, 1, "a", []int{0, 1}, 1, 1), "")
+	wants(t, g.Owns(0, 2, "a", []int{0, 1}, 2, 2), "")
+	wants(t, g.Owns(0, 1, "b", []int{0, 1}, 3, 3), "")
+	wants(t, g.Owns(0, 2, "a", []int{0, 1}, 4, 4), "") // told late
 	wants(t, g.Answered(0, g.Sent(0, 0, 5, 1, 5), Acknowledged, 6), "")
-	wants(t, g.Owns(0, 2, "b", []int{0, 1}, 7), "")
+	wants(t, g.Owns(0, 2, "b", []int{0, 1}, 7, 7), "")
+	wants(t, g.Owns(0, 2, "a", []int{0, 1}, 2, 8), "") // told late
+	wants(t, g.Owns(0, 2, "c", []int{0}, 7, 8), "has two owners")
 }
 
 func TestCommitOfAGenerationThatIsOverIsNotAccepted(t *testing.T) {
 	g := newGroups(t)
-	wants(t, g.Owns(0, 1, "a", []int{0}, 1), "")
+	wants(t, g.Owns(0, 1, "a", []int{0}, 1, 1), "")
 	early := g.Sent(0, 0, 5, 1, 2)
-	wants(t, g.Owns(0, 2, "b", []int{0}, 3), "")
+	wants(t, g.Owns(0, 2, "b", []int{0}, 3, 3), "")
 	late := g.Sent(0, 0, 6, 1, 4)
 	wants(t, g.Answered(0, early, Acknowledged, 5), "") // it may have been there before
 	wants(t, g.Answered(0, late, Acknowledged, 6), "a commit of generation 1")
@@ -61,7 +63,7 @@ func TestCommitOfAGenerationThatIsOverIsNotAccepted(t *testing.T) {
 
 func TestWhatIsToldIsTheLastCommit(t *testing.T) {
 	g := newGroups(t)
-	wants(t, g.Owns(0, 1, "a", []int{0}, 1), "")
+	wants(t, g.Owns(0, 1, "a", []int{0}, 1, 1), "")
 	wants(t, g.Fetched(0, 0, -1, "", true, 1, 2), "")
 	first, second := g.Sent(0, 0, 5, 1, 3), g.Sent(0, 0, 7, 1, 6)
 	wants(t, g.Fetched(0, 0, 5, first.Metadata, true, 3, 4), "") // it is there, answered or not
@@ -79,16 +81,16 @@ func TestWhatIsToldIsTheLastCommit(t *testing.T) {
 // A commit of which nobody heard cannot happen any more when its generation is over.
 func TestCommitOfAnOldGenerationDoesNotReplaceALaterOne(t *testing.T) {
 	g := newGroups(t)
-	wants(t, g.Owns(0, 1, "a", []int{0}, 1), "")
+	wants(t, g.Owns(0, 1, "a", []int{0}, 1, 1), "")
 	lost := g.Sent(0, 0, 5, 1, 2)
-	wants(t, g.Owns(0, 2, "b", []int{0}, 3), "")
+	wants(t, g.Owns(0, 2, "b", []int{0}, 3, 3), "")
 	wants(t, g.Answered(0, g.Sent(0, 0, 3, 2, 4), Acknowledged, 5), "")
 	wants(t, g.Fetched(0, 0, 5, lost.Metadata, true, 6, 7), "was told offset 5")
 }
 
 func TestRefusedCommitIsNeverTold(t *testing.T) {
 	g := newGroups(t)
-	wants(t, g.Owns(0, 1, "a", []int{0}, 1), "")
+	wants(t, g.Owns(0, 1, "a", []int{0}, 1, 1), "")
 	told, refused := g.Sent(0, 0, 5, 1, 2), g.Sent(0, 0, 6, 1, 3)
 	wants(t, g.Answered(0, refused, Refused, 4), "")
 	wants(t, g.Fetched(0, 0, 6, refused.Metadata, true, 5, 6), "whose commit was refused")
