@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -144,8 +145,11 @@ func (x *client) served() (apis []kmsg.ApiVersionsResponseApiKey) {
 }
 
 // maxHostileBytes bounds what one hostile request of a few KiB may make the broker allocate, along with all that the broker does
-// in the minutes of virtual time that such a request can take.
-const maxHostileBytes = 64 << 20
+// in the minutes of virtual time that such a request can take. A partition that it lawfully creates costs a log more.
+const (
+	maxHostileBytes      = 64 << 20
+	maxBytesOfAPartition = 16 << 10
+)
 
 // attack sends requests drawn from a seed, each on a connection of its own, and checks that the broker lives on.
 func attack(t testing.TB, seed uint64, requests int) {
@@ -171,7 +175,7 @@ func attack(t testing.TB, seed uint64, requests int) {
 // hit sends one frame and waits until it is answered or refused, or cannot be.
 func (c *cluster) hit(port int, frame []byte, what string) {
 	c.settle()
-	before, leo := c.nodes[0].broker.Image().Hash(), c.logEnd()
+	before, leo, partitions := c.nodes[0].broker.Image().Hash(), c.logEnd(), c.partitions()
 	var was, is runtime.MemStats
 	runtime.ReadMemStats(&was)
 	x := c.dial(1, port)
@@ -186,7 +190,8 @@ func (c *cluster) hit(port int, frame []byte, what string) {
 		c.Fatalf("%s: neither answered nor refused: %x", what, frame)
 	}
 	runtime.ReadMemStats(&is)
-	if spent := is.TotalAlloc - was.TotalAlloc; spent > maxHostileBytes {
+	created := max(0, c.partitions()-partitions)
+	if spent := is.TotalAlloc - was.TotalAlloc; spent > maxHostileBytes+uint64(created)*maxBytesOfAPartition {
 		c.Errorf("%s: %d bytes allocated for a frame of %d", what, spent, len(frame))
 	}
 	c.checkEffects(frame, what, before, leo)
@@ -238,6 +243,15 @@ func (c *cluster) checkEffects(frame []byte, what string, hash uint64, leo int64
 	if c.logEnd() != leo && c.logEnd() != 0 {
 		c.Errorf("%s changed the log: %x", what, frame)
 	}
+}
+
+// partitions is how many partitions there are.
+func (c *cluster) partitions() (n int) {
+	c.nodes[0].broker.Image().Partitions(func(*metadata.Partition) bool {
+		n++
+		return true
+	})
+	return n
 }
 
 func (c *cluster) logEnd() (sum int64) {
