@@ -103,19 +103,37 @@ func (p *produceCall) admit() {
 }
 
 func (p *produceCall) admitPartition(t *metadata.Topic, part *wire.ProducePartition, maxBytes int, err error) {
+	result := replica.NewProduceResult(err)
 	switch {
 	case err != nil:
+	case part.Batch == nil:
+		result.Err = part.Err
 	case config.IsInternal(t.Name):
-		err = errInternalTopic
-	case part.Err != nil:
-		err = part.Err
+		result.Err = kerr.InvalidTopicException // its coordinator would not know of the records
 	case part.Batch.Size() > maxBytes:
-		err = kerr.MessageTooLarge
+		result = p.refuseBatch(t, part, kerr.MessageTooLarge)
+	case part.Err != nil:
+		result = p.refuseBatch(t, part, part.Err)
 	default:
 		p.slots = append(p.slots, len(p.results))
 		p.entries = append(p.entries, replica.ProduceEntry{Partition: event.Partition{Topic: t.Name, Index: part.Index}, TopicID: t.ID, Batch: part.Batch, Facts: part.Facts})
 	}
-	p.results = append(p.results, replica.ProduceResult{Err: err, BaseOffset: -1, LogStartOffset: -1, LogAppendTime: -1, CurrentLeader: wire.Leader{ID: -1, Epoch: -1}})
+	p.results = append(p.results, result)
+}
+
+// refuseBatch is the result of a batch that cannot be taken: that, unless its partition takes none at all.
+func (p *produceCall) refuseBatch(t *metadata.Topic, part *wire.ProducePartition, err error) replica.ProduceResult {
+	id := event.Partition{Topic: t.Name, Index: part.Index}
+	result := p.server.Replicas.RefuseProduce(id, t.ID, p.req.Produce.Acks, err)
+	p.pointToLeader(&result, id)
+	return result
+}
+
+// pointToLeader tells who came to the wrong broker what the metadata says, where the partition itself does not know.
+func (p *produceCall) pointToLeader(r *replica.ProduceResult, id event.Partition) {
+	if r.Err == kerr.NotLeaderForPartition && r.CurrentLeader.ID < 0 {
+		r.CurrentLeader = p.server.leaderOf(id)
+	}
 }
 
 // resolve finds a topic by the name or, from version 13, the id of the request.
@@ -134,11 +152,8 @@ func (p *produceCall) resolve(topic *wire.ProduceTopic) (*metadata.Topic, error)
 
 func (p *produceCall) complete(results []replica.ProduceResult) {
 	for i, slot := range p.slots {
-		r := results[i]
-		if r.Err == kerr.NotLeaderForPartition && r.CurrentLeader.ID < 0 {
-			r.CurrentLeader = p.server.leaderOf(p.entries[i].Partition)
-		}
-		p.results[slot] = r
+		p.results[slot] = results[i]
+		p.pointToLeader(&p.results[slot], p.entries[i].Partition)
 	}
 	p.answer()
 }
@@ -210,7 +225,9 @@ func fillProduced(to *kmsg.ProduceResponseTopicPartition, index int32, r *replic
 	to.BaseOffset, to.LogStartOffset, to.LogAppendTime = r.BaseOffset, r.LogStartOffset, r.LogAppendTime
 	if r.Err != nil {
 		to.ErrorCode, to.BaseOffset = wire.Code(r.Err), -1
-		to.ErrorMessage, to.ErrorRecords = messageOf(r.Err), recordErrors(r.RecordErrors)
+		if to.ErrorRecords = recordErrors(r.RecordErrors); to.ErrorRecords != nil {
+			to.ErrorMessage = messageOf(r.Err)
+		}
 		hints.add(r.CurrentLeader.ID)
 	}
 }

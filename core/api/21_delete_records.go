@@ -5,6 +5,7 @@ import (
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/replica"
 	"github.com/lockstep/lockstep/core/wire"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -36,7 +37,7 @@ type deleteRecordsCall struct {
 
 func (d *deleteRecordsCall) delete(topic string, asked *kmsg.DeleteRecordsRequestTopicPartition, timeoutMs int32, told *kmsg.DeleteRecordsResponseTopicPartition) {
 	if config.IsInternal(topic) {
-		told.ErrorCode, told.LowWatermark = wire.Code(errInternalTopic), -1
+		told.ErrorCode, told.LowWatermark = wire.Code(kerr.InvalidTopicException), -1
 		return
 	}
 	d.open++

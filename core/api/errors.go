@@ -1,13 +1,6 @@
 package api
 
-import (
-	"fmt"
-
-	"github.com/twmb/franz-go/pkg/kerr"
-)
-
-// errInternalTopic refuses records for a topic that belongs to the brokers: its coordinator would not know of them.
-var errInternalTopic = fmt.Errorf("cannot append to an internal topic: %w", kerr.InvalidTopicException)
+import "github.com/twmb/franz-go/pkg/kerr"
 
 // messageOf is an error's text for a client.
 func messageOf(err error) *string {

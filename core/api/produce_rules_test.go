@@ -87,6 +87,27 @@ func TestLatestTimestampIsTheRecordsWhateverTheHeaderSays(t *testing.T) {
 	}
 }
 
+// TestOnlyALeaderSaysLogAppendTime: a producer that does is refused where records get that time, and elsewhere not believed.
+func TestOnlyALeaderSaysLogAppendTime(t *testing.T) {
+	x := start(t, 1).client()
+	creation, appends := x.topic("c", 1), x.topic("a", 1, "message.timestamp.type=LogAppendTime")
+	now := x.now()
+	liar := func() record.Batch {
+		b := record.Batch(timed(now-5, now-2))
+		b.SetLogAppendTime(now)
+		return b
+	}
+	x.code("create time", x.produce(9, -1, "c", creation, liar()).ErrorCode, nil)
+	if got := x.stored("c", creation, 0); got.IsLogAppendTime() || got.MaxTimestamp() != now-2 || !got.CheckCRC() {
+		t.Errorf("%+v", got.Header())
+	}
+	p := x.produce(9, -1, "a", appends, liar())
+	x.code("log append time", p.ErrorCode, kerr.InvalidTimestamp)
+	if len(p.ErrorRecords) != 2 {
+		t.Errorf("%d records are to blame", len(p.ErrorRecords))
+	}
+}
+
 func TestRecordsGetTheTimeOfTheirAppend(t *testing.T) {
 	x := start(t, 1).client()
 	id := x.topic("t", 1, "message.timestamp.type=LogAppendTime")

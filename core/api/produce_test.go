@@ -73,13 +73,42 @@ func TestProduceIsRefused(t *testing.T) {
 	} {
 		p := ask[*kmsg.ProduceResponse](x, r.req).Topics[0].Partitions[0]
 		x.code(what, p.ErrorCode, r.want)
-		if p.BaseOffset != -1 || p.ErrorMessage == nil || p.Partition != r.req.Topics[0].Partitions[0].Partition {
+		if p.BaseOffset != -1 || p.ErrorMessage != nil || p.Partition != r.req.Topics[0].Partitions[0].Partition {
 			t.Errorf("%s: %+v", what, p)
 		}
 	}
 	if leo := c.logEnd(); leo != 0 {
 		t.Errorf("%d records were appended", leo)
 	}
+}
+
+// TestAProducerIsToldWhereTheLogBegins also with an error, but for those that Kafka tells before it looks at the log.
+func TestAProducerIsToldWhereTheLogBegins(t *testing.T) {
+	x := start(t, 1).client()
+	id := x.topic("t", 1, "max.message.bytes=200")
+	x.produce(9, -1, "t", id, batch(record.BatchOptions{ProducerID: 5}, "a"))
+	control := batch(record.BatchOptions{ProducerID: -1, Control: true}, "a")
+	bad := plain("a")
+	bad[len(bad)-1]++
+	for what, c := range map[string]struct {
+		records []byte
+		err     *kerr.Error
+		start   int64
+	}{
+		"gap":       {batch(record.BatchOptions{ProducerID: 5, BaseSequence: 9}, "a"), kerr.OutOfOrderSequenceNumber, 0},
+		"control":   {control, kerr.InvalidRecord, 0},
+		"no batch":  {nil, kerr.InvalidRecord, -1},
+		"bad CRC":   {bad, kerr.CorruptMessage, -1},
+		"too large": {plain(string(make([]byte, 200))), kerr.MessageTooLarge, -1},
+	} {
+		p := x.produce(9, -1, "t", id, c.records)
+		x.code(what, p.ErrorCode, c.err)
+		if p.LogStartOffset != c.start {
+			t.Errorf("%s: the log is said to begin at %d, not %d", what, p.LogStartOffset, c.start)
+		}
+	}
+	p := ask[*kmsg.ProduceResponse](x, produceRequest(9, -1, "t", id, 7, control)).Topics[0].Partitions[0]
+	x.code("a control batch for no partition", p.ErrorCode, kerr.UnknownTopicOrPartition)
 }
 
 func TestOneBadPartitionDoesNotKeepTheOthers(t *testing.T) {

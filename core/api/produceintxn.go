@@ -78,10 +78,8 @@ func (p *produceCall) take(v *verification) {
 }
 
 func (p *produceCall) refuse(slot int, id event.Partition, err error) {
-	r := &p.results[slot]
-	if r.Err = err; err == kerr.NotLeaderForPartition {
-		r.CurrentLeader = p.server.leaderOf(id)
-	}
+	p.results[slot].Err = err
+	p.pointToLeader(&p.results[slot], id)
 }
 
 // producersWord is a verdict as producers know it. Old ones would give up where they should come again, which NOT_ENOUGH_REPLICAS has them do

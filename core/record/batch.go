@@ -168,6 +168,12 @@ func (b Batch) SetLogAppendTime(timestamp int64) {
 	b.setCRC()
 }
 
+// clearLogAppendTime leaves the records the timestamps that they have.
+func (b Batch) clearLogAppendTime() {
+	binary.BigEndian.PutUint16(b[posAttributes:], uint16(b.Attributes()&^attrLogAppendTime))
+	b.setCRC()
+}
+
 func (b Batch) setMaxTimestamp(timestamp int64) {
 	binary.BigEndian.PutUint64(b[posMaxTimestamp:], uint64(timestamp))
 	b.setCRC()

@@ -10,6 +10,8 @@ import (
 type ProduceFacts struct {
 	Earliest, Latest int64 // timestamps, in ms
 	Keyless          bool  // a record has no key
+	// SaysLogAppendTime: the producer has claimed to be a leader. A topic of LogAppendTime refuses that, as Kafka does; any other lets it pass.
+	SaysLogAppendTime bool
 }
 
 // ProduceRules is what a topic asks of the batches that producers send to it. The zero value asks nothing.
@@ -45,8 +47,8 @@ func (r *ProduceRules) outOfRange(timestamp, nowMs int64) bool {
 
 // Apply makes the batch what the topic wants, in place or, if it is compressed anew, in memory of its own. It walks the records: call it off the
 // loop. INVALID_TIMESTAMP and INVALID_RECORD come with the records that are to blame.
-func (r *ProduceRules) Apply(b Batch, nowMs int64, partition string) (Batch, []RecordError, error) {
-	if wrong, err := r.judge(b, nowMs, partition); err != nil {
+func (r *ProduceRules) Apply(b Batch, f ProduceFacts, nowMs int64, partition string) (Batch, []RecordError, error) {
+	if wrong, err := r.judge(b, f, nowMs, partition); err != nil {
 		return nil, wrong, err
 	}
 	if r.Recompress && b.Codec() != r.Codec {
@@ -59,7 +61,7 @@ func (r *ProduceRules) Apply(b Batch, nowMs int64, partition string) (Batch, []R
 }
 
 // judge lists the records that the topic does not take: Kafka's LogValidator, with its words.
-func (r *ProduceRules) judge(b Batch, nowMs int64, partition string) (wrong []RecordError, err error) {
+func (r *ProduceRules) judge(b Batch, f ProduceFacts, nowMs int64, partition string) (wrong []RecordError, err error) {
 	timestamps, index := false, int32(-1)
 	_ = b.Each(nil, func(x Record) error { // ValidateProduce has read it without an error
 		index++
@@ -67,6 +69,9 @@ func (r *ProduceRules) judge(b Batch, nowMs int64, partition string) (wrong []Re
 		switch {
 		case r.Compacted && x.Key == nil:
 			wrong = append(wrong, RecordError{index, "Compacted topic cannot accept message without key in topic partition " + partition})
+		case r.LogAppendTime && f.SaysLogAppendTime:
+			timestamps = true
+			wrong = append(wrong, RecordError{index, "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime."})
 		case r.outOfRange(timestamp, nowMs):
 			timestamps = true
 			wrong = append(wrong, RecordError{index, fmt.Sprintf("Timestamp %d of message with offset %d is out of range. The timestamp should be within [%d, %d]",

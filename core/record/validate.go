@@ -18,10 +18,10 @@ const maxPooled = 4 << 20
 // costs a CRC, a decompression and a walk: call it off the loop. nil, or as Kafka's LogValidator:
 //
 //	CORRUPT_MESSAGE               the CRC is not that of the bytes
-//	INVALID_RECORD                a control batch; a count that is not last offset delta + 1; a producer
-//	                              id without epoch or sequence; records that do not fill the batch exactly
-//	                              at consecutive offsets
-//	INVALID_TIMESTAMP             the producer says LogAppendTime, which only a leader may
+//	INVALID_RECORD                a control batch; a base offset that is not 0; a count that is not last offset
+//	                              delta + 1; a producer id without epoch or sequence; records that do not
+//	                              fill the batch exactly at consecutive offsets
+//	INVALID_TIMESTAMP             the producer says LogAppendTime, and not which
 //	UNSUPPORTED_COMPRESSION_TYPE  the codec is unknown
 //	MESSAGE_TOO_LARGE             it decompresses to more than MaxUncompressed; a Java producer splits
 //	                              the batch and tries again
@@ -31,13 +31,19 @@ func ValidateProduce(b Batch) error {
 }
 
 // InspectProduce is ValidateProduce, and tells what it has seen on its way. A latest timestamp in the header that is not the records' is put
-// right, with a new CRC.
+// right, with a new CRC, and so is a batch that says LogAppendTime, which only a leader may: its facts still tell.
 func InspectProduce(b Batch) (ProduceFacts, error) {
 	f, err := inspectProduce(b)
-	if err == nil && f.Latest != b.MaxTimestamp() {
+	if err != nil {
+		return f, err
+	}
+	if f.SaysLogAppendTime = b.IsLogAppendTime(); f.SaysLogAppendTime {
+		b.clearLogAppendTime()
+	}
+	if f.Latest != b.MaxTimestamp() {
 		b.setMaxTimestamp(f.Latest)
 	}
-	return f, err
+	return f, nil
 }
 
 func inspectProduce(b Batch) (f ProduceFacts, err error) {
@@ -50,7 +56,7 @@ func inspectProduce(b Batch) (f ProduceFacts, err error) {
 	if !validProduceHeader(b) {
 		return f, kerr.InvalidRecord
 	}
-	if b.IsLogAppendTime() {
+	if b.IsLogAppendTime() && b.MaxTimestamp() == -1 {
 		return f, kerr.InvalidTimestamp
 	}
 	if b.Codec() == None {
@@ -75,9 +81,9 @@ func (s *Scratch) put() {
 	scratches.Put(s)
 }
 
-// validProduceHeader checks what LogValidator.validateBatch does. The last sequence may wrap.
+// validProduceHeader checks what UnifiedLog and LogValidator.validateBatch do. The last sequence may wrap.
 func validProduceHeader(b Batch) bool {
-	if b[posMagic] != magicV2 || b.IsControl() {
+	if b[posMagic] != magicV2 || b.IsControl() || b.BaseOffset() != 0 {
 		return false
 	}
 	if b.Count() < 1 || b.LastOffsetDelta() != b.Count()-1 {

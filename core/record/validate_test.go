@@ -29,7 +29,12 @@ func TestEachCheckOfValidateProduceFires(t *testing.T) {
 		{"crc", kerr.CorruptMessage, nil},
 		{"unknown codec", kerr.UnsupportedCompressionType, func(b Batch) Batch { b[posAttributes+1] |= 7; return b }},
 		{"control batch", kerr.InvalidRecord, func(b Batch) Batch { b[posAttributes+1] |= attrControl; return b }},
-		{"log append time", kerr.InvalidTimestamp, func(b Batch) Batch { b[posAttributes+1] |= attrLogAppendTime; return b }},
+		{"log append time, but not which", kerr.InvalidTimestamp, func(b Batch) Batch {
+			b[posAttributes+1] |= attrLogAppendTime
+			be.PutUint64(b[posMaxTimestamp:], 1<<64-1)
+			return b
+		}},
+		{"base offset", kerr.InvalidRecord, func(b Batch) Batch { b.SetBaseOffset(1); return b }},
 		{"magic", kerr.InvalidRecord, func(b Batch) Batch { b[posMagic] = 1; return b }},
 		{"no records", kerr.InvalidRecord, func(b Batch) Batch {
 			be.PutUint32(b[posCount:], 0)

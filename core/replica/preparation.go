@@ -39,7 +39,7 @@ func (w *produceWait) prepare(e *ProduceEntry, frame *network.Frame) {
 	name := p.id.String()
 	p.m.loop.Offload(func() {
 		b := x.entry.Batch
-		x.entry.Batch, x.wrong, x.err = rules.Apply(b, now, name)
+		x.entry.Batch, x.wrong, x.err = rules.Apply(b, x.entry.Facts, now, name)
 		x.changed = x.err == nil && &x.entry.Batch[0] != &b[0]
 	}, func() {
 		x.ready = true

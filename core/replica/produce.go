@@ -40,6 +40,50 @@ type ProduceResult struct {
 	CurrentLeader  wire.Leader
 }
 
+// NewProduceResult is a result without offsets.
+func NewProduceResult(err error) ProduceResult {
+	return ProduceResult{Err: err, BaseOffset: -1, LogStartOffset: -1, LogAppendTime: -1, CurrentLeader: wire.Leader{ID: -1, Epoch: -1}}
+}
+
+// RefuseProduce is the result of a batch that cannot be taken for the reason err, which Kafka finds out in the partition's log: if the
+// partition takes no batches at all, that counts.
+func (m *Manager) RefuseProduce(id event.Partition, topicID [16]byte, acks int16, err error) ProduceResult {
+	p, refused := m.accepting(id, topicID, acks)
+	if refused == nil {
+		refused = err
+	}
+	r := NewProduceResult(nil)
+	r.fail(refused, p)
+	return r
+}
+
+// accepting returns the partition if this broker leads it and it has the replicas that acks asks for: a batch refused here is nowhere.
+func (m *Manager) accepting(id event.Partition, topicID [16]byte, acks int16) (*Partition, error) {
+	p, err := m.leading(id, topicID, -1)
+	if err == nil && acks == acksAll && p.IsUnderMinISR() {
+		err = kerr.NotEnoughReplicas
+	}
+	return p, err
+}
+
+// fail makes it a failure, of a partition that may be nil. The producer is told where the log begins, but for errors that say that
+// there is no log, or that the batch is not for one.
+func (r *ProduceResult) fail(err error, p *Partition) {
+	r.Err, r.BaseOffset = err, -1
+	if p == nil {
+		return
+	}
+	switch err {
+	case kerr.NotLeaderForPartition:
+		r.CurrentLeader = p.currentLeader()
+	case kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.CorruptMessage, kerr.KafkaStorageError:
+	default:
+		if p.lead != nil {
+			r.LogStartOffset = p.log.LogStartOffset()
+		}
+	}
+}
+
 // delayedProduce is a produce request until all its partitions are settled. It is used again
 // for another request once no append of this one is under way.
 type delayedProduce struct {
@@ -149,13 +193,9 @@ func (op *delayedProduce) append(i int, e *ProduceEntry, frame *network.Frame) {
 		w.op, w.index = op, i
 		w.onWritten = w.written
 	}
-	p, err := op.m.leading(e.Partition, e.TopicID, -1)
+	p, err := op.m.accepting(e.Partition, e.TopicID, op.acks)
 	w.p, w.settled = p, false
-	r := &op.results[w.index]
-	*r = ProduceResult{BaseOffset: -1, LogStartOffset: -1, LogAppendTime: -1, CurrentLeader: wire.Leader{ID: -1, Epoch: -1}}
-	if err == nil && op.acks == acksAll && p.IsUnderMinISR() {
-		err = kerr.NotEnoughReplicas // before the append: a batch refused here is nowhere
-	}
+	op.results[w.index] = NewProduceResult(nil)
 	if err != nil {
 		w.settle(err)
 		return
@@ -246,11 +286,7 @@ func (w *produceWait) settle(err error) {
 		w.p.produces.remove(w)
 	}
 	if err != nil {
-		r := &op.results[w.index]
-		r.Err, r.BaseOffset = err, -1
-		if err == kerr.NotLeaderForPartition && w.p != nil {
-			r.CurrentLeader = w.p.currentLeader()
-		}
+		op.results[w.index].fail(err, w.p)
 	}
 	op.unsettled--
 	op.maybeAnswer()

@@ -23,9 +23,9 @@ type ProduceTopic struct {
 // ProducePartition is what was sent to one partition.
 type ProducePartition struct {
 	Index int32
-	Batch record.Batch // validated; nil if Err
+	Batch record.Batch // one of its form is there; nil if Err is that it is not
 	Facts record.ProduceFacts
-	Err   error // a *kerr.Error: why the records cannot be taken
+	Err   error // a *kerr.Error: why the records cannot be taken; nil if the batch is valid
 }
 
 const (
@@ -137,6 +137,7 @@ func (w *produceWalk) partition(flexible bool) {
 func (p *ProducePartition) validate(version int16) {
 	records := []byte(p.Batch)
 	b, rest, err := record.Parse(records)
+	p.Batch = nil
 	switch {
 	case err == record.ErrCorrupt && !oldMagic(records):
 		p.Err = kerr.CorruptMessage
@@ -145,11 +146,8 @@ func (p *ProducePartition) validate(version int16) {
 	case b.Codec() == record.Zstd && version < produceZstd:
 		p.Err = kerr.UnsupportedCompressionType
 	default:
+		p.Batch = b
 		p.Facts, p.Err = record.InspectProduce(b)
-	}
-	p.Batch = b
-	if p.Err != nil {
-		p.Batch = nil
 	}
 }
 
