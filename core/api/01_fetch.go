@@ -246,6 +246,9 @@ func (f *fetchCall) add(e *replica.FetchEntry, p *wire.FetchPartition) {
 	if f.req.Version <= 5 && p.ErrorCode == kerr.KafkaStorageError.Code {
 		p.ErrorCode = kerr.NotLeaderForPartition.Code // the other is unknown to older clients
 	}
+	if p.ErrorCode == kerr.UnknownTopicOrPartition.Code || p.ErrorCode == kerr.UnknownTopicID.Code {
+		p.AbortedTransactions = []wire.AbortedTransaction{} // not null, as Kafka where it does not come to look at a log
+	}
 	topics := f.resp.Topics
 	n := len(topics)
 	if n > 0 && topics[n-1].TopicID == e.TopicID && topics[n-1].Topic == e.Partition.Topic {

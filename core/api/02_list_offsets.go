@@ -16,19 +16,36 @@ import (
 func (k *call) listOffsets() {
 	req := k.req.Body.(*kmsg.ListOffsetsRequest)
 	l := listOffsetsCall{call: k, req: req, open: 1} // until the loop below is through
-	l.resp.Topics = make([]kmsg.ListOffsetsResponseTopic, len(req.Topics))
-	seen := map[event.Partition]bool{}
+	named := map[event.Partition]int{}
 	for i := range req.Topics {
-		asked, told := &req.Topics[i], &l.resp.Topics[i]
-		told.Topic = asked.Topic
-		told.Partitions = make([]kmsg.ListOffsetsResponseTopicPartition, len(asked.Partitions))
-		for j := range asked.Partitions {
-			id := event.Partition{Topic: asked.Topic, Index: asked.Partitions[j].Partition}
-			l.list(id, seen[id], &asked.Partitions[j], &told.Partitions[j])
-			seen[id] = true
+		for j := range req.Topics[i].Partitions {
+			named[event.Partition{Topic: req.Topics[i].Topic, Index: req.Topics[i].Partitions[j].Partition}]++
 		}
 	}
+	for i := range req.Topics {
+		l.listTopic(named, &req.Topics[i])
+	}
 	l.finish()
+}
+
+// listTopic answers for each partition once; for one that is named several times with an error.
+func (l *listOffsetsCall) listTopic(named map[event.Partition]int, asked *kmsg.ListOffsetsRequestTopic) {
+	partitions := make([]kmsg.ListOffsetsResponseTopicPartition, 0, len(asked.Partitions)) // does not move while lookups are under way
+	for j := range asked.Partitions {
+		id := event.Partition{Topic: asked.Topic, Index: asked.Partitions[j].Partition}
+		times := named[id]
+		if times == 0 {
+			continue
+		}
+		partitions = partitions[:len(partitions)+1]
+		l.list(id, times > 1, &asked.Partitions[j], &partitions[len(partitions)-1])
+		if times > 1 {
+			named[id] = 0
+		}
+	}
+	if len(partitions) > 0 {
+		l.resp.Topics = append(l.resp.Topics, kmsg.ListOffsetsResponseTopic{Topic: asked.Topic, Partitions: partitions})
+	}
 }
 
 // listOffsetsCall is one ListOffsets on its way: some lookups read the disk.
@@ -45,11 +62,11 @@ func (l *listOffsetsCall) finish() {
 	}
 }
 
-func (l *listOffsetsCall) list(id event.Partition, again bool, asked *kmsg.ListOffsetsRequestTopicPartition, told *kmsg.ListOffsetsResponseTopicPartition) {
+func (l *listOffsetsCall) list(id event.Partition, repeated bool, asked *kmsg.ListOffsetsRequestTopicPartition, told *kmsg.ListOffsetsResponseTopicPartition) {
 	told.Default()
 	told.Partition = asked.Partition
 	switch {
-	case again:
+	case repeated:
 		told.ErrorCode = kerr.InvalidRequest.Code
 	case asked.Timestamp < 0 && l.req.Version < timestampSince(asked.Timestamp):
 		told.ErrorCode = kerr.UnsupportedVersion.Code

@@ -18,6 +18,10 @@ import (
 // the listener that the client came in on.
 func (k *call) metadata() {
 	req := k.req.Body.(*kmsg.MetadataRequest)
+	if req.Version < 12 && slices.ContainsFunc(req.Topics, isNameless) {
+		k.reply(metadataRefused(req, kerr.InvalidRequest)) // versions 10 and 11 have the fields, but no meaning for them
+		return
+	}
 	resp := kmsg.NewPtrMetadataResponse()
 	resp.ClusterID = &k.server.ClusterID
 	resp.ControllerID = k.server.anyBroker()
@@ -30,6 +34,21 @@ func (k *call) metadata() {
 		resp.Topics = v.named()
 	}
 	k.reply(resp)
+}
+
+// isNameless reports whether a topic has an id, or no name.
+func isNameless(t kmsg.MetadataRequestTopic) bool { return t.Topic == nil || t.TopicID != [16]byte{} }
+
+// metadataRefused has the error in each topic, and nothing else.
+func metadataRefused(req *kmsg.MetadataRequest, err *kerr.Error) *kmsg.MetadataResponse {
+	resp := kmsg.NewPtrMetadataResponse()
+	resp.ControllerID, resp.ErrorCode = -1, err.Code
+	for i := range req.Topics {
+		ref := refOf(&req.Topics[i])
+		ref.null = false // the answer has no room for null
+		resp.Topics = append(resp.Topics, absentTopic(ref, err))
+	}
+	return resp
 }
 
 func (k *call) metadataBrokers() (brokers []kmsg.MetadataResponseBroker) {
@@ -72,12 +91,17 @@ func (v *metadataView) all() (topics []kmsg.MetadataResponseTopic) {
 	return topics
 }
 
-// named answers for each topic once, however often it is named: an answer is many times the size of a name.
+// named answers for each topic once, however often it is named: an answer is many times the size of a name. Where an id is given, only
+// those with one are answered for, as Kafka does.
 func (v *metadataView) named() []kmsg.MetadataResponseTopic {
 	topics := make([]kmsg.MetadataResponseTopic, 0, len(v.req.Topics))
 	seen := make(map[topicRef]bool, len(v.req.Topics))
+	ids := slices.ContainsFunc(v.req.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.TopicID != [16]byte{} })
 	for i := range v.req.Topics {
 		ref := refOf(&v.req.Topics[i])
+		if ids && ref.id == [16]byte{} {
+			continue
+		}
 		if !seen[ref] {
 			seen[ref] = true
 			topics = append(topics, v.find(ref))
@@ -108,8 +132,6 @@ func (v *metadataView) find(ref topicRef) kmsg.MetadataResponseTopic {
 	image := v.server.Image()
 	byID := ref.id != [16]byte{}
 	switch {
-	case v.req.Version < 12 && (byID || ref.null):
-		return absentTopic(ref, kerr.InvalidRequest) // versions 10 and 11 have the fields, but no meaning for them
 	case byID || ref.null:
 		if t := image.TopicByID(ref.id); t != nil {
 			return v.topic(t)

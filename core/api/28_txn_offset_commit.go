@@ -19,9 +19,17 @@ func (k *call) txnOffsetCommit() {
 		k.reply(resp)
 		return
 	}
+	refuse := func(err error) {
+		resp.Topics = append(resp.Topics, k.txnCommitError(good, err).Topics...)
+		k.reply(resp)
+	}
 	groups := k.server.Groups.Runtime()
-	if _, err := groups.Shard(req.Group); err != nil && req.Group != "" {
-		k.reply(k.txnCommitError(req, err))
+	if req.Group == "" {
+		refuse(kerr.InvalidGroupID)
+		return
+	}
+	if _, err := groups.Shard(req.Group); err != nil {
+		refuse(err)
 		return
 	}
 	v := &verification{
@@ -30,12 +38,12 @@ func (k *call) txnOffsetCommit() {
 	}
 	v.done = func() {
 		if err := v.parts[0].err; err != nil {
-			k.reply(k.txnCommitError(req, coordinatorsWord(err)))
+			refuse(coordinatorsWord(err))
 			return
 		}
 		k.server.Groups.CommitTransactional(good, v.parts[0].guard, func(committed *kmsg.TxnOffsetCommitResponse, err error) {
 			if err != nil {
-				k.reply(k.txnCommitError(req, err))
+				refuse(err)
 				return
 			}
 			resp.Topics = append(resp.Topics, committed.Topics...)

@@ -28,7 +28,10 @@ func (k *call) describeProducersOf(id event.Partition) kmsg.DescribeProducersRes
 	told := kmsg.DescribeProducersResponseTopicPartition{Partition: id.Index}
 	producers, err := k.producersOf(id)
 	if err != nil {
-		told.ErrorCode, told.ErrorMessage = wire.Code(err), messageOf(err)
+		told.ErrorCode = wire.Code(err)
+		if k.server.topicByName(id.Topic) == nil {
+			told.ErrorMessage = messageOf(err)
+		}
 		return told
 	}
 	for i := range producers {

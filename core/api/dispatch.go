@@ -40,6 +40,7 @@ func handlerTable() []func(*call) {
 		kmsg.DeleteACLs:                   (*call).deleteAcls,
 		kmsg.DescribeConfigs:              (*call).describeConfigs,
 		kmsg.AlterConfigs:                 (*call).alterConfigs,
+		kmsg.AlterReplicaLogDirs:          (*call).alterReplicaLogDirs,
 		kmsg.DescribeLogDirs:              (*call).describeLogDirs,
 		kmsg.SASLAuthenticate:             (*call).saslAuthenticate,
 		kmsg.CreatePartitions:             (*call).createPartitions,

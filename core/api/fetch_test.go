@@ -311,7 +311,14 @@ func TestListOffsetsKnowsTheTimestampsOfItsVersion(t *testing.T) {
 	}
 	twice := listOffset(11, -1)
 	twice.Topics = append(twice.Topics, twice.Topics[0])
-	x.code("the same again", ask[*kmsg.ListOffsetsResponse](x, twice).Topics[1].Partitions[0].ErrorCode, kerr.InvalidRequest)
+	told := ask[*kmsg.ListOffsetsResponse](x, twice)
+	if len(told.Topics) != 1 || len(told.Topics[0].Partitions) != 1 {
+		t.Fatalf("a partition that is named twice is answered as %+v", told.Topics)
+	}
+	x.code("the same again", told.Topics[0].Partitions[0].ErrorCode, kerr.InvalidRequest)
+	old := listOffset(11, -1)
+	old.Topics[0].Partitions[0].CurrentLeaderEpoch = -5 // only -1 means that it is not said
+	x.code("a negative epoch", ask[*kmsg.ListOffsetsResponse](x, old).Topics[0].Partitions[0].ErrorCode, kerr.FencedLeaderEpoch)
 }
 
 func TestOffsetForLeaderEpochTellsWhereAnEpochEnded(t *testing.T) {

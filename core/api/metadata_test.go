@@ -94,27 +94,39 @@ func TestMetadataTellsNullFromEmpty(t *testing.T) {
 func TestMetadataFindsTopicsByNameAndID(t *testing.T) {
 	x := start(t, 1, "auto.create.topics.enable=false").client()
 	id := x.topic("a", 2)
-	req := metadataRequest(12, "a", "a", "no/name", "nobody")
 	byID, unknown := kmsg.NewMetadataRequestTopic(), kmsg.NewMetadataRequestTopic()
 	byID.TopicID, unknown.TopicID = id, [16]byte{9}
-	req.Topics = append(req.Topics, byID, unknown)
-	req.IncludeTopicAuthorizedOperations = true
-	resp := ask[*kmsg.MetadataResponse](x, req)
-	want := []*kerr.Error{nil, kerr.InvalidTopicException, kerr.UnknownTopicOrPartition, nil, kerr.UnknownTopicID}
-	if len(resp.Topics) != len(want) {
-		t.Fatalf("%d topics, want %d: each once by name and once by id", len(resp.Topics), len(want))
+	var req *kmsg.MetadataRequest
+	var resp *kmsg.MetadataResponse
+	find := func(want []*kerr.Error, topics ...kmsg.MetadataRequestTopic) {
+		t.Helper()
+		req = metadataRequest(12, "a", "a", "no/name", "nobody")
+		req.Topics = append(req.Topics, topics...)
+		req.IncludeTopicAuthorizedOperations = true
+		resp = ask[*kmsg.MetadataResponse](x, req)
+		if len(resp.Topics) != len(want) {
+			t.Fatalf("%d topics, want %d, each once", len(resp.Topics), len(want))
+		}
+		for i, topic := range resp.Topics {
+			x.code("topic", topic.ErrorCode, want[i])
+		}
 	}
-	for i, topic := range resp.Topics {
-		x.code("topic", topic.ErrorCode, want[i])
-	}
-	if a := resp.Topics[3]; a.TopicID != id || *a.Topic != "a" || len(a.Partitions) != 2 || a.AuthorizedOperations != 3576 || a.Partitions[1].Leader != 1 {
+	find([]*kerr.Error{nil, kerr.InvalidTopicException, kerr.UnknownTopicOrPartition})
+	find([]*kerr.Error{nil, kerr.UnknownTopicID}, byID, byID, unknown) // where ids are given, nothing else counts
+	if a := resp.Topics[0]; a.TopicID != id || *a.Topic != "a" || len(a.Partitions) != 2 || a.AuthorizedOperations != 3576 || a.Partitions[1].Leader != 1 {
 		t.Errorf("topic a: %+v", a)
 	}
 	if b := resp.Brokers; len(b) != 1 || b[0].Host != "n1" || b[0].Port != clientPort || resp.ControllerID != 1 {
 		t.Errorf("brokers %v, controller %d", b, resp.ControllerID)
 	}
 	req.Version = 10
-	x.code("an id in version 10", ask[*kmsg.MetadataResponse](x, req).Topics[3].ErrorCode, kerr.InvalidRequest)
+	old := ask[*kmsg.MetadataResponse](x, req)
+	if len(old.Topics) != len(req.Topics) || len(old.Brokers) != 0 || old.ControllerID != -1 {
+		t.Errorf("an id in version 10: %+v", old)
+	}
+	for _, topic := range old.Topics {
+		x.code("an id in version 10", topic.ErrorCode, kerr.InvalidRequest)
+	}
 }
 
 func TestMetadataCreatesTopicsIfBrokerAndRequestAllowIt(t *testing.T) {

@@ -146,6 +146,34 @@ func TestDescribeLogDirsTellsWhatIsThere(t *testing.T) {
 	}
 }
 
+// TestAReplicaIsWhereItMayBe: there is one directory.
+func TestAReplicaIsWhereItMayBe(t *testing.T) {
+	x := start(t, 1).client()
+	x.topic("t", 1)
+	described := kmsg.NewPtrDescribeLogDirsRequest()
+	described.Version = 4
+	here := ask[*kmsg.DescribeLogDirsResponse](x, described).Dirs[0].Dir
+	req := kmsg.NewPtrAlterReplicaLogDirsRequest()
+	req.Version = 2
+	move := func(dir string) {
+		req.Dirs = append(req.Dirs, kmsg.AlterReplicaLogDirsRequestDir{Dir: dir, Topics: []kmsg.AlterReplicaLogDirsRequestDirTopic{{Topic: "t", Partitions: []int32{0, 9}}, {Topic: "nobody", Partitions: []int32{0}}}})
+	}
+	check := func(what string, want ...*kerr.Error) {
+		t.Helper()
+		told := ask[*kmsg.AlterReplicaLogDirsResponse](x, req).Topics
+		if len(told) != 2 || len(told[0].Partitions) != 2 || len(told[1].Partitions) != 1 {
+			t.Fatalf("%s: %+v", what, told)
+		}
+		for i, p := range append(told[0].Partitions, told[1].Partitions...) {
+			x.code(what, p.ErrorCode, want[i])
+		}
+	}
+	move(here)
+	check("to where it is", nil, kerr.UnknownTopicOrPartition, kerr.UnknownTopicOrPartition)
+	move("/somewhere/else")
+	check("to nowhere", kerr.LogDirNotFound, kerr.LogDirNotFound, kerr.LogDirNotFound)
+}
+
 func TestADefaultOfAllBrokersIsATopicsDefault(t *testing.T) {
 	c := start(t, 1)
 	x := c.client()

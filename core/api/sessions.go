@@ -264,7 +264,7 @@ func fetchEntry(topic string, id [16]byte, p *kmsg.FetchRequestTopicPartition) r
 		TopicID:            id,
 		Offset:             p.FetchOffset,
 		LastFetchedEpoch:   p.LastFetchedEpoch,
-		CurrentLeaderEpoch: p.CurrentLeaderEpoch,
+		CurrentLeaderEpoch: max(p.CurrentLeaderEpoch, -1), // here every negative epoch means that it is not said
 		LogStartOffset:     p.LogStartOffset,
 		MaxBytes:           int(p.PartitionMaxBytes),
 	}

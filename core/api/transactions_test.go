@@ -429,6 +429,7 @@ func TestOffsetsCountWhenTheirTransactionIsCommitted(t *testing.T) {
 	for version := int16(1); version <= 2; version++ {
 		w := newTxnWorld(t, 3)
 		p := w.initialize("id", version)
+		w.code("no group", p.commitOffset("", 9), kerr.InvalidGroupID)
 		for i, commit := range []bool{true, false, true} {
 			before, _ := w.offset("g", false)
 			if version == 1 {

@@ -66,7 +66,7 @@ func quotaResult(e *kmsg.AlterClientQuotasRequestEntry, f *fault) kmsg.AlterClie
 		r.Entity = append(r.Entity, kmsg.AlterClientQuotasResponseEntryEntity{Type: part.Type, Name: part.Name})
 	}
 	if f != nil {
-		r.ErrorCode, r.ErrorMessage = f.err.Code, &f.message
+		r.ErrorCode, r.ErrorMessage = f.err.Code, f.told()
 	}
 	return r
 }

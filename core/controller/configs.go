@@ -64,7 +64,7 @@ func incrementalResult(r kmsg.IncrementalAlterConfigsRequestResource, f *fault) 
 	rr := kmsg.NewIncrementalAlterConfigsResponseResource()
 	rr.ResourceType, rr.ResourceName = r.ResourceType, r.ResourceName
 	if f != nil {
-		rr.ErrorCode, rr.ErrorMessage = f.err.Code, &f.message
+		rr.ErrorCode, rr.ErrorMessage = f.err.Code, f.told()
 	}
 	return rr
 }
@@ -121,7 +121,7 @@ func alterResult(r kmsg.AlterConfigsRequestResource, f *fault) kmsg.AlterConfigs
 	rr := kmsg.NewAlterConfigsResponseResource()
 	rr.ResourceType, rr.ResourceName = r.ResourceType, r.ResourceName
 	if f != nil {
-		rr.ErrorCode, rr.ErrorMessage = f.err.Code, &f.message
+		rr.ErrorCode, rr.ErrorMessage = f.err.Code, f.told()
 	}
 	return rr
 }

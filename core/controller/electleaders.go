@@ -24,7 +24,7 @@ func (c *Controller) ElectLeaders(req *kmsg.ElectLeadersRequest, done func(*kmsg
 		return
 	}
 	if req.ElectionType != preferredElection && req.ElectionType != uncleanElection {
-		answer(c, nil, electLeadersError(kerr.InvalidRequest), electLeadersError, done)
+		answer(c, nil, electionsRefused(req, kerr.InvalidRequest), electLeadersError, done)
 		return
 	}
 	resp, records := c.electLeaders(req)
@@ -34,6 +34,20 @@ func (c *Controller) ElectLeaders(req *kmsg.ElectLeadersRequest, done func(*kmsg
 func electLeadersError(err *kerr.Error) *kmsg.ElectLeadersResponse {
 	resp := kmsg.NewPtrElectLeadersResponse()
 	resp.ErrorCode = err.Code
+	return resp
+}
+
+// electionsRefused has the error for each partition that is named, too.
+func electionsRefused(req *kmsg.ElectLeadersRequest, err *kerr.Error) *kmsg.ElectLeadersResponse {
+	resp := electLeadersError(err)
+	for _, t := range req.Topics {
+		rt := kmsg.NewElectLeadersResponseTopic()
+		rt.Topic = t.Topic
+		for _, index := range t.Partitions {
+			rt.Partitions = append(rt.Partitions, electionResult(index, err))
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
 	return resp
 }
 

@@ -38,7 +38,7 @@ func (c *Controller) CreatePartitions(req *kmsg.CreatePartitionsRequest, charge 
 		}
 		if f != nil {
 			added = nil
-			rt.ErrorCode, rt.ErrorMessage = f.err.Code, &f.message
+			rt.ErrorCode, rt.ErrorMessage = f.err.Code, f.told()
 		}
 		left -= len(added)
 		for _, p := range added {
@@ -69,7 +69,7 @@ func (c *Controller) createPartitions(t *kmsg.CreatePartitionsRequestTopic, time
 	case times > 1:
 		return nil, refuse(kerr.InvalidRequest, "duplicate topic name")
 	case topic == nil:
-		return nil, refuse(kerr.UnknownTopicOrPartition, kerr.UnknownTopicOrPartition.Description)
+		return nil, refuse(kerr.UnknownTopicOrPartition, "") // as Kafka, which has no words for it
 	}
 	now, added := len(topic.Partitions), int(t.Count)-len(topic.Partitions)
 	switch {

@@ -52,7 +52,7 @@ func reassignmentResult(index int32, f *fault) kmsg.AlterPartitionAssignmentsRes
 	rp := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
 	rp.Partition = index
 	if f != nil {
-		rp.ErrorCode, rp.ErrorMessage = f.err.Code, &f.message
+		rp.ErrorCode, rp.ErrorMessage = f.err.Code, f.told()
 	}
 	return rp
 }
@@ -99,7 +99,7 @@ func (c *Controller) beginReassignment(p *metadata.Partition, b *partitionChange
 // that takes the topic's leave for unclean elections.
 func (c *Controller) cancelReassignment(p *metadata.Partition, b *partitionChange) *fault {
 	if !b.target.isReassigning() {
-		return refuse(kerr.NoReassignmentInProgress, kerr.NoReassignmentInProgress.Description)
+		return refuse(kerr.NoReassignmentInProgress, "") // as Kafka, which has no words for it
 	}
 	original, isr := b.target.original(), minus(p.ISR, p.Adding)
 	switch {

@@ -82,7 +82,7 @@ func scramResult(user string, f *fault) kmsg.AlterUserSCRAMCredentialsResponseRe
 	r := kmsg.NewAlterUserSCRAMCredentialsResponseResult()
 	r.User = user
 	if f != nil {
-		r.ErrorCode, r.ErrorMessage = f.err.Code, &f.message
+		r.ErrorCode, r.ErrorMessage = f.err.Code, f.told()
 	}
 	return r
 }

@@ -20,6 +20,14 @@ type fault struct {
 	message string
 }
 
+// told is the message for the client; nil: there is none.
+func (f *fault) told() *string {
+	if f.message == "" {
+		return nil
+	}
+	return &f.message
+}
+
 func refuse(err *kerr.Error, message string) *fault { return &fault{err, message} }
 
 // CreateTopics creates topics, each on its own: one that is refused does not keep the others
@@ -79,7 +87,8 @@ func createTopicsError(req *kmsg.CreateTopicsRequest, err *kerr.Error) *kmsg.Cre
 
 func topicRefused(name string, f *fault) kmsg.CreateTopicsResponseTopic {
 	rt := kmsg.NewCreateTopicsResponseTopic()
-	rt.Topic, rt.ErrorCode, rt.ErrorMessage = name, f.err.Code, &f.message
+	rt.Topic, rt.ErrorCode, rt.ErrorMessage = name, f.err.Code, f.told()
+	rt.Configs = []kmsg.CreateTopicsResponseTopicConfig{} // null is for who may not see them
 	return rt
 }
 

@@ -293,6 +293,9 @@ func TestLeadersAreElectedOnRequest(t *testing.T) {
 	if code := elect(preferredElection, "z").Topics[0].Partitions[0].ErrorCode; code != kerr.UnknownTopicOrPartition.Code {
 		t.Errorf("code %d", code)
 	}
+	if odd := elect(5, "a"); odd.ErrorCode != kerr.InvalidRequest.Code || odd.Topics[0].Partitions[0].ErrorCode != kerr.InvalidRequest.Code {
+		t.Errorf("an unknown type: %+v", odd)
+	}
 	w.alter("a", []int32{1})
 	w.expire(1)
 	w.expect("a", metadata.NoLeader, nil, []int32{1})

@@ -29,7 +29,7 @@ func (c *Controller) UpdateFeatures(req *kmsg.UpdateFeaturesRequest, done func(*
 	records, f := c.updateFeatures(req)
 	if f != nil {
 		resp := updateFeaturesError(f.err)
-		resp.ErrorMessage = &f.message
+		resp.ErrorMessage = f.told()
 		answer(c, nil, resp, updateFeaturesError, done)
 		return
 	}
@@ -53,7 +53,7 @@ func featuresUpdated(req *kmsg.UpdateFeaturesRequest) *kmsg.UpdateFeaturesRespon
 	}
 	for _, u := range req.FeatureUpdates {
 		result := kmsg.NewUpdateFeaturesResponseResult()
-		result.Feature = u.Feature
+		result.Feature, result.ErrorMessage = u.Feature, kmsg.StringPtr("NONE") // as Kafka
 		resp.Results = append(resp.Results, result)
 	}
 	return resp
@@ -81,15 +81,12 @@ func (c *Controller) updateFeatures(req *kmsg.UpdateFeaturesRequest) ([]metadata
 	return append(records, levels...), nil
 }
 
-// directionOf is what an update allows; version 0 of the request has a flag for it.
+// directionOf is what an update allows. Version 0 of the request has a flag for it, which a controller of KRaft does not heed.
 func directionOf(version int16, u *kmsg.UpdateFeaturesRequestFeatureUpdate) upgradeType {
-	switch {
-	case version > 0:
-		return upgradeType(u.UpgradeType)
-	case u.AllowDowngrade:
-		return safeDowngrade
+	if version == 0 {
+		return upgradeOnly
 	}
-	return upgradeOnly
+	return upgradeType(u.UpgradeType)
 }
 
 func (c *Controller) checkFeature(req *kmsg.UpdateFeaturesRequest, u *kmsg.UpdateFeaturesRequestFeatureUpdate) *fault {

@@ -106,6 +106,17 @@ func TestELRIsTurnedOnAndOff(t *testing.T) {
 	w.expect("a", 1, []int32{1}, nil)
 }
 
+// TestTheFlagOfVersion0IsNotHeeded: Kafka's controller looks at the upgrade type, which version 0 does not have.
+func TestTheFlagOfVersion0IsNotHeeded(t *testing.T) {
+	w := newWorld(t, supporting)
+	w.up(1)
+	req := kmsg.NewPtrUpdateFeaturesRequest()
+	req.FeatureUpdates = []kmsg.UpdateFeaturesRequestFeatureUpdate{{Feature: "group.version", AllowDowngrade: true}}
+	if resp := got(w, w.UpdateFeatures, req); resp.ErrorCode != kerr.InvalidUpdateVersion.Code || w.committed.Feature("group.version") != 1 {
+		t.Errorf("code %d, group.version %d", resp.ErrorCode, w.committed.Feature("group.version"))
+	}
+}
+
 func TestOnlyAVersionThatChangedTheMetadataBlocksADowngrade(t *testing.T) {
 	for _, tc := range []struct {
 		low, high int16

@@ -143,7 +143,7 @@ func (op *delayedFetch) readPartition(i int, first bool) error {
 	}
 	var f *follower
 	if op.params.isFollower() {
-		if f, err = op.follower(p); err != nil {
+		if f, err = op.follower(p, e); err != nil {
 			return err
 		}
 	}
@@ -303,13 +303,13 @@ func (m *Manager) leaderOf(id event.Partition) wire.Leader {
 }
 
 // follower returns the assigned replica that fetches. One that is not assigned, as far as we know, may
-// be being added: it is asked to come again. One of an earlier incarnation is refused (KIP-903).
-func (op *delayedFetch) follower(p *Partition) (*follower, error) {
+// be being added: it is asked to come again, if it knows our epoch. One of an earlier incarnation is refused (KIP-903).
+func (op *delayedFetch) follower(p *Partition, e *FetchEntry) (*follower, error) {
 	f := p.lead.follower(op.params.ReplicaID)
-	if f == nil {
+	switch {
+	case f == nil && e.CurrentLeaderEpoch != noEpoch:
 		return nil, kerr.UnknownLeaderEpoch
-	}
-	if op.stale {
+	case f == nil || op.stale:
 		return nil, kerr.NotLeaderForPartition
 	}
 	return f, nil

@@ -13,6 +13,9 @@ type ListOffsetQuery struct {
 	ReadCommitted      bool
 }
 
+// consumerID is the replica id of who is none.
+const consumerID = -1
+
 // ListOffsetResult answers a ListOffsetQuery; -1 where there is none.
 type ListOffsetResult struct {
 	Err         error
@@ -64,7 +67,7 @@ func (p *Partition) isEndKnown(q *ListOffsetQuery) bool {
 // readableEnd is the end of what the asker may read.
 func (p *Partition) readableEnd(q *ListOffsetQuery) int64 {
 	switch {
-	case q.ReplicaID >= 0:
+	case q.ReplicaID != consumerID:
 		return p.log.LogEndOffset()
 	case q.ReadCommitted:
 		return p.log.LastStableOffset()
@@ -73,7 +76,7 @@ func (p *Partition) readableEnd(q *ListOffsetQuery) int64 {
 }
 
 func (p *Partition) latestOffset(q *ListOffsetQuery) ListOffsetResult {
-	if q.ReplicaID < 0 && !p.isEndKnown(q) {
+	if q.ReplicaID == consumerID && !p.isEndKnown(q) {
 		return noOffset(kerr.OffsetNotAvailable)
 	}
 	return ListOffsetResult{Timestamp: -1, Offset: p.readableEnd(q), LeaderEpoch: p.leaderEpoch}
@@ -91,7 +94,7 @@ func (p *Partition) onLookup(q ListOffsetQuery, done func(ListOffsetResult)) fun
 			done(noOffset(p.refusal()))
 		case offset >= 0 && offset < p.readableEnd(&q):
 			done(ListOffsetResult{Timestamp: timestamp, Offset: offset, LeaderEpoch: epoch})
-		case q.ReplicaID < 0 && !p.isEndKnown(&q):
+		case q.ReplicaID == consumerID && !p.isEndKnown(&q):
 			done(noOffset(kerr.OffsetNotAvailable))
 		default:
 			done(noOffset(nil))

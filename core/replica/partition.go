@@ -229,7 +229,10 @@ func (p *Partition) failWaiting(err error) {
 	p.followerFetches.wakeAll()
 }
 
-// serving checks that this replica may answer as leader for a client or follower that knows epoch (-1: does not say).
+// noEpoch is the leader epoch of who does not say which it knows.
+const noEpoch = -1
+
+// serving checks that this replica may answer as leader for a client or follower that knows epoch, or noEpoch.
 //
 // Who lags behind us must not be answered (KIP-320): a fetch sent in the old epoch, delivered late, would move the high
 // watermark by an offset that means other records now (KAFKA-7395). Who is ahead of us knows a leader that we do not.
@@ -237,7 +240,7 @@ func (p *Partition) serving(epoch int32) error {
 	switch {
 	case p.offline:
 		return kerr.KafkaStorageError
-	case epoch >= 0 && epoch < p.leaderEpoch:
+	case epoch != noEpoch && epoch < p.leaderEpoch:
 		return kerr.FencedLeaderEpoch
 	case epoch > p.leaderEpoch:
 		return kerr.UnknownLeaderEpoch
