@@ -13,22 +13,25 @@ const knownDifferences = "differential/known.txt"
 var comparedSettings = []string{
 	"broker.heartbeat.interval.ms=2000",
 	"broker.session.timeout.ms=9000",
+	"controller.listener.names=CONTROLLER",
 	"controller.quorum.election.backoff.max.ms=1000",
 	"controller.quorum.election.timeout.ms=1000",
 	"controller.quorum.fetch.timeout.ms=2000",
 	"group.initial.rebalance.delay.ms=0",
 	"offsets.topic.replication.factor=1",
+	"process.roles=broker,controller",
 	"transaction.state.log.replication.factor=1",
 	"transaction.state.log.min.isr=1",
 }
 
 // compareTo tells where lockstepd answers differently from a Kafka, and returns how many differences nobody has explained.
-func compareTo(kafka, lockstepd, only string) (unexplained int, found []differential.Difference, err error) {
+func compareTo(kafka, lockstepd string, o differential.Options) (unexplained int, found []differential.Difference, err error) {
 	known, err := differential.ReadKnown(knownDifferences)
 	if err != nil {
 		return 0, nil, err
 	}
-	o := differential.Options{Kafka: kafka, Lockstep: lockstepd, Only: only, Known: known, Progress: func(s string) { fmt.Fprintln(os.Stderr, s) }}
+	o.Kafka, o.Lockstep, o.Known = kafka, lockstepd, known
+	o.Progress = func(s string) { fmt.Fprintln(os.Stderr, s) }
 	asked, found, err := differential.Run(o)
 	if err != nil {
 		return 0, nil, err
@@ -37,6 +40,11 @@ func compareTo(kafka, lockstepd, only string) (unexplained int, found []differen
 		if d.Reason == "" {
 			unexplained++
 			fmt.Println(d)
+		}
+	}
+	if o.Only == "" {
+		for _, rule := range known.Unused() {
+			fmt.Println("known, and not seen:", rule)
 		}
 	}
 	fmt.Printf("differential: %d answers compared, %d differences that are known, %d that are not\n", asked, len(found)-unexplained, unexplained)

@@ -38,7 +38,9 @@ func main() {
 	pflag.StringVar(&o.binary, "lockstepd", "", "a lockstepd to try instead of one that is built")
 	pflag.StringArrayVar(&o.settings, "set", nil, "a setting for lockstepd: `key=value`")
 	pflag.StringVar(&o.kafka, "differential", "", "only compare the answers with those of the Kafka at this `address`, or \"new\" for one of its own")
-	pflag.StringVar(&o.only, "stories", "", "only stories of --differential whose API and name contain this")
+	pflag.StringVar(&o.differ.Only, "stories", "", "only stories of --differential whose API and name contain this")
+	pflag.Uint64Var(&o.differ.Seed, "seed", 1, "of the random requests of --differential")
+	pflag.IntVar(&o.differ.Random, "random", 20, "random requests of each API and version in --differential")
 	pflag.DurationVar(&o.patience, "patience", time.Minute, "what one case may take")
 	pflag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -61,7 +63,8 @@ type options struct {
 	out, doc        string
 	binary          string
 	settings        []string
-	kafka, only     string
+	kafka           string
+	differ          differential.Options
 	patience        time.Duration
 }
 
@@ -138,7 +141,7 @@ func (o *options) compare(ctx context.Context, work string) (unexplained int, fo
 		defer stop()
 		kafka = addr
 	}
-	return compareTo(kafka, lockstepd, o.only)
+	return compareTo(kafka, lockstepd, o.differ)
 }
 
 // findBinary builds lockstepd unless there is one to try.

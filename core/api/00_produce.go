@@ -73,19 +73,9 @@ func (p *produceCall) free() {
 	}
 }
 
-// refusal is why the request is refused as a whole, or nil.
-func (p *produceCall) refusal() error {
-	switch req := p.req.Produce; {
-	case req.Acks < -1 || req.Acks > 1:
-		return kerr.InvalidRequiredAcks
-	default:
-		return p.transactionRefusal()
-	}
-}
-
 // admit makes entries of what can be appended and fills in the results of the rest.
 func (p *produceCall) admit() {
-	refused := p.refusal()
+	refused := p.transactionRefusal()
 	for i := range p.req.Produce.Topics {
 		topic := &p.req.Produce.Topics[i]
 		t, err := p.resolve(topic)
@@ -104,10 +94,15 @@ func (p *produceCall) admit() {
 
 func (p *produceCall) admitPartition(t *metadata.Topic, part *wire.ProducePartition, maxBytes int, err error) {
 	result := replica.NewProduceResult(err)
+	acks := p.req.Produce.Acks
 	switch {
 	case err != nil:
+	case !hasPartition(t, part.Index):
+		result.Err = kerr.UnknownTopicOrPartition
 	case part.Batch == nil:
 		result.Err = part.Err
+	case acks < -1 || acks > 1:
+		result.Err = kerr.InvalidRequiredAcks
 	case config.IsInternal(t.Name):
 		result.Err = kerr.InvalidTopicException // its coordinator would not know of the records
 	case part.Batch.Size() > maxBytes:
@@ -209,7 +204,9 @@ func (p *produceCall) fill(resp *kmsg.ProduceResponse) {
 		for j := range asked.Partitions {
 			fillProduced(&parts[j], asked.Partitions[j].Index, &results[j], &hints)
 		}
-		p.topics = append(p.topics, kmsg.ProduceResponseTopic{Topic: asked.Topic, TopicID: asked.TopicID, Partitions: parts[:n]})
+		if n > 0 {
+			p.topics = append(p.topics, kmsg.ProduceResponseTopic{Topic: asked.Topic, TopicID: asked.TopicID, Partitions: parts[:n]})
+		}
 		parts, results = parts[n:], results[n:]
 	}
 	resp.Topics = p.topics
@@ -225,8 +222,9 @@ func fillProduced(to *kmsg.ProduceResponseTopicPartition, index int32, r *replic
 	to.BaseOffset, to.LogStartOffset, to.LogAppendTime = r.BaseOffset, r.LogStartOffset, r.LogAppendTime
 	if r.Err != nil {
 		to.ErrorCode, to.BaseOffset = wire.Code(r.Err), -1
-		if to.ErrorRecords = recordErrors(r.RecordErrors); to.ErrorRecords != nil {
-			to.ErrorMessage = messageOf(r.Err)
+		to.ErrorRecords = recordErrors(r.RecordErrors)
+		if _, plain := r.Err.(*kerr.Error); !plain {
+			to.ErrorMessage = messageOf(r.Err) // there is more to say than the code does
 		}
 		hints.add(r.CurrentLeader.ID)
 	}

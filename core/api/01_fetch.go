@@ -87,7 +87,7 @@ func (f *fetchCall) open() *kerr.Error {
 	if req.Version < 7 || req.SessionEpoch == epochSessionless || req.SessionEpoch == epochNewSession {
 		s.sessions.remove(req.SessionID) // a full fetch ends the session it names
 		f.coverRequest()
-		if req.Version >= 7 && req.SessionEpoch == epochNewSession && len(f.entries) > 0 {
+		if req.Version >= 7 && req.SessionEpoch == epochNewSession {
 			f.startSession()
 		}
 		return nil
@@ -202,7 +202,9 @@ func (f *fetchCall) complete(parts []wire.FetchPartition, release func()) {
 			continue
 		}
 		f.add(&f.entries[i], &parts[i])
-		hints.add(parts[i].CurrentLeader.ID)
+		if !f.isFollower() { // which knows where brokers are
+			hints.add(parts[i].CurrentLeader.ID)
+		}
 	}
 	f.resp.SessionID = 0
 	if f.session != nil {
@@ -245,6 +247,9 @@ func (f *fetchCall) isFollower() bool {
 func (f *fetchCall) add(e *replica.FetchEntry, p *wire.FetchPartition) {
 	if f.req.Version <= 5 && p.ErrorCode == kerr.KafkaStorageError.Code {
 		p.ErrorCode = kerr.NotLeaderForPartition.Code // the other is unknown to older clients
+	}
+	if f.req.Version < 16 {
+		p.CurrentLeader = wire.Leader{ID: -1, Epoch: -1}
 	}
 	if p.ErrorCode == kerr.UnknownTopicOrPartition.Code || p.ErrorCode == kerr.UnknownTopicID.Code {
 		p.AbortedTransactions = []wire.AbortedTransaction{} // not null, as Kafka where it does not come to look at a log

@@ -44,8 +44,10 @@ func metadataRefused(req *kmsg.MetadataRequest, err *kerr.Error) *kmsg.MetadataR
 	resp := kmsg.NewPtrMetadataResponse()
 	resp.ControllerID, resp.ErrorCode = -1, err.Code
 	for i := range req.Topics {
-		ref := refOf(&req.Topics[i])
-		ref.null = false // the answer has no room for null
+		ref := topicRef{id: req.Topics[i].TopicID} // the answer has no room for null
+		if req.Topics[i].Topic != nil {
+			ref.name = *req.Topics[i].Topic
+		}
 		resp.Topics = append(resp.Topics, absentTopic(ref, err))
 	}
 	return resp
@@ -121,8 +123,8 @@ type topicRef struct {
 }
 
 func refOf(asked *kmsg.MetadataRequestTopic) topicRef {
-	ref := topicRef{id: asked.TopicID, null: asked.Topic == nil}
-	if asked.Topic != nil {
+	ref := topicRef{id: asked.TopicID, null: asked.Topic == nil || asked.TopicID != [16]byte{}}
+	if !ref.null {
 		ref.name = *asked.Topic
 	}
 	return ref

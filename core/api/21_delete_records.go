@@ -15,14 +15,16 @@ import (
 func (k *call) deleteRecords() {
 	req := k.req.Body.(*kmsg.DeleteRecordsRequest)
 	d := deleteRecordsCall{call: k, open: 1} // until the loop below is through
-	d.resp.Topics = make([]kmsg.DeleteRecordsResponseTopic, len(req.Topics))
 	for i := range req.Topics {
-		asked, told := &req.Topics[i], &d.resp.Topics[i]
-		told.Topic = asked.Topic
-		told.Partitions = make([]kmsg.DeleteRecordsResponseTopicPartition, len(asked.Partitions))
+		asked := &req.Topics[i]
+		if len(asked.Partitions) == 0 {
+			continue
+		}
+		told := make([]kmsg.DeleteRecordsResponseTopicPartition, len(asked.Partitions))
+		d.resp.Topics = append(d.resp.Topics, kmsg.DeleteRecordsResponseTopic{Topic: asked.Topic, Partitions: told})
 		for j := range asked.Partitions {
-			told.Partitions[j].Partition = asked.Partitions[j].Partition
-			d.delete(asked.Topic, &asked.Partitions[j], req.TimeoutMillis, &told.Partitions[j])
+			told[j].Partition = asked.Partitions[j].Partition
+			d.delete(asked.Topic, &asked.Partitions[j], req.TimeoutMillis, &told[j])
 		}
 	}
 	d.finish()
@@ -36,12 +38,12 @@ type deleteRecordsCall struct {
 }
 
 func (d *deleteRecordsCall) delete(topic string, asked *kmsg.DeleteRecordsRequestTopicPartition, timeoutMs int32, told *kmsg.DeleteRecordsResponseTopicPartition) {
-	if config.IsInternal(topic) {
+	id := event.Partition{Topic: topic, Index: asked.Partition}
+	if config.IsInternal(topic) && d.server.Image().Partition(id) != nil {
 		told.ErrorCode, told.LowWatermark = wire.Code(kerr.InvalidTopicException), -1
 		return
 	}
 	d.open++
-	id := event.Partition{Topic: topic, Index: asked.Partition}
 	d.server.Replicas.DeleteRecords(id, asked.Offset, patience(timeoutMs), func(r replica.DeleteRecordsResult) {
 		told.ErrorCode, told.LowWatermark = wire.Code(r.Err), r.LowWatermark
 		d.finish()

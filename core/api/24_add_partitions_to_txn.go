@@ -1,6 +1,7 @@
 package api
 
 import (
+	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/txn"
 	"github.com/lockstep/lockstep/core/wire"
@@ -8,7 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// AddPartitionsToTxn (key 24), versions 0 to 5: makes partitions part of a transaction, all or none. From version 4 on it comes from
+// AddPartitionsToTxn (key 24), versions 0 to 5: makes partitions part of a transaction, all or none. No client may add internal topics, which
+// offsets commits do by themselves. From version 4 on it comes from
 // brokers, for many transactions, some of which only want to know whether the partitions are part of it (KIP-890). Before version
 // 2 PRODUCER_FENCED is INVALID_PRODUCER_EPOCH.
 func (k *call) addPartitionsToTxn() {
@@ -92,7 +94,7 @@ func (k *call) addToTxn(t *kmsg.AddPartitionsToTxnRequestTransaction, done func(
 	})
 }
 
-// namedInTxn is the partitions of a transaction, each once. If some do not exist it notes their codes, and those of the others.
+// namedInTxn is the partitions of a transaction, each once. If some do not exist for the client it notes their codes, and those of the others.
 func (k *call) namedInTxn(t *kmsg.AddPartitionsToTxnRequestTransaction, codes map[event.Partition]int16) (partitions []event.Partition, exist bool) {
 	exist = true
 	for _, topic := range t.Topics {
@@ -101,11 +103,15 @@ func (k *call) namedInTxn(t *kmsg.AddPartitionsToTxnRequestTransaction, codes ma
 			if _, seen := codes[id]; seen {
 				continue
 			}
-			if codes[id] = kerr.OperationNotAttempted.Code; k.server.Image().Partition(id) == nil {
+			switch {
+			case k.req.Version < 4 && config.IsInternal(id.Topic):
+				codes[id], exist = kerr.TopicAuthorizationFailed.Code, false
+			case k.server.Image().Partition(id) == nil:
 				codes[id], exist = kerr.UnknownTopicOrPartition.Code, false
-				continue
+			default:
+				codes[id] = kerr.OperationNotAttempted.Code
+				partitions = append(partitions, id)
 			}
-			partitions = append(partitions, id)
 		}
 	}
 	return partitions, exist

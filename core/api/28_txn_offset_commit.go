@@ -74,7 +74,7 @@ func (k *call) splitTxnCommit(req *kmsg.TxnOffsetCommitRequest) (*kmsg.TxnOffset
 		if len(known.Partitions) > 0 {
 			good.Topics = append(good.Topics, known)
 		}
-		if len(refused.Partitions) > 0 {
+		if len(refused.Partitions) > 0 || t == nil {
 			resp.Topics = append(resp.Topics, refused)
 		}
 	}

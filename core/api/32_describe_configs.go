@@ -63,7 +63,10 @@ func (k *call) describeResource(req *kmsg.DescribeConfigsRequest, asked *kmsg.De
 		err = d.describe(k.server)
 	}
 	if err != nil {
-		told.ErrorCode, told.ErrorMessage = wire.Code(err), messageOf(err)
+		told.ErrorCode = wire.Code(err)
+		if err != kerr.UnknownTopicOrPartition { // for which Kafka has no words
+			told.ErrorMessage = messageOf(err)
+		}
 		return told
 	}
 	told.ErrorMessage = new(string) // as Kafka
@@ -125,7 +128,7 @@ func (d *describer) topic(s *Server) error {
 		return fmt.Errorf("%s: %w", why, kerr.InvalidTopicException)
 	}
 	if s.Image().Topic(name) == nil {
-		return fmt.Errorf("no topic is named %q: %w", name, kerr.UnknownTopicOrPartition)
+		return kerr.UnknownTopicOrPartition
 	}
 	effective := s.TopicConfig(name)
 	for i := range config.TopicKeys {
@@ -155,7 +158,8 @@ func (d *describer) addSet(e metadata.ConfigEntry, source config.Source) {
 	}
 	d.add(key, &e.Value, []config.Entry{{Name: e.Key, Value: e.Value, Source: source}}, !config.IsDynamic(e.Key))
 	if config.FindSettable(e.Key) == nil {
-		d.configs[len(d.configs)-1].ConfigType = 0
+		unknown := &d.configs[len(d.configs)-1]
+		unknown.ConfigType, unknown.Documentation = 0, nil
 	}
 }
 

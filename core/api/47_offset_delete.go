@@ -40,7 +40,7 @@ func (k *call) splitOffsetDelete(req *kmsg.OffsetDeleteRequest) (*kmsg.OffsetDel
 		if len(known.Partitions) > 0 {
 			good.Topics = append(good.Topics, known)
 		}
-		if len(refused.Partitions) > 0 {
+		if len(refused.Partitions) > 0 || t == nil {
 			resp.Topics = append(resp.Topics, refused)
 		}
 	}

@@ -56,6 +56,7 @@ func TestDeleteRecordsIsRefused(t *testing.T) {
 	x := start(t, 1).client()
 	x.topic("t", 1)
 	x.topic("compacted", 1, "cleanup.policy=compact")
+	x.topic("__consumer_offsets", 1)
 	for what, c := range map[string]struct {
 		topic     string
 		partition int32
@@ -68,6 +69,7 @@ func TestDeleteRecordsIsRefused(t *testing.T) {
 		"an unknown topic":          {"u", 0, 0, kerr.UnknownTopicOrPartition},
 		"a compacted topic":         {"compacted", 0, 0, kerr.PolicyViolation},
 		"an internal topic":         {"__consumer_offsets", 0, 0, kerr.InvalidTopicException},
+		"not even an internal one":  {"__consumer_offsets", 9, 0, kerr.UnknownTopicOrPartition},
 	} {
 		p := x.deleteRecords(c.topic, c.partition, c.offset)
 		x.code(what, p.ErrorCode, c.want)

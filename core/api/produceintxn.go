@@ -1,6 +1,8 @@
 package api
 
 import (
+	"fmt"
+
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/txn"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -86,12 +88,18 @@ func (p *produceCall) refuse(slot int, id event.Partition, err error) {
 // without a look at the metadata.
 func (v *verification) producersWord(err error) error {
 	switch err {
+	case kerr.InvalidTxnState:
+		return fmt.Errorf("the partition was not added to the transaction: %w", err)
 	case kerr.NetworkException, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator:
-		return kerr.NotEnoughReplicas
+		return unverified(err)
 	case kerr.ConcurrentTransactions:
 		if v.mode != addPartition {
-			return kerr.NotEnoughReplicas
+			return unverified(err)
 		}
 	}
 	return err
+}
+
+func unverified(why error) error {
+	return fmt.Errorf("cannot find out whether the partition was added to the transaction, because of %v: %w", why, kerr.NotEnoughReplicas)
 }

@@ -21,7 +21,9 @@ func (c *Controller) AlterPartitionReassignments(req *kmsg.AlterPartitionAssignm
 	var records []metadata.Record
 	named := map[event.Partition]bool{}
 	resp := kmsg.NewPtrAlterPartitionAssignmentsResponse()
-	resp.AllowReplicationFactorChange = req.AllowReplicationFactorChange
+	if len(req.Topics) > 0 {
+		resp.AllowReplicationFactorChange = req.AllowReplicationFactorChange
+	}
 	for _, t := range req.Topics {
 		rt := kmsg.NewAlterPartitionAssignmentsResponseTopic()
 		rt.Topic = t.Topic

@@ -92,6 +92,9 @@ func directionOf(version int16, u *kmsg.UpdateFeaturesRequestFeatureUpdate) upgr
 func (c *Controller) checkFeature(req *kmsg.UpdateFeaturesRequest, u *kmsg.UpdateFeaturesRequestFeatureUpdate) *fault {
 	now, direction := c.img.Feature(u.Feature), directionOf(req.Version, u)
 	why := c.whyUnsupported(u.Feature, u.MaxVersionLevel)
+	if why == "" && !names(c.cfg.Supported, u.Feature) {
+		why = "There is no such feature."
+	}
 	switch {
 	case direction < upgradeOnly || direction > unsafeDowngrade:
 		why = "The controller does not support the given upgrade type."

@@ -26,9 +26,9 @@ func (n *Node) onDescribeQuorum(req *kmsg.DescribeQuorumRequest) *kmsg.DescribeQ
 			p.Partition = rp.Partition
 			switch {
 			case rt.Topic != metadataTopic || rp.Partition != 0:
-				p.ErrorCode = kerr.UnknownTopicOrPartition.Code
+				p.ErrorCode, p.ErrorMessage = kerr.UnknownTopicOrPartition.Code, &kerr.UnknownTopicOrPartition.Description
 			case !leads:
-				p.ErrorCode = kerr.NotLeaderForPartition.Code
+				p.ErrorCode, p.ErrorMessage = kerr.NotLeaderForPartition.Code, &kerr.NotLeaderForPartition.Description
 			default:
 				s.describe(&p)
 				r.Nodes = n.describeNodes()

@@ -51,8 +51,11 @@ func canonStruct(out map[string]string, path string, v reflect.Value) {
 }
 
 func present(v reflect.Value) string {
-	if v.Kind() == reflect.Pointer && !v.IsNil() {
+	if v.Kind() == reflect.Pointer && !v.IsNil() && v.Elem().Len() > 0 {
 		return "set"
+	}
+	if v.Kind() == reflect.Pointer {
+		return "none" // an empty message says as much as null
 	}
 	if v.IsZero() || v.CanInt() && v.Int() == -1 {
 		return fmt.Sprint("none ", scalar(v))
@@ -81,6 +84,7 @@ func canonSlice(out map[string]string, path string, v reflect.Value) {
 		out[path] = "null"
 		return
 	}
+	v = merged(v)
 	seen := map[string]int{}
 	var keys []string
 	for i := range v.Len() {
@@ -94,6 +98,36 @@ func canonSlice(out map[string]string, path string, v reflect.Value) {
 	}
 	slices.Sort(keys)
 	out[path+" holds"] = strings.Join(keys, " ")
+}
+
+// merged joins the parts of a topic that stand apart: where a topic is split is a matter of order.
+func merged(v reflect.Value) reflect.Value {
+	if v.Type().Elem().Kind() != reflect.Struct || v.Len() < 2 {
+		return v
+	}
+	e := v.Type().Elem()
+	if partitions, ok := e.FieldByName("Partitions"); !ok || partitions.Type.Kind() != reflect.Slice {
+		return v
+	}
+	if _, ok := e.FieldByName("Topic"); !ok {
+		return v
+	}
+	out, at := reflect.MakeSlice(v.Type(), 0, v.Len()), map[string]int{}
+	for i := range v.Len() {
+		key := scalar(v.Index(i).FieldByName("Topic"))
+		if id := v.Index(i).FieldByName("TopicID"); id.IsValid() {
+			key += scalar(id)
+		}
+		n, seen := at[key]
+		if !seen {
+			at[key] = out.Len()
+			out = reflect.Append(out, v.Index(i))
+			continue
+		}
+		parts := out.Index(n).FieldByName("Partitions")
+		parts.Set(reflect.AppendSlice(parts, v.Index(i).FieldByName("Partitions")))
+	}
+	return out
 }
 
 // names of fields that tell elements apart, the most telling first.

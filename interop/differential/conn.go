@@ -40,6 +40,17 @@ func (c *conn) ask(req kmsg.Request) (kmsg.Response, error) {
 	return resp, err
 }
 
+// patient is ask, and asks again while nobody is the controller: Kafka's steps down at some requests.
+func (c *conn) patient(req kmsg.Request) (resp kmsg.Response, err error) {
+	for range 100 {
+		if resp, err = c.ask(req); err != nil || resp == nil || !hasCode(canon(resp), map[string]bool{"41": true}) {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return resp, err
+}
+
 func (c *conn) close() {
 	if c.c != nil {
 		c.c.Close()

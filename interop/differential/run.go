@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -15,6 +16,7 @@ import (
 type Difference struct {
 	API      string
 	Story    string // and the step in it
+	Request  string // in full, of a random one
 	Path     string // of the field
 	Versions []int16
 	Kafka    string
@@ -23,7 +25,11 @@ type Difference struct {
 }
 
 func (d Difference) String() string {
-	return fmt.Sprintf("%s v%s [%s] %s: Kafka %s, lockstepd %s", d.API, ranges(d.Versions), d.Story, d.Path, shown(d.Kafka), shown(d.Lockstep))
+	text := fmt.Sprintf("%s v%s [%s] %s: Kafka %s, lockstepd %s", d.API, ranges(d.Versions), d.Story, d.Path, shown(d.Kafka), shown(d.Lockstep))
+	if d.Request != "" {
+		text += "; asked " + d.Request
+	}
+	return text
 }
 
 func shown(s string) string {
@@ -58,6 +64,8 @@ func ranges(versions []int16) string {
 type Options struct {
 	Kafka, Lockstep string // addresses of one broker each
 	Only            string // stories whose API and name contain this
+	Seed            uint64 // of the random requests
+	Random          int    // how many of each API
 	Known           *Known
 	Progress        func(string)
 }
@@ -66,28 +74,41 @@ type Options struct {
 type run struct {
 	Options
 	prefix      string
-	lowest      map[int16]int16 // of versions that both know
-	highest     map[int16]int16
-	kafka, lock *conn
+	brokers     listener
+	controllers listener
+	told        int // stories
 	asked       int
 	found       []Difference
 }
 
+// listener is a broker's listener, or a controller's, of both clusters.
+type listener struct {
+	name            string // before the names of stories; empty for the broker's
+	kafka, lock     *conn
+	lowest, highest map[int16]int16 // versions that both know
+}
+
 // Run tells all stories to both and returns the number of answers compared and the differences.
 func Run(o Options) (asked int, found []Difference, err error) {
-	r := &run{Options: o, prefix: fmt.Sprintf("d%x-", rand.Int32N(1<<20)), kafka: &conn{addr: o.Kafka}, lock: &conn{addr: o.Lockstep}}
-	defer r.kafka.close()
-	defer r.lock.close()
-	if err := r.agree(); err != nil {
+	r := &run{Options: o, prefix: fmt.Sprintf("d%x-", rand.Int32N(1<<20))}
+	r.brokers = listener{kafka: &conn{addr: o.Kafka}, lock: &conn{addr: o.Lockstep}}
+	defer r.brokers.close()
+	if err := r.agree(&r.brokers); err != nil {
 		return 0, nil, err
 	}
-	r.warmUp(r.kafka)
-	r.warmUp(r.lock)
-	for i, s := range stories() {
-		if strings.Contains(kmsg.NameForKey(s.key)+" "+s.name, o.Only) {
-			r.tellAll(i, s)
-		}
+	r.warmUp(r.brokers.kafka)
+	r.warmUp(r.brokers.lock)
+	if r.controllers, err = r.findControllers(); err != nil {
+		return 0, nil, err
 	}
+	defer r.controllers.close()
+	if err := r.agree(&r.controllers); err != nil {
+		return 0, nil, err
+	}
+	r.tellAll(&r.brokers, stories())
+	r.tellAll(&r.controllers, stories())
+	r.tellAll(&r.brokers, r.randomStories(&r.brokers))
+	r.tellAll(&r.controllers, r.randomStories(&r.controllers))
 	r.found = merge(r.found)
 	for i := range r.found {
 		r.found[i].Reason = o.Known.reason(r.found[i])
@@ -95,39 +116,62 @@ func Run(o Options) (asked int, found []Difference, err error) {
 	return r.asked, r.found, nil
 }
 
-// warmUp has the coordinators' topics made, so that no story waits for them.
+func (l *listener) close() {
+	l.kafka.close()
+	l.lock.close()
+}
+
+// warmUp has the coordinators' topics made and producer ids fetched, so that no story waits for them.
 func (r *run) warmUp(c *conn) {
-	t := &talk{conn: c, highest: r.highest, prefix: r.prefix, key: -1, topicIDs: map[string][16]byte{}}
+	t := &talk{conn: c, broker: c, highest: r.brokers.highest, prefix: r.prefix, key: -1, topicIDs: map[string][16]byte{}}
 	defer func() { recover() }() // a broker without coordinators: the stories will tell
-	t.join(t.name("warm"))
-	t.transaction()
 	for kind, topic := range []string{"__consumer_offsets", "__transaction_state"} {
-		for range 20 {
-			t.quiet(10, M{"CoordinatorType": kind, "CoordinatorKey": "x", "CoordinatorKeys": L{t.name("warm")}})
-			time.Sleep(100 * time.Millisecond)
-		}
+		t.until(10, M{"CoordinatorType": kind, "CoordinatorKey": "x", "CoordinatorKeys": L{t.name("warm")}})
 		t.awaitTopic(topic, 50)
 	}
+	t.join(t.name("warm"))
+	t.transaction()
+	t.until(22, M{})
+}
+
+// findControllers asks each cluster for the address of its controller.
+func (r *run) findControllers() (listener, error) {
+	l := listener{name: "controller, "}
+	for _, side := range []struct{ broker, to **conn }{{&r.brokers.kafka, &l.kafka}, {&r.brokers.lock, &l.lock}} {
+		req := request(55, M{"Topics": L{M{"Topic": "__cluster_metadata", "Partitions": L{M{"Partition": 0}}}}})
+		req.SetVersion(2)
+		resp, err := (*side.broker).ask(req)
+		if err != nil {
+			return l, fmt.Errorf("who is the controller: %w", err)
+		}
+		nodes := resp.(*kmsg.DescribeQuorumResponse).Nodes
+		if len(nodes) != 1 || len(nodes[0].Listeners) != 1 {
+			return l, fmt.Errorf("who is the controller: %d nodes", len(nodes))
+		}
+		at := nodes[0].Listeners[0]
+		*side.to = &conn{addr: net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port)))}
+	}
+	return l, nil
 }
 
 // agree finds the versions that both know, and reports where they know others.
-func (r *run) agree() error {
-	kafka, err := apiVersions(r.kafka)
+func (r *run) agree(l *listener) error {
+	kafka, err := apiVersions(l.kafka)
 	if err != nil {
 		return fmt.Errorf("Kafka: %w", err)
 	}
-	lock, err := apiVersions(r.lock)
+	lock, err := apiVersions(l.lock)
 	if err != nil {
 		return fmt.Errorf("lockstepd: %w", err)
 	}
-	r.lowest, r.highest = map[int16]int16{}, map[int16]int16{}
+	l.lowest, l.highest = map[int16]int16{}, map[int16]int16{}
 	for _, key := range slices.Sorted(maps.Keys(kafka)) {
-		k, l := kafka[key], lock[key]
-		if k != l {
-			r.found = append(r.found, Difference{API: kmsg.NameForKey(key), Story: "advertised versions", Path: "versions", Kafka: k.String(), Lockstep: l.String()})
+		k, l2 := kafka[key], lock[key]
+		if k != l2 {
+			r.found = append(r.found, Difference{API: kmsg.NameForKey(key), Story: l.name + "advertised versions", Path: "versions", Kafka: k.String(), Lockstep: l2.String()})
 		}
-		if l.known {
-			r.lowest[key], r.highest[key] = max(k.min, l.min), min(k.max, l.max)
+		if l2.known {
+			l.lowest[key], l.highest[key] = max(k.min, l2.min), min(k.max, l2.max)
 		}
 	}
 	return nil
@@ -161,23 +205,27 @@ func apiVersions(c *conn) (map[int16]versionRange, error) {
 	return known, nil
 }
 
-func (r *run) tellAll(number int, s story) {
-	low, ok := r.lowest[s.key]
-	if !ok {
-		return // reported as a range that is not advertised
-	}
-	if r.Progress != nil {
-		r.Progress(kmsg.NameForKey(s.key) + ": " + s.name)
-	}
-	for v := low; v <= r.highest[s.key]; v++ {
-		prefix := fmt.Sprintf("%s%d-%d-", r.prefix, number, v)
-		kafka, lock := r.tell(r.kafka, s, v, prefix), r.tell(r.lock, s, v, prefix)
-		r.compare(s, v, kafka, lock)
+// tellAll tells the stories whose key the listener has, once for each version.
+func (r *run) tellAll(l *listener, all []story) {
+	for _, s := range all {
+		r.told++
+		low, ok := l.lowest[s.key]
+		s.name = l.name + s.name
+		if !ok || !strings.Contains(kmsg.NameForKey(s.key)+" "+s.name, r.Only) { // what is not advertised is reported as such
+			continue
+		}
+		if r.Progress != nil {
+			r.Progress(kmsg.NameForKey(s.key) + ": " + s.name)
+		}
+		for v := low; v <= l.highest[s.key]; v++ {
+			prefix := fmt.Sprintf("%s%d-%d-", r.prefix, r.told, v)
+			r.compare(s, v, r.tell(l.kafka, r.brokers.kafka, s, v, prefix), r.tell(l.lock, r.brokers.lock, s, v, prefix))
+		}
 	}
 }
 
-func (r *run) tell(c *conn, s story, version int16, prefix string) (answers []answer) {
-	t := &talk{conn: c, key: s.key, version: version, highest: r.highest, prefix: prefix, topicIDs: map[string][16]byte{}}
+func (r *run) tell(c, broker *conn, s story, version int16, prefix string) (answers []answer) {
+	t := &talk{conn: c, broker: broker, key: s.key, version: version, highest: r.brokers.highest, prefix: prefix, topicIDs: map[string][16]byte{}}
 	defer func() {
 		if p := recover(); p != nil {
 			answers = append(t.answers, answer{label: "the end", key: s.key, fields: map[string]string{"story": fmt.Sprint(p)}})
@@ -201,11 +249,14 @@ func (r *run) compare(s story, version int16, kafka, lock []answer) {
 		if step := k.label + " " + fmt.Sprint(i+1); k.fields != nil {
 			label += ": " + strings.TrimSpace(step)
 		}
-		r.compareFields(label, k.key, version, k.fields, l.fields)
+		r.compareFields(label, k.request, k.key, version, k.fields, l.fields)
 	}
 }
 
-func (r *run) compareFields(label string, key, version int16, kafka, lock map[string]string) {
+func (r *run) compareFields(label, request string, key, version int16, kafka, lock map[string]string) {
+	if kafka["connection"] != lock["connection"] { // that one of them answers says it all
+		kafka, lock = map[string]string{"connection": whatCame(kafka)}, map[string]string{"connection": whatCame(lock)}
+	}
 	paths := map[string]bool{}
 	for p := range kafka { // order: a set
 		paths[p] = true
@@ -222,8 +273,15 @@ func (r *run) compareFields(label string, key, version int16, kafka, lock map[st
 		case strings.HasSuffix(p, " holds"):
 			k, l = only(k, l, kok), only(l, k, lok)
 		}
-		r.found = append(r.found, Difference{API: kmsg.NameForKey(key), Story: label, Path: r.clean(p), Versions: []int16{version}, Kafka: r.clean(k), Lockstep: r.clean(l)})
+		r.found = append(r.found, Difference{API: kmsg.NameForKey(key), Story: label, Request: r.clean(request), Path: r.clean(p), Versions: []int16{version}, Kafka: r.clean(k), Lockstep: r.clean(l)})
 	}
+}
+
+func whatCame(fields map[string]string) string {
+	if why, ok := fields["connection"]; ok {
+		return why
+	}
+	return "an answer"
 }
 
 // lacksElement says whether an answer has nothing of the list's element that a path goes through.
@@ -272,7 +330,7 @@ func merge(found []Difference) []Difference {
 	index := map[string]int{}
 	var merged []Difference
 	for _, d := range found {
-		key := strings.Join([]string{d.API, d.Story, d.Path, d.Kafka, d.Lockstep}, "\x00")
+		key := strings.Join([]string{d.API, d.Story, d.Request, d.Path, d.Kafka, d.Lockstep}, "\x00")
 		if i, ok := index[key]; ok {
 			merged[i].Versions = append(merged[i].Versions, d.Versions...)
 			continue

@@ -170,7 +170,7 @@ func joining(group, member string) M {
 // join makes a stable group of one member.
 func (t *talk) join(group string) (member string, generation int32) {
 	for range 2 { // the first answer may only give a member id
-		resp, ok := t.quiet(11, joining(group, member)).(*kmsg.JoinGroupResponse)
+		resp, ok := t.until(11, joining(group, member)).(*kmsg.JoinGroupResponse)
 		if !ok {
 			return "", 0
 		}

@@ -83,7 +83,7 @@ type transaction struct {
 // transaction makes a producer that has not begun anything.
 func (t *talk) transaction() transaction {
 	id := t.name("x")
-	resp, ok := t.quiet(22, M{"TransactionalID": id, "TransactionTimeoutMillis": 30000}).(*kmsg.InitProducerIDResponse)
+	resp, ok := t.until(22, M{"TransactionalID": id, "TransactionTimeoutMillis": 30000}).(*kmsg.InitProducerIDResponse)
 	if !ok {
 		return transaction{id: id}
 	}
@@ -95,7 +95,7 @@ func (t *talk) addPartition(x transaction, topic string) {
 	topics := L{M{"Topic": topic, "Partitions": L{0}}}
 	req := request(24, M{"TransactionalID": x.id, "ProducerID": x.producer, "ProducerEpoch": x.epoch, "Topics": topics})
 	req.SetVersion(3)
-	t.conn.ask(req)
+	t.broker.ask(req)
 }
 
 func (x transaction) end(commit bool) M {

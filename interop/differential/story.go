@@ -2,8 +2,10 @@ package differential
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -17,18 +19,20 @@ type story struct {
 
 // answer is what a broker said to one request of a story.
 type answer struct {
-	label  string
-	key    int16
-	fields map[string]string
+	label   string
+	key     int16
+	request string // in full, where the label does not say what was asked
+	fields  map[string]string
 }
 
-// talk is one telling of a story to one broker.
+// talk is one telling of a story to one cluster.
 type talk struct {
-	conn     *conn
+	conn     *conn // for requests of the story's key
+	broker   *conn // for all others; the same where the story is told to a broker
 	key      int16
-	version  int16 // of the story's key
-	highest  map[int16]int16
-	prefix   string // of names, the same for both brokers
+	version  int16           // of the story's key
+	highest  map[int16]int16 // versions that both brokers know
+	prefix   string          // of names, the same for both brokers
 	answers  []answer
 	topicIDs map[string][16]byte
 }
@@ -38,21 +42,30 @@ func (t *talk) name(what string) string { return t.prefix + what }
 
 // ask sends a request, in the story's version if it is of the story's key and else in the highest that both know, and records the answer.
 func (t *talk) ask(label string, key int16, fields M) kmsg.Response {
-	resp, err := t.send(key, fields)
-	a := answer{label: label, key: key, fields: map[string]string{}}
+	resp, err := t.send(request(key, fields))
+	t.answers = append(t.answers, answer{label: label, key: key, fields: told(resp, err)})
+	return resp
+}
+
+// told are the fields of an answer, or what came instead.
+func told(resp kmsg.Response, err error) map[string]string {
 	switch {
 	case err != nil:
-		a.fields["connection"] = err.Error()
-	case resp != nil:
-		a.fields = canon(resp)
+		return map[string]string{"connection": err.Error()}
+	case resp == nil:
+		return map[string]string{}
 	}
-	t.answers = append(t.answers, a)
-	return resp
+	return canon(resp)
 }
 
 // mine asks for a list of all there is and records what this telling has put there.
 func (t *talk) mine(label string, key int16, fields M) {
 	t.ask(label, key, fields)
+	t.onlyMine()
+}
+
+// onlyMine takes out of the last answer what this telling has not put there.
+func (t *talk) onlyMine() {
 	all := t.answers[len(t.answers)-1].fields
 	for path, value := range all { // order: each is on its own
 		list, _, element := strings.Cut(path, "[")
@@ -67,17 +80,79 @@ func (t *talk) mine(label string, key int16, fields M) {
 
 // quiet asks without comparing: a step on the way to what the story is about.
 func (t *talk) quiet(key int16, fields M) kmsg.Response {
-	resp, _ := t.send(key, fields)
+	resp, _ := t.send(request(key, fields))
 	return resp
 }
 
-func (t *talk) send(key int16, fields M) (kmsg.Response, error) {
-	req := request(key, fields)
-	req.SetVersion(t.highest[key])
-	if key == t.key {
-		req.SetVersion(t.version)
+func (t *talk) send(req kmsg.Request) (kmsg.Response, error) {
+	if req.Key() == t.key {
+		return t.conn.patient(inVersion(req, t.version))
 	}
-	return t.conn.ask(req)
+	return t.broker.patient(inVersion(req, t.highest[req.Key()]))
+}
+
+// inVersion takes the tagged fields out of a request that its version does not have: Kafka closes the connection at those.
+func inVersion(req kmsg.Request, version int16) kmsg.Request {
+	req.SetVersion(version)
+	switch r := req.(type) {
+	case *kmsg.FetchRequest:
+		for i := range r.Topics {
+			for j := range r.Topics[i].Partitions {
+				p := &r.Topics[i].Partitions[j]
+				if version < 17 {
+					p.ReplicaDirectoryID = [16]byte{}
+				}
+				if version < 18 {
+					p.HighWatermark = math.MaxInt64
+				}
+			}
+		}
+		if version < 15 {
+			r.ReplicaState = kmsg.NewFetchRequestReplicaState()
+		}
+	case *kmsg.FetchSnapshotRequest:
+		if version < 1 {
+			for i := range r.Topics {
+				for j := range r.Topics[i].Partitions {
+					r.Topics[i].Partitions[j].ReplicaDirectoryID = [16]byte{}
+				}
+			}
+		}
+	case *kmsg.BrokerHeartbeatRequest:
+		if version < 1 {
+			r.OfflineLogDirs = nil
+		}
+		if version < 2 {
+			r.CordonedLogDirs = nil
+		}
+	}
+	return req
+}
+
+// until repeats a step on the way while the answer's error says that it is too early, for half a minute at most.
+func (t *talk) until(key int16, fields M) (resp kmsg.Response) {
+	for range 1000 {
+		resp = t.quiet(key, fields)
+		if resp == nil || !tooEarly(told(resp, nil)) {
+			break
+		}
+		time.Sleep(30 * time.Millisecond)
+	}
+	return resp
+}
+
+// passing are the codes of what is over soon: a coordinator that loads or is not there yet, and a transaction that is being ended.
+var passing = map[string]bool{"14": true, "15": true, "16": true, "51": true}
+
+func tooEarly(fields map[string]string) bool { return hasCode(fields, passing) }
+
+func hasCode(fields map[string]string, codes map[string]bool) bool {
+	for path, value := range fields { // order: any one will do
+		if strings.HasSuffix(path, "ErrorCode") && codes[value] {
+			return true
+		}
+	}
+	return false
 }
 
 // topic makes a topic for this telling.
@@ -90,7 +165,7 @@ func (t *talk) topic(what string, partitions int, configs ...string) string {
 	version := t.highest[19]
 	req := request(19, M{"TimeoutMillis": 20000, "Topics": L{M{"Topic": name, "NumPartitions": partitions, "ReplicationFactor": 1, "Configs": settings}}})
 	req.SetVersion(version)
-	if resp, err := t.conn.ask(req); err == nil {
+	if resp, err := t.broker.ask(req); err == nil {
 		t.topicIDs[name] = resp.(*kmsg.CreateTopicsResponse).Topics[0].TopicID
 		t.awaitTopic(name, partitions)
 	}
@@ -102,7 +177,7 @@ func (t *talk) awaitTopic(name string, partitions int) {
 	for range 500 {
 		req := request(3, M{"Topics": L{M{"Topic": name}}})
 		req.SetVersion(12)
-		resp, err := t.conn.ask(req)
+		resp, err := t.broker.ask(req)
 		if err != nil {
 			return
 		}
@@ -122,7 +197,7 @@ func (t *talk) leads(name string, partitions int) bool {
 	}
 	req := request(2, M{"ReplicaID": -1, "Topics": L{M{"Topic": name, "Partitions": ps}}})
 	req.SetVersion(5)
-	resp, err := t.conn.ask(req)
+	resp, err := t.broker.ask(req)
 	if err != nil {
 		return false
 	}
