@@ -136,8 +136,9 @@ var edges = map[string]map[string]string{
 		"core/record":   "how the offsets topic is compressed",
 		"core/replica":  "the runtime's partitions",
 		"scheduler":     "sessions and rebalance timers",
-		"math/rand/v2":  "member ids",
-		kafka + "kmsg":  "requests, responses and records", kafka + "kerr": "error codes",
+		"math/rand/v2":  "member ids", "encoding/base64": "member ids in Kafka's form",
+		"regexp":       "topics that members subscribe to; linear in its input",
+		kafka + "kmsg": "requests, responses and records", kafka + "kerr": "error codes", kafka + "kbin": "records that kmsg does not have",
 	},
 	"core/txn": {
 		"core/coordinator": "shards of __transaction_state",

@@ -58,8 +58,8 @@ func (b *Broker) controllerConfig() controller.Config {
 		MaxBatchBytes:            raft.MaxBatchBytes,
 		NoDeletion:               !b.cfg.DeleteTopics,
 		UncleanLeaderElection:    defaults.Bool("unclean.leader.election.enable"),
-		Features:                 []metadata.Feature{{Name: metadata.MetadataVersion, Level: 30}, {Name: controller.FeatureELR, Level: 1}, {Name: txn.Version, Level: 2}},
-		Supported:                api.Features,
+		Features:                 newFeatures(b.cfg),
+		Supported:                api.Features(b.cfg),
 		ValidateConfigs:          b.validateConfigs,
 		IsList:                   isListConfig,
 		ConfigDefault:            configDefault,
@@ -68,6 +68,15 @@ func (b *Broker) controllerConfig() controller.Config {
 		c.LeaderRebalanceInterval = b.cfg.LeaderImbalanceCheck
 	}
 	return c
+}
+
+// newFeatures are the levels that a new cluster starts with.
+func newFeatures(c *config.Config) []metadata.Feature {
+	features := []metadata.Feature{{Name: metadata.MetadataVersion, Level: 30}, {Name: controller.FeatureELR, Level: 1}, {Name: txn.Version, Level: 2}}
+	if c.Groups.Consumer {
+		features = append(features, metadata.Feature{Name: group.Version, Level: 1})
+	}
+	return features
 }
 
 func (b *Broker) replicaConfig() replica.Config {
@@ -107,6 +116,19 @@ func (b *Broker) groupConfig() group.Config {
 		CommitTimeout:          g.CommitTimeout,
 		LoadBufferSize:         g.LoadBufferSize,
 		Codec:                  record.Codec(g.Codec),
+		Assignors:              g.Assignors,
+		ConsumerMaxSize:        g.ConsumerMaxSize,
+		MigrationPolicy:        group.MigrationPolicy{Upgrade: g.Upgrade, Downgrade: g.Downgrade},
+		RegexRefreshInterval:   g.RegexRefreshInterval,
+		Timing:                 b.groupTiming,
+	}
+}
+
+// groupTiming is how a consumer group is paced, by its own configs or the broker's.
+func (b *Broker) groupTiming(id string) group.Timing {
+	ms := api.GroupConfig(b.cfg, b.loader.Image(), id)
+	return group.Timing{
+		Session: ms("consumer.session.timeout.ms"), Heartbeat: ms("consumer.heartbeat.interval.ms"), AssignmentInterval: ms("consumer.assignment.interval.ms"),
 	}
 }
 
@@ -193,8 +215,8 @@ func portOf(a network.Addr) int {
 	return 0
 }
 
-func supportedFeatures() (features []kmsg.BrokerRegistrationRequestFeature) {
-	for _, f := range api.Features {
+func supportedFeatures(c *config.Config) (features []kmsg.BrokerRegistrationRequestFeature) {
+	for _, f := range api.Features(c) {
 		features = append(features, kmsg.BrokerRegistrationRequestFeature{Name: f.Name, MinSupportedVersion: f.Min, MaxSupportedVersion: f.Max})
 	}
 	return features

@@ -208,6 +208,7 @@ func (n *Node) properties(o *ClusterOptions) (props []config.Property) {
 	if o.SegmentBytes > 0 {
 		number("internal.metadata.log.segment.bytes", o.SegmentBytes)
 	}
+	add("group.coordinator.rebalance.protocols", "classic")
 	if len(n.cluster.run.schedule.Options.Groups) > 0 {
 		props = append(props, groupProperties()...)
 	}

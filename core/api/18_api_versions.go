@@ -47,10 +47,15 @@ func isSoftwareName(s string) bool {
 
 func (k *call) addKeys(resp *kmsg.ApiVersionsResponse) {
 	for _, a := range wire.APIs {
-		if k.server.served(a, k.controllerSide) {
+		if k.server.served(a, k.controllerSide) && (k.server.Config.Groups.Consumer || !isOfConsumerGroups(a.Key)) {
 			resp.ApiKeys = append(resp.ApiKeys, kmsg.ApiVersionsResponseApiKey{ApiKey: a.Key, MinVersion: advertisedMin(a), MaxVersion: a.Max})
 		}
 	}
+}
+
+// isOfConsumerGroups reports whether an API is of use only where the consumer protocol is (group.coordinator.rebalance.protocols).
+func isOfConsumerGroups(key int16) bool {
+	return key == int16(kmsg.ConsumerGroupHeartbeat) || key == int16(kmsg.ConsumerGroupDescribe)
 }
 
 func advertisedMin(a wire.API) int16 {
@@ -61,7 +66,7 @@ func advertisedMin(a wire.API) int16 {
 }
 
 func (k *call) addFeatures(resp *kmsg.ApiVersionsResponse) {
-	for _, f := range Features {
+	for _, f := range Features(k.server.Config) {
 		if f.Min == 0 && k.req.Version < 4 {
 			continue
 		}
@@ -69,7 +74,7 @@ func (k *call) addFeatures(resp *kmsg.ApiVersionsResponse) {
 	}
 	image := k.server.Image()
 	resp.FinalizedFeaturesEpoch = image.Offset() - 1
-	for _, f := range Features {
+	for _, f := range Features(k.server.Config) {
 		if level := image.Feature(f.Name); level > 0 {
 			resp.FinalizedFeatures = append(resp.FinalizedFeatures, kmsg.ApiVersionsResponseFinalizedFeature{Name: f.Name, MinVersionLevel: level, MaxVersionLevel: level})
 		}

@@ -70,6 +70,8 @@ func handlerTable() []func(*call) {
 		kmsg.DescribeTransactions:         (*call).describeTransactions,
 		kmsg.ListTransactions:             (*call).listTransactions,
 		kmsg.AllocateProducerIDs:          (*call).allocateProducerIDs,
+		kmsg.ConsumerGroupHeartbeat:       (*call).consumerGroupHeartbeat,
+		kmsg.ConsumerGroupDescribe:        (*call).consumerGroupDescribe,
 		kmsg.GetTelemetrySubscriptions:    (*call).getTelemetrySubscriptions,
 		kmsg.PushTelemetry:                (*call).pushTelemetry,
 		kmsg.ListConfigResources:          (*call).listConfigResources,

@@ -2,6 +2,7 @@ package api
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/metadata"
@@ -23,6 +24,15 @@ func DynamicConfig(c *config.Config, image *metadata.Image) config.Dynamic {
 	return config.Dynamic{
 		Broker:  configsOf(image, kmsg.ConfigResourceTypeBroker, strconv.Itoa(int(c.NodeID))),
 		Cluster: configsOf(image, kmsg.ConfigResourceTypeBroker, ""),
+	}
+}
+
+// GroupConfig is the times that a group obeys, by key: its own, or this node's.
+func GroupConfig(c *config.Config, image *metadata.Image, group string) func(key string) time.Duration {
+	own, dynamic := configsOf(image, kmsg.ConfigResourceTypeGroupConfig, group), DynamicConfig(c, image)
+	return func(key string) time.Duration {
+		n, _ := strconv.ParseInt(c.GroupChain(key, own, dynamic)[0].Value, 10, 64) // checked when it was set
+		return time.Duration(n) * time.Millisecond
 	}
 }
 

@@ -1,6 +1,12 @@
 package config
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
 
 // The topics that belong to the brokers.
 const (
@@ -78,6 +84,14 @@ type Groups struct {
 	CommitTimeout          time.Duration
 	LoadBufferSize         int
 	Codec                  int8 // of __consumer_offsets, by number
+
+	// Of groups of the consumer protocol (KIP-848).
+	Consumer             bool // there are such
+	Assignors            []string
+	ConsumerMaxSize      int // members of a group
+	Upgrade              bool
+	Downgrade            bool
+	RegexRefreshInterval time.Duration
 }
 
 func (c *Config) deriveGroups() {
@@ -92,7 +106,37 @@ func (c *Config) deriveGroups() {
 		CommitTimeout:          c.millis("offsets.commit.timeout.ms"),
 		LoadBufferSize:         int(c.long("offsets.load.buffer.size")),
 		Codec:                  int8(c.long("offsets.topic.compression.codec")),
+		Consumer:               slices.Contains(c.list("group.coordinator.rebalance.protocols"), "consumer"),
+		Assignors:              c.list("group.consumer.assignors"),
+		ConsumerMaxSize:        int(c.long("group.consumer.max.size")),
+		RegexRefreshInterval:   c.millis("group.consumer.regex.refresh.interval.ms"),
 	}
+	policy := strings.ToLower(c.text("group.consumer.migration.policy"))
+	c.Groups.Upgrade = policy == "bidirectional" || policy == "upgrade"
+	c.Groups.Downgrade = policy == "bidirectional" || policy == "downgrade"
+}
+
+// checkGroups says what is wrong with the keys of consumer groups together.
+func (c *Config) checkGroups() error {
+	if policy := strings.ToLower(c.text("group.consumer.migration.policy")); !slices.Contains([]string{"bidirectional", "disabled", "downgrade", "upgrade"}, policy) {
+		return fmt.Errorf("group.consumer.migration.policy: %q is none of bidirectional, upgrade, downgrade and disabled", policy)
+	}
+	if !slices.Contains(c.list("group.coordinator.rebalance.protocols"), "classic") {
+		return errors.New("group.coordinator.rebalance.protocols: classic must be among them")
+	}
+	if len(c.Groups.Assignors) == 0 {
+		return errors.New("group.consumer.assignors: at least one is needed")
+	}
+	for _, name := range []string{"assignment.interval.ms", "heartbeat.interval.ms", "session.timeout.ms"} {
+		least, most, n := c.long("group.consumer.min."+name), c.long("group.consumer.max."+name), c.long("group.consumer."+name)
+		if n < least || n > most {
+			return fmt.Errorf("group.consumer.%s: %d is not between group.consumer.min.%s, which is %d, and group.consumer.max.%s, which is %d", name, n, name, least, name, most)
+		}
+	}
+	if c.long("group.consumer.session.timeout.ms") <= c.long("group.consumer.heartbeat.interval.ms") {
+		return errors.New("group.consumer.session.timeout.ms must be greater than group.consumer.heartbeat.interval.ms")
+	}
+	return nil
 }
 
 // Transactions is what the transaction coordinator obeys, and who writes to transactions.

@@ -179,7 +179,7 @@ func DescribedBroker(name string) *Key {
 // DescribedBrokerKeys are all broker keys that are shown to clients, sorted by name.
 func DescribedBrokerKeys() (keys []*Key) {
 	for i := range BrokerKeys {
-		if k := &BrokerKeys[i]; !strings.HasPrefix(k.Name, "internal.") {
+		if k := &BrokerKeys[i]; !strings.HasPrefix(k.Name, "internal.") && k.Name != "group.consumer.regex.refresh.interval.ms" {
 			keys = append(keys, k)
 		}
 	}

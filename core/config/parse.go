@@ -90,7 +90,7 @@ func (c *Config) derive() error {
 	c.deriveNumbers()
 	c.deriveGroups()
 	c.deriveTransactions()
-	return errors.Join(c.deriveRoles(), c.deriveListeners(), c.deriveVoters(), c.deriveLogDir())
+	return errors.Join(c.deriveRoles(), c.deriveListeners(), c.deriveVoters(), c.deriveLogDir(), c.checkGroups())
 }
 
 func (c *Config) deriveNumbers() {

@@ -120,6 +120,9 @@ func (c *classic) stateName() string    { return c.state.String() }
 func (c *classic) protocolType() string { return c.typ }
 func (c *classic) isEmpty() bool        { return c.state == empty }
 
+// isSimple: there is nothing but offsets that somebody has committed who is in no group. No record tells of it.
+func (c *classic) isSimple() bool { return c.state == empty && len(c.pending) == 0 && c.typ == "" }
+
 // nullableType is the protocol type as answers have it.
 func (c *classic) nullableType() *string {
 	if c.typ == "" {

@@ -24,7 +24,7 @@ func (m *machine) commitOffsets(req *kmsg.OffsetCommitRequest, done func(*kmsg.O
 		done(nil, err)
 		return
 	}
-	b := m.newCommit(req.Group)
+	b := m.newCommit(req.Group, by)
 	if req.RetentionTimeMillis >= 0 && req.Version >= 2 && req.Version <= 4 {
 		b.expiresAt = b.now + req.RetentionTimeMillis
 	}
@@ -64,17 +64,28 @@ func (m *machine) checkCommit(id string, by committer) error {
 // commit gathers the records of one.
 type commit struct {
 	group     string
+	by        committer
+	members   members // nil: there is no group yet
 	now       int64
 	expiresAt int64 // -1: as the broker's retention says
 	maxBytes  int   // of metadata
 	records   []coordinator.Record
 }
 
-func (m *machine) newCommit(group string) *commit {
-	return &commit{group: group, now: m.now(), expiresAt: -1, maxBytes: m.coordinator.cfg.OffsetMetadataMaxBytes}
+func (m *machine) newCommit(group string, by committer) *commit {
+	b := &commit{group: group, by: by, now: m.now(), expiresAt: -1, maxBytes: m.coordinator.cfg.OffsetMetadataMaxBytes}
+	if g := m.groups[group]; g != nil {
+		b.members = g.members
+	}
+	return b
 }
 
 func (b *commit) add(at offsetKey, topicID [16]byte, next int64, leaderEpoch int32, metadata *string) error {
+	if b.members != nil {
+		if err := b.members.checkCommitOf(b.by, topicPartition{topicID, at.partition}); err != nil {
+			return err
+		}
+	}
 	o := &offset{offset: next, leaderEpoch: max(leaderEpoch, -1), committedAt: b.now, expiresAt: b.expiresAt, topicID: topicID}
 	if metadata != nil {
 		o.metadata = *metadata
@@ -121,6 +132,9 @@ func (c *classic) checkCommit(by committer) error {
 	return nil
 }
 
+// checkCommitOf implements members: a generation has one answer for all partitions.
+func (c *classic) checkCommitOf(committer, topicPartition) error { return nil }
+
 // CommitTransactional stores how far a group has read as a part of a producer's transaction (key 28), which the caller has verified: it does
 // not count until Machine.ReplayMarker commits it, and who wants stable offsets gets UNSTABLE_OFFSET_COMMIT till then. Topics and answers are as
 // for CommitOffsets. The log checks the producer's epoch, and guard.
@@ -142,7 +156,7 @@ func (m *machine) commitTransactional(req *kmsg.TxnOffsetCommitRequest, guard st
 		done(nil, err)
 		return
 	}
-	b := m.newCommit(req.Group)
+	b := m.newCommit(req.Group, by)
 	resp := kmsg.NewPtrTxnOffsetCommitResponse()
 	for i := range req.Topics {
 		t := &req.Topics[i]

@@ -25,3 +25,20 @@ func appendError(err error) error {
 	}
 	return kerr.ErrorForCode(codeOf(err))
 }
+
+// refusal is an error for a client with what there is to say about it.
+type refusal struct {
+	code *kerr.Error
+	text string
+}
+
+func (r refusal) Error() string { return r.text }
+func (r refusal) Unwrap() error { return r.code }
+
+// textOf is what a client is told about an error besides its code.
+func textOf(err error) string {
+	if k := kerr.TypedErrorForCode(codeOf(err)); k != nil && errors.Is(err, k) && err == error(k) {
+		return k.Description
+	}
+	return err.Error()
+}

@@ -33,7 +33,7 @@ func (m *machine) fetchOffsets(req *kmsg.OffsetFetchRequestGroup, requireStable 
 	g := m.groups[req.Group]
 	if g == nil {
 		g = &Group{} // without offsets
-	} else if err := g.members.checkFetch(memberOf(req), req.MemberEpoch); err != nil {
+	} else if err := g.members.checkFetch(req.MemberID, req.MemberEpoch); err != nil {
 		return nil, err
 	}
 	if req.Topics == nil {
@@ -49,13 +49,6 @@ func (m *machine) fetchOffsets(req *kmsg.OffsetFetchRequestGroup, requireStable 
 		resp.Topics = append(resp.Topics, told)
 	}
 	return &resp, nil
-}
-
-func memberOf(req *kmsg.OffsetFetchRequestGroup) string {
-	if req.MemberID == nil {
-		return ""
-	}
-	return *req.MemberID
 }
 
 func (g *Group) allOffsets(requireStable bool) (topics []kmsg.OffsetFetchResponseGroupTopic) {
@@ -85,4 +78,4 @@ func (g *Group) tellOffset(at offsetKey, topicID [16]byte, requireStable bool) k
 }
 
 // checkFetch implements members: offsets of a classic group are no secret.
-func (c *classic) checkFetch(string, int32) error { return nil }
+func (c *classic) checkFetch(*string, int32) error { return nil }

@@ -25,8 +25,10 @@ type members interface {
 	isEmpty() bool
 	// checkCommit is why a commit by that member is refused, or nil; for a good one the member's session goes on.
 	checkCommit(c committer) error
+	// checkCommitOf is why a good one is refused for a partition, or nil.
+	checkCommitOf(c committer, at topicPartition) error
 	// checkFetch is why offsets are not told to that member, or nil.
-	checkFetch(memberID string, memberEpoch int32) error
+	checkFetch(memberID *string, memberEpoch int32) error
 	// checkDeleteOffsets is why no offset may be deleted, or nil.
 	checkDeleteOffsets() error
 	// isSubscribed reports whether the members read a topic, as far as the group knows.

@@ -1,6 +1,8 @@
 package group
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -126,6 +128,19 @@ func (j *joiner) joinNew() {
 func (c *Coordinator) newUUID() string {
 	hi, lo := c.rand.Uint64()&^0xf000|0x4000, c.rand.Uint64()&^(3<<62)|1<<63
 	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", hi>>32, hi>>16&0xffff, hi&0xffff, lo>>48, lo&(1<<48-1))
+}
+
+// newKafkaUUID draws a random one in the form that Kafka writes: base64 for URLs, never with a dash in front.
+func (c *Coordinator) newKafkaUUID() string {
+	var id [16]byte
+	for {
+		binary.BigEndian.PutUint64(id[:], c.rand.Uint64())
+		binary.BigEndian.PutUint64(id[8:], c.rand.Uint64())
+		id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+		if s := base64.RawURLEncoding.EncodeToString(id[:]); s[0] != '-' {
+			return s
+		}
+	}
 }
 
 // joinKnown is a member that has its id.

@@ -90,6 +90,8 @@ func (m *machine) Replay(r coordinator.Replayed) {
 		m.replayOffset(r)
 	case keyGroup:
 		m.replayGroup(r)
+	case keyConsumerGroup, keyPartitionMetadata, keyMemberMetadata, keyTargetAssignmentMetadata, keyTargetAssignmentMember, keyCurrentAssignment, keyRegularExpression:
+		m.replayConsumer(keyKind(r.Key), r)
 	}
 }
 
@@ -128,7 +130,9 @@ func (m *machine) replayGroup(r coordinator.Replayed) {
 		return
 	}
 	if r.Value == nil {
-		m.remove(key.Group)
+		if m.classic(key.Group) != nil {
+			m.remove(key.Group)
+		}
 		return
 	}
 	value := kmsg.NewGroupMetadataValue()

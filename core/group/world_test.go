@@ -8,6 +8,7 @@ import (
 
 	"github.com/lockstep/lockstep/core/coordinator"
 	"github.com/lockstep/lockstep/core/env"
+	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/scheduler"
 	"github.com/lockstep/lockstep/scheduler/virtual"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -21,6 +22,7 @@ type world struct {
 	loop    *virtual.Node
 	cfg     Config
 	machine *machine
+	image   *metadata.Image
 	log     []coordinator.Replayed // and markers, whose key is null
 	commit  []bool                 // of the markers, by place in the log
 	epoch   int32                  // of the machine; what belongs to an earlier one is not heard
@@ -38,7 +40,7 @@ func defaultConfig() Config {
 }
 
 func newWorld(t testing.TB, change ...func(*Config)) *world {
-	w := &world{TB: t, world: virtual.New(1), cfg: defaultConfig()}
+	w := &world{TB: t, world: virtual.New(1), cfg: defaultConfig(), image: metadata.NewImage()}
 	w.loop = w.world.Node(1)
 	for _, f := range change {
 		f(&w.cfg)
@@ -55,7 +57,7 @@ func (w *world) reload() {
 	}
 	w.epoch++
 	e := &env.Env{Rand: func(purpose string) *rand.Rand { return virtual.Rand(1, fmt.Sprint(purpose, w.epoch)) }}
-	w.machine = newMachine(&Coordinator{cfg: w.cfg, rand: e.Rand("group")}, &shard{w, w.epoch})
+	w.machine = newMachine(&Coordinator{cfg: w.cfg, rand: e.Rand("group"), image: func() *metadata.Image { return w.image }}, &shard{w, w.epoch})
 	for i, r := range w.log {
 		w.replay(i, r)
 	}
