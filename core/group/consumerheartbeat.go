@@ -147,6 +147,9 @@ func (b *beat) run(committed func(error)) (*kmsg.ConsumerGroupHeartbeatResponse,
 	if err := b.reconcile(b.group, ownedPartitions(b.req.Topics), &b.records); err != nil {
 		return nil, err
 	}
+	if old := b.classic(b.req.Group); old != nil {
+		old.interrupt()
+	}
 	if err := b.log.Append(b.records, committed); err != nil {
 		return nil, appendError(err)
 	}

@@ -40,8 +40,12 @@ func (c *consumerGroup) leaving(id string, instanceID *string) (mb *consumerMemb
 	return mb, err
 }
 
-// remove takes members out of the group. answer is called when that is committed.
+// remove takes members out of the group. answer is called when that is committed. If those that are left all speak the classic protocol, it becomes
+// a classic group.
 func (c *consumerGroup) remove(gone []*consumerMember, answer func(error)) error {
+	if len(gone) > 0 && c.mayDowngrade(gone) {
+		return c.downgrade(gone, nil, true, answer)
+	}
 	return c.machine.log.Append(c.removal(gone), answer)
 }
 

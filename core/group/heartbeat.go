@@ -21,12 +21,13 @@ func (c *Coordinator) Heartbeat(req *kmsg.HeartbeatRequest, done func(error)) {
 }
 
 func (m *machine) heartbeat(req *kmsg.HeartbeatRequest, done func(error)) {
-	c := m.classic(req.Group)
-	if c == nil {
-		done(kerr.UnknownMemberID)
-		return
+	err := error(kerr.UnknownMemberID)
+	if c := m.classic(req.Group); c != nil {
+		err = c.heartbeat(req)
+	} else if c := m.consumer(req.Group); c != nil {
+		err = c.heartbeat(req)
 	}
-	if err := c.heartbeat(req); err != nil {
+	if err != nil {
 		done(err)
 		return
 	}

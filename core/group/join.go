@@ -45,12 +45,17 @@ type joiner struct {
 }
 
 func (m *machine) joinGroup(req *kmsg.JoinGroupRequest, client Client, done func(*kmsg.JoinGroupResponse)) {
-	if m.groups[req.Group] == nil {
+	consumers := m.consumer(req.Group)
+	if consumers != nil && !consumers.isEmpty() {
+		consumers.joinGroup(req, client, done)
+		return
+	}
+	if m.groups[req.Group] == nil || consumers != nil {
 		if req.MemberID != "" {
 			done(joinError(req.MemberID, kerr.UnknownMemberID))
 			return
 		}
-		if err := m.createStored(req.Group); err != nil {
+		if err := m.createStored(req.Group, consumers); err != nil {
 			done(joinError("", err))
 			return
 		}
@@ -74,8 +79,11 @@ func (m *machine) joinGroup(req *kmsg.JoinGroupRequest, client Client, done func
 	}
 }
 
-// createStored makes a group that a successor will know of too.
-func (m *machine) createStored(id string) error {
+// createStored makes a group that a successor will know of too, in the place of one without members if there is one.
+func (m *machine) createStored(id string, consumers *consumerGroup) error {
+	if consumers != nil {
+		return consumers.becomeClassic()
+	}
 	g := m.create(id)
 	err := m.log.Append([]coordinator.Record{g.members.(*classic).record()}, nil)
 	if err != nil {
@@ -178,11 +186,13 @@ func (j *joiner) update(mb *member) {
 }
 
 // rebalanceTimeoutAsked is the session's in version 0, which has no other.
-func (j *joiner) rebalanceTimeoutAsked() time.Duration {
-	if j.req.Version == 0 {
-		return millis(j.req.SessionTimeoutMillis)
+func (j *joiner) rebalanceTimeoutAsked() time.Duration { return millis(rebalanceTimeoutAsked(j.req)) }
+
+func rebalanceTimeoutAsked(req *kmsg.JoinGroupRequest) int32 {
+	if req.Version == 0 {
+		return req.SessionTimeoutMillis
 	}
-	return millis(j.req.RebalanceTimeoutMillis)
+	return req.RebalanceTimeoutMillis
 }
 
 // newMemberTimeout is how long a member stays that does not know its id yet. It cannot send heartbeats, and a closed connection is not

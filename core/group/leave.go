@@ -29,6 +29,10 @@ func (m *machine) leaveGroup(req *kmsg.LeaveGroupRequest, done func(*kmsg.LeaveG
 	if req.Version < 3 {
 		leaving = []kmsg.LeaveGroupRequestMember{{MemberID: req.MemberID}}
 	}
+	if c := m.consumer(req.Group); c != nil {
+		m.leaveConsumer(c, req.Version, leaving, done)
+		return
+	}
 	c := m.classic(req.Group)
 	resp, left := kmsg.NewPtrLeaveGroupResponse(), false
 	for i := range leaving {
@@ -37,22 +41,50 @@ func (m *machine) leaveGroup(req *kmsg.LeaveGroupRequest, done func(*kmsg.LeaveG
 			err = c.leave(leaving[i].MemberID, leaving[i].InstanceID)
 		}
 		left = left || err == nil
-		told := kmsg.NewLeaveGroupResponseMember()
-		told.MemberID, told.InstanceID, told.ErrorCode = leaving[i].MemberID, leaving[i].InstanceID, codeOf(err)
-		resp.Members = append(resp.Members, told)
+		resp.Members = append(resp.Members, hasLeft(leaving[i], err))
 	}
 	if left {
 		c.onLeft()
 	}
-	if req.Version < 3 {
-		resp.ErrorCode, resp.Members = resp.Members[0].ErrorCode, nil
-	}
+	asOldVersion(req.Version, resp)
 	m.log.WhenCommitted(func(err error) {
 		if err != nil {
 			resp = leaveError(err)
 		}
 		done(resp)
 	})
+}
+
+func hasLeft(l kmsg.LeaveGroupRequestMember, err error) kmsg.LeaveGroupResponseMember {
+	told := kmsg.NewLeaveGroupResponseMember()
+	told.MemberID, told.InstanceID, told.ErrorCode = l.MemberID, l.InstanceID, codeOf(err)
+	return told
+}
+
+// asOldVersion: before version 3 there is one member, and its error is the answer's.
+func asOldVersion(version int16, resp *kmsg.LeaveGroupResponse) {
+	if version < 3 {
+		resp.ErrorCode, resp.Members = resp.Members[0].ErrorCode, nil
+	}
+}
+
+// leaveConsumer is leaveGroup for a consumer group.
+func (m *machine) leaveConsumer(c *consumerGroup, version int16, leaving []kmsg.LeaveGroupRequestMember, done func(*kmsg.LeaveGroupResponse)) {
+	resp := kmsg.NewPtrLeaveGroupResponse()
+	errs, err := c.leaveGroup(leaving, func(err error) {
+		if err != nil {
+			resp = leaveError(err)
+		}
+		done(resp)
+	})
+	if err != nil {
+		done(leaveError(err))
+		return
+	}
+	for i := range leaving {
+		resp.Members = append(resp.Members, hasLeft(leaving[i], errs[i]))
+	}
+	asOldVersion(version, resp)
 }
 
 // leave takes a member out; the group goes on in onLeft.

@@ -19,7 +19,15 @@ func (c *Coordinator) SyncGroup(req *kmsg.SyncGroupRequest, done func(*kmsg.Sync
 		done(syncError(err))
 		return
 	}
+	m.syncGroup(req, done)
+}
+
+func (m *machine) syncGroup(req *kmsg.SyncGroupRequest, done func(*kmsg.SyncGroupResponse)) {
 	if g := m.classic(req.Group); g != nil && !g.isEmpty() {
+		g.syncGroup(req, done)
+		return
+	}
+	if g := m.consumer(req.Group); g != nil && !g.isEmpty() {
 		g.syncGroup(req, done)
 		return
 	}

@@ -36,6 +36,11 @@ func defaultConfig() Config {
 	return Config{
 		MinSessionTimeout: 6 * time.Second, MaxSessionTimeout: 30 * time.Minute, InitialRebalanceDelay: 3 * time.Second, MaxSize: 1000,
 		OffsetMetadataMaxBytes: 10, OffsetsRetention: 7 * 24 * time.Hour, RetentionCheckInterval: 10 * time.Minute,
+		Assignors: []string{AssignorUniform, AssignorRange}, ConsumerMaxSize: 1000, MigrationPolicy: MigrationPolicy{Upgrade: true, Downgrade: true},
+		RegexRefreshInterval: 10 * time.Minute,
+		Timing: func(string) Timing {
+			return Timing{Session: 45 * time.Second, Heartbeat: 5 * time.Second, AssignmentInterval: time.Second}
+		},
 	}
 }
 
@@ -58,6 +63,7 @@ func (w *world) reload() {
 	w.epoch++
 	e := &env.Env{Rand: func(purpose string) *rand.Rand { return virtual.Rand(1, fmt.Sprint(purpose, w.epoch)) }}
 	w.machine = newMachine(&Coordinator{cfg: w.cfg, rand: e.Rand("group"), image: func() *metadata.Image { return w.image }}, &shard{w, w.epoch})
+	w.machine.coordinator.noteTopics(w.image, nil)
 	for i, r := range w.log {
 		w.replay(i, r)
 	}
@@ -243,11 +249,7 @@ func (w *world) sync(member string, generation int32, assignments ...string) *ca
 		req.GroupAssignment = append(req.GroupAssignment, kmsg.SyncGroupRequestGroupAssignment{MemberID: assignments[i], MemberAssignment: []byte(assignments[i+1])})
 	}
 	c := &call[*kmsg.SyncGroupResponse]{w: w, what: "sync " + member}
-	if g := w.machine.classic("g"); g != nil && !g.isEmpty() {
-		g.syncGroup(req, c.take)
-	} else {
-		c.take(syncError(kerr.UnknownMemberID))
-	}
+	w.machine.syncGroup(req, c.take)
 	return c
 }
 
