@@ -42,6 +42,10 @@ func newNatives(t *rapid.T, tb testing.TB) *natives {
 		}
 		m.clients = append(m.clients, c)
 	}
+	for _, c := range m.clients[:2] {
+		m.exchange(c)
+		c.native.take()
+	}
 	return m
 }
 
