@@ -91,6 +91,8 @@ const (
 	DiskFull    // something found no space, and waits for it. Note: what
 	DiskHasRoom // nothing waits for space any more
 
+	RaftVoters // the voters are those of the log's end now. Note: "1,2,3", Offset: of their record, -1 if they are not in the log
+
 	numKinds
 )
 
@@ -109,6 +111,7 @@ var kindNames = [numKinds]string{
 	PartitionChanged: "partition-changed", UncleanElection: "unclean-election",
 	CoordinatorLoaded: "coordinator-loaded", CoordinatorUnloaded: "coordinator-unloaded",
 	DiskFull: "disk-full", DiskHasRoom: "disk-has-room",
+	RaftVoters: "raft-voters",
 }
 
 func (k Kind) String() string { return kindNames[k] }

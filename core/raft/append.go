@@ -1,7 +1,6 @@
 package raft
 
 import (
-	"encoding/binary"
 	"errors"
 
 	"github.com/lockstep/lockstep/core/record"
@@ -51,6 +50,21 @@ func (n *Node) Append(epoch int32, records [][]byte) (next int64, err error) {
 	return n.appendBatch(b.Build())
 }
 
+// appendControls gives a batch of control records to the log; what they say of the voters counts at once.
+func (n *Node) appendControls(records ...controlRecord) (offset int64, err error) {
+	b := controlBatch(n.log.NextOffset(), n.election.epoch, n.env.Loop.UnixMilli(), records...)
+	f, err := findControls(b, n.cfg.ListenerName)
+	if err != nil {
+		return 0, err
+	}
+	offset = b.BaseOffset()
+	if _, err := n.appendBatch(b); err != nil {
+		return 0, err
+	}
+	n.foundControls(f)
+	return offset, nil
+}
+
 // appendBatch gives a batch of the leader to the log.
 func (n *Node) appendBatch(b record.Batch) (next int64, err error) {
 	info, err := n.log.AppendAsLeader(b, n.election.epoch, nil, n.onAppended)
@@ -77,11 +91,14 @@ func (n *Node) onWritten() {
 		s.purgatory.onAppend(n.log.LogEndOffset())
 	}
 	n.followHighWatermark()
-	if n.isVoter {
+	if n.mustSync() {
 		n.sync()
 	}
 	n.fetcher.proceed()
 }
+
+// mustSync reports whether others count on what this node has: they may do so before it knows that it is a voter.
+func (n *Node) mustSync() bool { return n.isVoter || n.cfg.CanBecomeVoter }
 
 // sync makes all that is written durable; one flush at a time carries what came meanwhile.
 func (n *Node) sync() {
@@ -127,25 +144,9 @@ func (n *Node) epochBefore(offset int64) int32 {
 	return n.log.EpochAt(offset - 1)
 }
 
-// Types of control records.
-const (
-	controlLeaderChange   = 2
-	controlSnapshotHeader = 3
-	controlSnapshotFooter = 4
-)
-
-// controlBatch is a batch of one control record.
-func controlBatch(offset int64, epoch int32, timestamp int64, kind int16, value []byte) record.Batch {
-	key := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, 0), uint16(kind))
-	b := record.NewBuilder(nil, record.BatchOptions{BaseOffset: offset, LeaderEpoch: epoch,
-		ProducerID: record.NoProducerID, Control: true, BaseTimestamp: timestamp})
-	b.Append(timestamp, key, value)
-	return b.Build()
-}
-
-// leaderChangeBatch is the first record of an epoch: it names the leader and who voted for it, and
+// leaderChange is the first record of an epoch: it names the leader and who voted for it, and
 // as the epoch's first commit it commits all before it.
-func (n *Node) leaderChangeBatch(granting []int32) record.Batch {
+func (n *Node) leaderChange(granting []int32) controlRecord {
 	m := kmsg.NewLeaderChangeMessage()
 	m.LeaderID = n.cfg.NodeID
 	for _, v := range n.voters {
@@ -154,7 +155,7 @@ func (n *Node) leaderChangeBatch(granting []int32) record.Batch {
 	for _, id := range granting {
 		m.GrantingVoters = append(m.GrantingVoters, leaderChangeVoter(id))
 	}
-	return controlBatch(0, n.election.epoch, n.env.Loop.UnixMilli(), controlLeaderChange, m.AppendTo(nil))
+	return controlRecord{controlLeaderChange, m.AppendTo(nil)}
 }
 
 func leaderChangeVoter(id int32) kmsg.LeaderChangeMessageVoter {

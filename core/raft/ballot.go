@@ -10,6 +10,7 @@ import (
 // ballot counts the answers of one election, or of one pre-vote.
 type ballot struct {
 	n        *Node
+	voters   []Voter // when it began: none comes or goes before it ends
 	preVote  bool
 	granted  []int32 // in the order of the answers, ourselves first
 	rejected []int32
@@ -18,11 +19,11 @@ type ballot struct {
 }
 
 func newBallot(n *Node, preVote bool) ballot {
-	return ballot{n: n, preVote: preVote, granted: []int32{n.cfg.NodeID}}
+	return ballot{n: n, voters: n.voters, preVote: preVote, granted: []int32{n.cfg.NodeID}}
 }
 
-func (b *ballot) won() bool  { return len(b.granted) >= majority(len(b.n.voters)) }
-func (b *ballot) lost() bool { return len(b.n.voters)-len(b.rejected) < majority(len(b.n.voters)) }
+func (b *ballot) won() bool  { return len(b.granted) >= majority(len(b.voters)) }
+func (b *ballot) lost() bool { return len(b.voters)-len(b.rejected) < majority(len(b.voters)) }
 
 // granting are the voters that granted it, sorted.
 func (b *ballot) granting() []int32 { return slices.Sorted(slices.Values(b.granted)) }
@@ -36,8 +37,8 @@ func (b *ballot) open(decide func()) {
 		decide()
 		return
 	}
-	for i := range b.n.voters {
-		if v := &b.n.voters[i]; v.ID != b.n.cfg.NodeID {
+	for i := range b.voters {
+		if v := &b.voters[i]; v.ID != b.n.cfg.NodeID {
 			b.n.say(func() { b.ask(v) })
 		}
 	}
@@ -67,7 +68,7 @@ func (b *ballot) onAnswer(v *Voter, resp *kmsg.VoteResponse) {
 		return
 	}
 	p := &resp.Topics[0].Partitions[0]
-	if b.n.learn(p.LeaderID, p.LeaderEpoch, p.ErrorCode) || p.ErrorCode != 0 || b.closed {
+	if b.n.learn(p.LeaderID, p.LeaderEpoch, p.ErrorCode, voteNodeAt(resp.NodeEndpoints, p.LeaderID)) || p.ErrorCode != 0 || b.closed {
 		return
 	}
 	b.record(v.ID, p.VoteGranted)

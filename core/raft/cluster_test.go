@@ -121,7 +121,7 @@ func (m *machine) start(voters int) {
 		e.Disk.Mkdir(metadataDir, o.check(func() {
 			e.Disk.SyncDir(".", o.check(func() {
 				o.snapshotRead = func() {
-					p.raft.load(o.snapshot, o.snapshotSize, o.records, o.check(func() { p.raft.Start() }))
+					p.raft.load(o.found, o.check(func() { p.raft.Start() }))
 				}
 				o.list()
 			}))
@@ -161,7 +161,7 @@ func (m *machine) stop(power bool) {
 // fakeStore takes the time of a sync; what it had not finished at death is lost.
 type fakeStore struct{ p *proc }
 
-func (s *fakeStore) write(e electionState, done func(error)) {
+func (s *fakeStore) write(e electionState, _ quorum, done func(error)) {
 	s.p.m.node.After(2*time.Millisecond, func() {
 		s.p.m.store = e
 		done(nil)

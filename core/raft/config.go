@@ -3,9 +3,8 @@ package raft
 import (
 	"bytes"
 	"cmp"
-	"slices"
-	"strconv"
-	"strings"
+	"encoding/base64"
+	"fmt"
 	"time"
 
 	"github.com/lockstep/lockstep/core/storage"
@@ -15,32 +14,21 @@ import (
 // none is the id of no node.
 const none int32 = -1
 
-// Voter is a member of the quorum. Voters are static (kraft.version 0). A zero DirectoryID is one
-// that is not known: it matches any.
-type Voter struct {
-	ID           int32
-	DirectoryID  [16]byte
-	Addr         network.Addr
-	ListenerName string
-}
-
-func (v *Voter) endpoint() (host string, port uint16) { return splitAddr(v.Addr) }
-
-func splitAddr(a network.Addr) (host string, port uint16) {
-	at := strings.LastIndexByte(string(a), ':')
-	if at < 0 {
-		return string(a), 0
-	}
-	n, _ := strconv.ParseUint(string(a[at+1:]), 10, 16) // a bad port is 0, which nobody can dial
-	return strings.Trim(string(a[:at]), "[]"), uint16(n)
-}
-
 // Config is what a node is told. Zero durations and sizes take their default.
 type Config struct {
 	NodeID      int32
 	ClusterID   string
 	DirectoryID [16]byte
-	Voters      []Voter
+	Voters      []Voter // static ones: they hold until the log names others
+
+	// Bootstrap are controllers that know the leader, for who does not know the voters (controller.quorum.bootstrap.servers).
+	Bootstrap []network.Addr
+	// CanBecomeVoter: the node has the controller's role. What such a node fetches it syncs, whether it votes or not: the leader
+	// that makes a voter of it counts on that.
+	CanBecomeVoter bool
+	AutoJoin       bool       // it asks the leader to be made one (controller.quorum.auto.join.enable)
+	Endpoints      []Endpoint // where its controller listens
+	ListenerName   string     // the listener by which controllers reach each other
 
 	ElectionTimeout    time.Duration // 1 s; jitter up to twice that
 	ElectionBackoffMax time.Duration // 1 s; after a leader said goodbye
@@ -80,17 +68,11 @@ func (c Config) withDefaults() Config {
 	// Snapshots alone say what may go (KAFKA-14238).
 	c.LogConfig.RetentionBytes, c.LogConfig.RetentionMs = -1, -1
 	c.LogConfig.MaxMessageBytes = max(c.LogConfig.MaxMessageBytes, MaxBatchBytes)
-	c.Voters = slices.Clone(c.Voters)
-	slices.SortFunc(c.Voters, func(a, b Voter) int { return cmp.Compare(a.ID, b.ID) })
+	c.Voters = sortVoters(c.Voters)
 	return c
 }
 
-// isVoter reports whether this node is in the voter set, with this directory.
-func (c *Config) isVoter() bool {
-	return slices.ContainsFunc(c.Voters, func(v Voter) bool {
-		return v.ID == c.NodeID && matchesDirectory(v.DirectoryID, c.DirectoryID)
-	})
-}
+func (c *Config) key() voterKey { return voterKey{c.NodeID, c.DirectoryID} }
 
 // matchesDirectory compares directory ids, of which the zero one is "not known".
 func matchesDirectory(a, b [16]byte) bool {
@@ -101,6 +83,10 @@ func matchesDirectory(a, b [16]byte) bool {
 type voterKey struct {
 	id  int32
 	dir [16]byte
+}
+
+func (k voterKey) String() string {
+	return fmt.Sprintf("%d with directory %s", k.id, base64.RawURLEncoding.EncodeToString(k.dir[:]))
 }
 
 func (k voterKey) compare(o voterKey) int {

@@ -14,7 +14,7 @@ func TestEveryCrashStateOfAVoteHasTheOldStateOrTheNew(t *testing.T) {
 	world := virtual.New(1)
 	d := simdisk.New(world.Node(1), 1, simdisk.Options{})
 	voters := []Voter{{ID: 1}, {ID: 2}, {ID: 3}}
-	file := &quorumStateFile{d, quorumStateName, voters}
+	file := &quorumStateFile{d, quorumStateName}
 	mkdir(t, world, d)
 	told, next := electionState{epoch: -1}, electionState{}
 	states := 0
@@ -29,7 +29,7 @@ func TestEveryCrashStateOfAVoteHasTheOldStateOrTheNew(t *testing.T) {
 	for _, e := range []electionState{{epoch: 1, leader: none, voted: 2}, {epoch: 1, leader: 2, voted: 2}, {epoch: 20_000, leader: none, voted: none}, {epoch: 20_001, leader: none, voted: 3}} {
 		next = e
 		written := false
-		file.write(e, func(err error) {
+		file.write(e, quorum{voters: voters}, func(err error) {
 			if err != nil {
 				t.Fatal(err)
 			}

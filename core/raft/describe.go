@@ -68,10 +68,11 @@ func (n *Node) describeNodes() (nodes []kmsg.DescribeQuorumResponseNode) {
 		v := &n.voters[i]
 		d := kmsg.NewDescribeQuorumResponseNode()
 		d.NodeID = v.ID
-		l := kmsg.NewDescribeQuorumResponseNodeListener()
-		l.Name = v.ListenerName
-		l.Host, l.Port = v.endpoint()
-		d.Listeners = append(d.Listeners, l)
+		for _, e := range v.endpoints() {
+			l := kmsg.NewDescribeQuorumResponseNodeListener()
+			l.Name, l.Host, l.Port = e.Name, e.Host, e.Port
+			d.Listeners = append(d.Listeners, l)
+		}
 		nodes = append(nodes, d)
 	}
 	return nodes

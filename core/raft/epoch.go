@@ -25,7 +25,7 @@ func (n *Node) onBeginQuorumEpoch(req *kmsg.BeginQuorumEpochRequest) *kmsg.Begin
 	p := &req.Topics[0].Partitions[0]
 	code := n.checkVoterRequest(p.LeaderID, p.LeaderEpoch)
 	if code == 0 {
-		n.follow(p.LeaderID, p.LeaderEpoch)
+		n.hearLeader(p.LeaderID, p.LeaderEpoch, leaderAt(req.LeaderEndpoints, n.cfg.ListenerName, beginEndpoint))
 		if req.Version >= 1 && !n.isOurVoterKey(req.VoterID, p.VoterDirectoryID) {
 			code = kerr.InvalidVoterKey.Code
 		}
@@ -41,10 +41,10 @@ func (n *Node) beginResponse(version, code int16) *kmsg.BeginQuorumEpochResponse
 	t.Topic, t.Partitions = metadataTopic, append(t.Partitions, p)
 	r := kmsg.NewPtrBeginQuorumEpochResponse()
 	r.Version, r.Topics = version, append(r.Topics, t)
-	if v := n.voter(leader); v != nil && version >= 1 {
+	if v := n.peer(leader); v != nil && version >= 1 {
 		e := kmsg.NewBeginQuorumEpochResponseNodeEndpoint()
 		e.NodeID = leader
-		e.Host, e.Port = v.endpoint()
+		e.Host, e.Port = v.Endpoint()
 		r.NodeEndpoints = append(r.NodeEndpoints, e)
 	}
 	return r
@@ -57,10 +57,9 @@ func (n *Node) beginRequest(to *Voter) kmsg.Request {
 	t.Topic, t.Partitions = metadataTopic, append(t.Partitions, p)
 	r := kmsg.NewPtrBeginQuorumEpochRequest()
 	r.Version, r.ClusterID, r.VoterID, r.Topics = -1, &n.cfg.ClusterID, to.ID, append(r.Topics, t)
-	if v := n.voter(n.cfg.NodeID); v != nil {
+	for _, own := range n.ownEndpoints() {
 		e := kmsg.NewBeginQuorumEpochRequestLeaderEndpoint()
-		e.Name = v.ListenerName
-		e.Host, e.Port = v.endpoint()
+		e.Name, e.Host, e.Port = own.Name, own.Host, own.Port
 		r.LeaderEndpoints = append(r.LeaderEndpoints, e)
 	}
 	return r
@@ -84,7 +83,7 @@ func (n *Node) onEndQuorumEpoch(req *kmsg.EndQuorumEpochRequest) *kmsg.EndQuorum
 	p := &req.Topics[0].Partitions[0]
 	code := n.checkVoterRequest(p.LeaderID, p.LeaderEpoch)
 	if code == 0 {
-		n.follow(p.LeaderID, p.LeaderEpoch)
+		n.hearLeader(p.LeaderID, p.LeaderEpoch, leaderAt(req.LeaderEndpoints, n.cfg.ListenerName, endEndpoint))
 		if _, ok := n.state.(*follower); ok && n.isVoter && n.election.leader == p.LeaderID {
 			n.arm(n.endEpochBackoff(req.Version, p))
 		}
@@ -145,5 +144,12 @@ func (n *Node) endRequest(successors []*replica) kmsg.Request {
 	t.Topic, t.Partitions = metadataTopic, append(t.Partitions, p)
 	r := kmsg.NewPtrEndQuorumEpochRequest()
 	r.Version, r.ClusterID, r.Topics = -1, &n.cfg.ClusterID, append(r.Topics, t)
+	if n.IsDynamic() {
+		for _, own := range n.ownEndpoints() {
+			e := kmsg.NewEndQuorumEpochRequestLeaderEndpoint()
+			e.Name, e.Host, e.Port = own.Name, own.Host, own.Port
+			r.LeaderEndpoints = append(r.LeaderEndpoints, e)
+		}
+	}
 	return r
 }

@@ -190,8 +190,8 @@ func (f *fetch) answerRecords(slice storage.Slice) {
 
 func (f *fetch) answer(p wire.FetchPartition, release func()) {
 	resp := &wire.FetchResponse{Topics: []wire.FetchTopic{{Topic: metadataTopic, TopicID: metadataTopicID, Partitions: []wire.FetchPartition{p}}}}
-	if v := f.n.voter(p.CurrentLeader.ID); v != nil {
-		host, port := v.endpoint()
+	if v := f.n.peer(p.CurrentLeader.ID); v != nil {
+		host, port := v.Endpoint()
 		resp.NodeEndpoints = []wire.NodeEndpoint{{ID: v.ID, Host: host, Port: int32(port)}}
 	}
 	f.n.say(func() { f.done(resp, release) })

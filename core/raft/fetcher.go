@@ -54,36 +54,37 @@ func (f *fetcher) proceed() {
 		return
 	}
 	to := f.destination()
-	if to == nil || !f.settled() {
+	if to == "" || !f.settled() {
 		return
 	}
 	f.inflight = true
 	f.send(to)
 }
 
-// destination is whom to ask: nil in states that do not fetch.
-func (f *fetcher) destination() *Voter {
+// destination is whom to ask: nobody in states that do not fetch.
+func (f *fetcher) destination() network.Addr {
 	switch f.n.state.(type) {
 	case *follower:
-		if !f.astray {
-			return f.n.voter(f.n.election.leader)
+		if v := f.n.peer(f.n.election.leader); v != nil && !f.astray {
+			return v.Addr
 		}
 	case *unattached:
 	default:
-		return nil
+		return ""
 	}
 	return f.anyVoter()
 }
 
-// anyVoter takes turns among the other voters.
-func (f *fetcher) anyVoter() *Voter {
-	for range f.n.voters {
-		f.next = (f.next + 1) % len(f.n.voters)
-		if v := &f.n.voters[f.next]; v.ID != f.n.cfg.NodeID {
-			return v
+// anyVoter takes turns among the other voters, and who else may know the leader.
+func (f *fetcher) anyVoter() network.Addr {
+	known := f.n.acquaintances()
+	for range known {
+		f.next = (f.next + 1) % len(known)
+		if v := &known[f.next]; v.ID != f.n.cfg.NodeID {
+			return v.Addr
 		}
 	}
-	return nil
+	return ""
 }
 
 // settled reports whether the log's end is what a fetch may promise. If a sync is missing, it is
@@ -93,14 +94,14 @@ func (f *fetcher) settled() bool {
 	if f.truncating || n.log.NextOffset() != n.log.LogEndOffset() {
 		return false
 	}
-	if n.isVoter && n.synced < n.log.LogEndOffset() {
+	if n.mustSync() && n.synced < n.log.LogEndOffset() {
 		n.sync()
 		return false
 	}
 	return true
 }
 
-func (f *fetcher) send(to *Voter) {
+func (f *fetcher) send(to network.Addr) {
 	n, generation := f.n, f.generation
 	var req kmsg.Request
 	if f.download != nil && !f.astray {
@@ -108,7 +109,7 @@ func (f *fetcher) send(to *Voter) {
 	} else {
 		req = n.fetchRequest()
 	}
-	n.peers.send(to.Addr, req, f.patience(), func(r reply, err error) {
+	n.peers.send(to, req, f.patience(), func(r reply, err error) {
 		n.step(func() {
 			f.onAnswer(generation, r, err)
 			if err == nil {
@@ -194,7 +195,7 @@ func (f *fetcher) onFetched(resp *kmsg.FetchResponse, frame *network.Frame) bool
 		return false
 	}
 	p := &resp.Topics[0].Partitions[0]
-	if f.n.learn(p.CurrentLeader.LeaderID, p.CurrentLeader.LeaderEpoch, p.ErrorCode) || p.ErrorCode != 0 {
+	if f.n.learn(p.CurrentLeader.LeaderID, p.CurrentLeader.LeaderEpoch, p.ErrorCode, brokerAt(resp.Brokers, p.CurrentLeader.LeaderID)) || p.ErrorCode != 0 {
 		return false
 	}
 	s, ok := f.n.state.(*follower)
@@ -222,9 +223,14 @@ func (f *fetcher) append(batches []byte, hw int64, frame *network.Frame) bool {
 		whole = whole[:len(first)]
 	}
 	if len(whole) > 0 {
+		controls, err := findControls(whole, n.cfg.ListenerName)
+		if err != nil {
+			return false // what it says of the voters must not be passed over
+		}
 		if _, err := n.log.AppendAsFollower(whole, frame, n.onAppended); err != nil {
 			return false
 		}
+		n.foundControls(controls)
 	}
 	f.leaderHW = max(f.leaderHW, hw)
 	n.followHighWatermark()
@@ -256,6 +262,9 @@ func (f *fetcher) truncate(leader SnapshotID) {
 		n.election.leader, n.election.epoch, to, n.hw)
 	n.emit(event.RaftTruncated, to, n.election.epoch)
 	f.cut(to, func(done func(error)) { n.log.TruncateTo(to, done) }, func() {})
+	if n.history.truncate(to) {
+		n.adoptVoters()
+	}
 }
 
 // cut runs a truncation to an offset, and then after it; no fetch leaves until it is done.

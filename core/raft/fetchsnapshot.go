@@ -104,10 +104,10 @@ func (n *Node) fetchSnapshotResponse(version, code int16, p *kmsg.FetchSnapshotR
 	t.Topic, t.Partitions = metadataTopic, append(t.Partitions, *p)
 	r := kmsg.NewPtrFetchSnapshotResponse()
 	r.Version, r.Topics = version, append(r.Topics, t)
-	if v := n.voter(p.CurrentLeader.LeaderID); v != nil && version >= 1 {
+	if v := n.peer(p.CurrentLeader.LeaderID); v != nil && version >= 1 {
 		e := kmsg.NewFetchSnapshotResponseNodeEndpoint()
 		e.NodeID = v.ID
-		e.Host, e.Port = v.endpoint()
+		e.Host, e.Port = v.Endpoint()
 		r.NodeEndpoints = append(r.NodeEndpoints, e)
 	}
 	return r
@@ -137,7 +137,7 @@ func (f *fetcher) onChunk(resp *kmsg.FetchSnapshotResponse) bool {
 		return false
 	}
 	p := &resp.Topics[0].Partitions[0]
-	if f.n.learn(p.CurrentLeader.LeaderID, p.CurrentLeader.LeaderEpoch, p.ErrorCode) {
+	if f.n.learn(p.CurrentLeader.LeaderID, p.CurrentLeader.LeaderEpoch, p.ErrorCode, snapshotNodeAt(resp.NodeEndpoints, p.CurrentLeader.LeaderID)) {
 		return false
 	}
 	s, ok := f.n.state.(*follower)
@@ -159,7 +159,7 @@ func (f *fetcher) onChunk(resp *kmsg.FetchSnapshotResponse) bool {
 // a log that begins where no snapshot ends.
 func (f *fetcher) install(d *download) bool {
 	n := f.n
-	records, err := parseSnapshot(d.data)
+	s, err := readSnapshot(d.id, d.data, n.cfg.ListenerName)
 	if err != nil {
 		return false
 	}
@@ -172,10 +172,12 @@ func (f *fetcher) install(d *download) bool {
 				n.fail(err)
 				return
 			}
-			n.adoptSnapshot(d.id, int64(len(d.data)))
+			n.adoptSnapshot(d.id, s.size)
 			f.cut(d.id.EndOffset,
 				func(done func(error)) { n.log.TruncateFullyAndStartAt(d.id.EndOffset, done) },
-				func() { n.deliverSnapshot(d.id, records) })
+				func() { n.deliverSnapshot(d.id, s.records) })
+			n.history.reset(s.controls, d.id.EndOffset)
+			n.adoptVoters()
 		})
 	})
 	return true

@@ -217,7 +217,7 @@ func TestDescribeQuorumShowsVotersAndObservers(t *testing.T) {
 
 func TestQuorumStateIsKafkasAndComesBack(t *testing.T) {
 	e := electionState{epoch: 4, leader: 2, voted: none}
-	b := appendQuorumState(nil, e, []Voter{{ID: 1}, {ID: 2}})
+	b := appendQuorumState(nil, e, quorum{voters: []Voter{{ID: 1}, {ID: 2}}})
 	want := `{"clusterId":"","leaderId":2,"leaderEpoch":4,"votedId":-1,"appliedOffset":0,"currentVoters":[{"voterId":1},{"voterId":2}],"data_version":0}`
 	if string(b) != want {
 		t.Fatalf("%s", b)
@@ -232,7 +232,7 @@ func TestQuorumStateIsKafkasAndComesBack(t *testing.T) {
 }
 
 func FuzzParseQuorumState(f *testing.F) {
-	f.Add(appendQuorumState(nil, electionState{epoch: 4, leader: 2, voted: 1}, []Voter{{ID: 1}}))
+	f.Add(appendQuorumState(nil, electionState{epoch: 4, leader: 2, voted: 1}, quorum{voters: []Voter{{ID: 1}}}))
 	f.Add([]byte(`{"leaderId":-1,"leaderEpoch":2,"votedId":1,"votedDirectoryId":"J8aAPcfLQt2bqs1JT_rMgQ","data_version":1}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := parseQuorumState(b)
@@ -240,7 +240,7 @@ func FuzzParseQuorumState(f *testing.F) {
 			return
 		}
 		e.votedDir = [16]byte{} // version 0 has none
-		if again, err := parseQuorumState(appendQuorumState(nil, e, nil)); err != nil || again != e {
+		if again, err := parseQuorumState(appendQuorumState(nil, e, quorum{})); err != nil || again != e {
 			t.Fatalf("%+v became %+v, %v", e, again, err)
 		}
 	})
@@ -250,7 +250,7 @@ func TestSnapshotComesBackAndNoCutOneDoes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		records := rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 0, 50), 0, 50).Draw(t, "records")
 		id := SnapshotID{rapid.Int64Range(1, 1<<40).Draw(t, "offset"), rapid.Int32Range(0, 1<<30).Draw(t, "epoch")}
-		b := appendSnapshot(nil, id, records, 1)
+		b := appendSnapshot(nil, id, controls{}, records, 1)
 		got, err := parseSnapshot(b)
 		if err != nil || !slices.EqualFunc(got, records, bytes.Equal) {
 			t.Fatalf("%v: %q, want %q", err, got, records)
@@ -269,15 +269,15 @@ func TestLargeSnapshotHasManyBatches(t *testing.T) {
 	for range 100 {
 		records = append(records, make([]byte, 10_000))
 	}
-	b := appendSnapshot(nil, SnapshotID{1, 1}, records, 1)
+	b := appendSnapshot(nil, SnapshotID{1, 1}, controls{}, records, 1)
 	if got, err := parseSnapshot(b); err != nil || len(got) != 100 {
 		t.Fatalf("%d records, %v", len(got), err)
 	}
 }
 
 func FuzzParseSnapshot(f *testing.F) {
-	f.Add(appendSnapshot(nil, SnapshotID{5, 1}, [][]byte{[]byte("a"), []byte("b")}, 1))
-	f.Add(appendSnapshot(nil, SnapshotID{5, 1}, nil, 1))
+	f.Add(appendSnapshot(nil, SnapshotID{5, 1}, controls{}, [][]byte{[]byte("a"), []byte("b")}, 1))
+	f.Add(appendSnapshot(nil, SnapshotID{5, 1}, controls{}, nil, 1))
 	f.Fuzz(func(t *testing.T, b []byte) { parseSnapshot(b) })
 }
 

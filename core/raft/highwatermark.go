@@ -21,7 +21,7 @@ func majorityReached(values []int64) int64 {
 // x to 2: a majority has x. Were x now committed, 3 could still win epoch 4 with its later y and
 // overwrite x.
 func (s *leader) maybeAdvanceHighWatermark() bool {
-	ends := make([]int64, 0, len(s.voters))
+	ends := make([]int64, 0, len(s.voters)) // without the leader's if the voters have removed it
 	for _, r := range s.voters {
 		if r.id == s.n.cfg.NodeID {
 			r.end = s.n.synced // the leader counts itself only with what its own disk has
@@ -35,6 +35,7 @@ func (s *leader) maybeAdvanceHighWatermark() bool {
 	s.hw = hw
 	s.n.setHighWatermark(hw)
 	s.purgatory.onHighWatermark(hw)
+	s.onVotersCommitted()
 	return true
 }
 

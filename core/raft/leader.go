@@ -5,6 +5,7 @@ import (
 
 	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/scheduler"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -20,6 +21,7 @@ type leader struct {
 	voters    []*replica // all, ourselves included, by id
 	observers []*replica // by id
 	purgatory purgatory
+	change    *voterChange // under way; nil if none is
 }
 
 // replica is what the leader knows of one replica's log.
@@ -65,7 +67,7 @@ func (n *Node) beginEpoch(epoch int32, granting []int32) {
 		return
 	}
 	n.log.AssignEpoch(epoch, s.epochStart)
-	if _, err := n.appendBatch(n.leaderChangeBatch(granting)); err != nil {
+	if _, err := n.appendControls(append([]controlRecord{n.leaderChange(granting)}, n.ownVoterUpdate()...)...); err != nil {
 		n.fail(err)
 		return
 	}
@@ -80,6 +82,7 @@ func (s *leader) canGrantVote(voterKey, bool, bool) bool { return false }
 
 func (s *leader) leave() {
 	s.purgatory.abort()
+	s.endChange(kerr.NotLeaderForPartition, "")
 }
 
 // onTimeout runs twice a fetch timeout: it resigns without a majority and wakes voters that do not fetch.
@@ -135,7 +138,7 @@ func (s *leader) begin(r *replica) {
 }
 
 func (s *leader) onBegun(r *replica, epoch int32, p *kmsg.BeginQuorumEpochResponseTopicPartition) {
-	if s.n.learn(p.LeaderID, p.LeaderEpoch, p.ErrorCode) || p.ErrorCode != 0 || s.n.election.epoch != epoch {
+	if s.n.learn(p.LeaderID, p.LeaderEpoch, p.ErrorCode, "") || p.ErrorCode != 0 || s.n.election.epoch != epoch {
 		return
 	}
 	r.acked = true
@@ -163,20 +166,24 @@ func (s *leader) replica(k voterKey) *replica {
 		return nil
 	}
 	for _, r := range s.voters {
-		if r.id == k.id && matchesDirectory(r.dir, k.dir) {
+		if r.id == k.id && (r.dir == [16]byte{} || r.dir == k.dir) {
 			return r
 		}
 	}
-	i, found := slices.BinarySearchFunc(s.observers, k, func(r *replica, k voterKey) int { return r.compare(k) })
+	i, found := s.findObserver(k)
 	if !found {
 		s.observers = slices.Insert(s.observers, i, &replica{voterKey: k, end: -1, fetchedMs: -1, caughtUpMs: -1})
 	}
 	return s.observers[i]
 }
 
+func (s *leader) findObserver(k voterKey) (i int, found bool) {
+	return slices.BinarySearchFunc(s.observers, k, func(r *replica, k voterKey) int { return r.compare(k) })
+}
+
 func (s *leader) forgetObservers() {
-	now := s.n.env.Loop.Now()
-	s.observers = slices.DeleteFunc(s.observers, func(r *replica) bool { return now.Sub(r.heard) > observerRetention })
+	now, own := s.n.env.Loop.Now(), s.n.cfg.NodeID
+	s.observers = slices.DeleteFunc(s.observers, func(r *replica) bool { return r.id != own && now.Sub(r.heard) > observerRetention })
 }
 
 // successors are the other voters, those with the longest logs first.

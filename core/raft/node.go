@@ -42,10 +42,13 @@ type Node struct {
 	listener Listener
 	rand     *rand.Rand
 
-	voters  []Voter // sorted by id
-	isVoter bool
-	log     metadataLog
-	store   quorumStateStore
+	history  history
+	voters   []Voter // of the history's end
+	isVoter  bool
+	leaderAt Voter // who leads, as it said itself or others did: it need not be among the voters that we know
+	joiner   joiner
+	log      metadataLog
+	store    quorumStateStore
 
 	state    state
 	election electionState // as the running step sees it
@@ -94,6 +97,12 @@ func (n *Node) IsVoter() bool { return n.isVoter }
 // Voters are the voters, sorted by id.
 func (n *Node) Voters() []Voter { return n.voters }
 
+// IsDynamic reports whether the log says who votes (kraft.version 1), or would: without static voters nothing else can.
+func (n *Node) IsDynamic() bool { return n.history.version() > 0 || len(n.cfg.Voters) == 0 }
+
+// KRaftVersion is the level of kraft.version at the end of the log.
+func (n *Node) KRaftVersion() int16 { return n.history.version() }
+
 // Failure is why the node stopped for good: an error of its disk; else nil.
 func (n *Node) Failure() error { return n.failure }
 
@@ -106,7 +115,7 @@ func (n *Node) Log() *storage.Log {
 // LeaderAddr is where the known leader listens.
 func (n *Node) LeaderAddr() (network.Addr, bool) {
 	leader, _ := n.LeaderAndEpoch()
-	v := n.voter(leader)
+	v := n.peer(leader)
 	if v == nil {
 		return "", false
 	}
@@ -121,6 +130,7 @@ func (n *Node) Start() {
 	n.started, n.busy = true, false
 	n.step(func() {
 		n.become(n.initialState())
+		n.joiner.arm()
 		if n.isOnlyVoter() {
 			n.becomeProspective()
 		}
@@ -136,7 +146,7 @@ func (n *Node) initialState() state {
 	switch {
 	case e.leader == n.cfg.NodeID:
 		return n.newResigned(nil)
-	case e.leader != none && n.voter(e.leader) != nil:
+	case e.leader != none && n.peer(e.leader) != nil:
 		return n.newFollower()
 	default:
 		return n.newUnattached(n.randomElectionTimeout())
@@ -161,23 +171,18 @@ func (n *Node) become(s state) {
 	}
 }
 
-// stateName calls every node that is no voter an observer.
+// stateName calls every node an observer that does not vote, but one that led when the voters removed it.
 func (n *Node) stateName() string {
-	switch {
-	case n.state == nil:
+	switch n.state.(type) {
+	case nil:
 		return "closed"
-	case !n.isVoter:
-		return "observer"
-	default:
+	case *leader, *resigned:
 		return n.state.name()
 	}
+	if !n.isVoter {
+		return "observer"
+	}
+	return n.state.name()
 }
 
-func (n *Node) voter(id int32) *Voter {
-	for i := range n.voters {
-		if n.voters[i].ID == id {
-			return &n.voters[i]
-		}
-	}
-	return nil
-}
+func (n *Node) voter(id int32) *Voter { return findVoter(n.voters, id) }

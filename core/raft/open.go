@@ -22,9 +22,9 @@ func Open(e *env.Env, cfg Config, peers *wire.Peers, l Listener, done func(*Node
 func open(e *env.Env, cfg Config, peers sender, l Listener, done func(*Node, error)) {
 	o := &opening{env: e, cfg: cfg.withDefaults(), done: done}
 	o.then = func(log *storage.Log) {
-		n := newNode(e, o.cfg, peers, l, log, &quorumStateFile{e.Disk, quorumStateName, o.cfg.Voters}, o.election)
+		n := newNode(e, o.cfg, peers, l, log, &quorumStateFile{e.Disk, quorumStateName}, o.election)
 		log.OnFailure(func(err error) { n.step(func() { n.fail(err) }) })
-		n.load(o.snapshot, o.snapshotSize, o.records, o.check(func() { done(n, nil) }))
+		n.load(o.found, o.check(func() { done(n, nil) }))
 	}
 	o.snapshotRead = o.readElection
 	e.Disk.Mkdir(metadataDir, o.check(func() { e.Disk.SyncDir(".", o.check(o.list)) }))
@@ -40,9 +40,16 @@ type opening struct {
 	snapshotRead func()
 	then         func(*storage.Log)
 	election     electionState
-	snapshot     SnapshotID
-	snapshotSize int64
-	records      [][]byte
+	found        snapshotFile
+}
+
+// snapshotFile is a snapshot that was read, or the bootstrap snapshot, which ends at 0: who was to vote when the directory was
+// formatted. It is nobody else's to fetch.
+type snapshotFile struct {
+	id       SnapshotID
+	size     int64
+	records  [][]byte
+	controls controls
 }
 
 // check makes next the continuation of something that may fail.
@@ -61,45 +68,45 @@ func (o *opening) list() {
 	o.env.Disk.List(metadataDir, func(names []string, err error) {
 		o.check(func() {
 			var stale []string
+			newest := ""
 			for _, name := range names {
 				id, ok := parseSnapshotName(name)
 				switch {
-				case ok && id.EndOffset > 0 && id.EndOffset > o.snapshot.EndOffset:
-					if o.snapshot.EndOffset > 0 {
-						stale = append(stale, o.snapshot.fileName())
+				case ok && (newest == "" || id.EndOffset > o.found.id.EndOffset):
+					if newest != "" {
+						stale = append(stale, newest)
 					}
-					o.snapshot = id
+					o.found.id, newest = id, name
 				case ok || strings.HasSuffix(name, checkpointSuffix+partSuffix):
 					stale = append(stale, name)
 				}
 			}
-			o.remove(stale)
+			o.remove(stale, newest)
 		})(err)
 	})
 }
 
-func (o *opening) remove(stale []string) {
+func (o *opening) remove(stale []string, newest string) {
 	if len(stale) == 0 {
-		o.readSnapshot()
+		o.readSnapshot(newest)
 		return
 	}
 	o.env.Disk.Remove(metadataDir+"/"+stale[0], func(err error) {
 		if errors.Is(err, disk.ErrNotExist) {
 			err = nil
 		}
-		o.check(func() { o.remove(stale[1:]) })(err)
+		o.check(func() { o.remove(stale[1:], newest) })(err)
 	})
 }
 
-func (o *opening) readSnapshot() {
-	if o.snapshot.EndOffset == 0 {
+func (o *opening) readSnapshot(name string) {
+	if name == "" {
 		o.snapshotRead()
 		return
 	}
-	storage.ReadFile(o.env.Disk, metadataDir+"/"+o.snapshot.fileName(), func(b []byte, err error) {
+	storage.ReadFile(o.env.Disk, metadataDir+"/"+name, func(b []byte, err error) {
 		if err == nil {
-			o.snapshotSize = int64(len(b))
-			o.records, err = parseSnapshot(b)
+			o.found, err = readSnapshot(o.found.id, b, o.cfg.ListenerName)
 		}
 		o.check(o.snapshotRead)(err)
 	})
@@ -120,31 +127,35 @@ func (o *opening) readElection() {
 
 func (o *opening) openLog() {
 	storage.Open(o.env, storage.OpenOptions{Dir: metadataDir, Partition: event.MetadataPartition, TopicID: metadataTopicID,
-		Config: o.cfg.LogConfig, LogStartOffset: o.snapshot.EndOffset, AnyBatch: true}, func(log *storage.Log, err error) {
+		Config: o.cfg.LogConfig, LogStartOffset: o.found.id.EndOffset, AnyBatch: true}, func(log *storage.Log, err error) {
 		o.check(func() { o.then(log) })(err)
 	})
 }
 
 func newNode(e *env.Env, cfg Config, peers sender, l Listener, log metadataLog, store quorumStateStore, election electionState) *Node {
-	n := &Node{env: e, cfg: cfg, peers: peers, listener: l, rand: e.Rand("raft election"), voters: cfg.Voters, isVoter: cfg.isVoter(),
+	n := &Node{env: e, cfg: cfg, peers: peers, listener: l, rand: e.Rand("raft election"), history: history{static: cfg.Voters},
 		log: log, store: store, election: election, durable: election, busy: true}
 	n.fetcher = fetcher{n: n, leaderHW: -1, next: int(n.rand.Uint64N(uint64(max(1, len(cfg.Voters)))))}
 	n.fetcher.proceedFunc = n.fetcher.proceed
 	n.feed = feed{n: n, leader: none}
+	n.joiner.n = n
+	n.voters = n.history.lastVoters()
+	n.isVoter = isVoter(n.voters, n.cfg.key())
 	return n
 }
 
 // load brings the log in line with the snapshot and syncs what recovery found: a process that was
 // only killed finds bytes that a power loss could still take.
-func (n *Node) load(id SnapshotID, size int64, records [][]byte, done func(error)) {
-	n.snapshots.latest, n.snapshots.size = id, size
+func (n *Node) load(s snapshotFile, done func(error)) {
+	id := s.id
+	n.snapshots.latest, n.snapshots.size = id, s.size
 	if n.isReplacedBy(id) { // it stopped between the two halves of install
 		n.log.TruncateFullyAndStartAt(id.EndOffset, func(err error) {
 			if err != nil {
 				done(err)
 				return
 			}
-			n.load(id, size, records, done)
+			n.load(s, done)
 		})
 		return
 	}
@@ -154,10 +165,51 @@ func (n *Node) load(id SnapshotID, size int64, records [][]byte, done func(error
 		n.synced = end
 		n.catchUpEpoch()
 		if id.EndOffset > 0 {
-			n.deliverSnapshot(id, records)
+			n.deliverSnapshot(id, s.records)
 		}
-		done(err)
+		n.history.reset(s.controls, id.EndOffset)
+		if err != nil || !n.IsDynamic() {
+			done(err)
+			return
+		}
+		n.readLog(id.EndOffset, done)
 	})
+}
+
+// readLog finds the control records from offset on, before anything else happens. A static quorum has none that matter.
+func (n *Node) readLog(offset int64, done func(error)) {
+	if offset >= n.log.LogEndOffset() {
+		n.adoptVoters()
+		done(nil)
+		return
+	}
+	onRead := func(slice storage.Slice, err error) {
+		if err != nil {
+			done(err)
+			return
+		}
+		slice.Gather(func(b []byte, err error) {
+			slice.Release()
+			whole, next := committed(b, n.log.LogEndOffset())
+			if err == nil && next <= offset {
+				err = errNoProgress
+			}
+			var f found
+			if err == nil {
+				f, err = findControls(whole, n.cfg.ListenerName)
+			}
+			if err != nil {
+				done(err)
+				return
+			}
+			n.history.add(f)
+			n.readLog(next, done)
+		})
+	}
+	slice, err := n.log.Read(storage.ReadRequest{Offset: offset, MaxBytes: deliverMaxBytes, UpTo: n.log.LogEndOffset(), MinOneBatch: true}, onRead)
+	if err != storage.ErrPending {
+		onRead(slice, err)
+	}
 }
 
 // isReplacedBy reports whether the log as it was found does not reach the snapshot, so that what it has need not be on the way there: it may

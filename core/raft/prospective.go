@@ -39,7 +39,7 @@ func (s *prospective) onTimeout() { s.giveUp() }
 // giveUp goes back to the leader if one is known: the others still hear it.
 func (s *prospective) giveUp() {
 	n := s.n
-	if leader := n.election.leader; leader != none && leader != n.cfg.NodeID && n.voter(leader) != nil {
+	if leader := n.election.leader; leader != none && leader != n.cfg.NodeID && n.peer(leader) != nil {
 		n.becomeFollower(n.election.epoch, leader)
 		return
 	}

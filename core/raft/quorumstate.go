@@ -25,19 +25,24 @@ var ErrQuorumState = errors.New("raft: bad quorum-state file")
 
 // quorumStateStore makes election states durable, one at a time.
 type quorumStateStore interface {
-	write(e electionState, done func(error))
+	write(e electionState, q quorum, done func(error))
+}
+
+// quorum is what the file also says.
+type quorum struct {
+	version int16 // of kraft.version, and so of the file
+	voters  []Voter
 }
 
 // quorumStateFile is the store of production: Kafka's quorum-state in the metadata log's directory.
 type quorumStateFile struct {
-	disk   disk.Disk
-	name   string
-	voters []Voter
+	disk disk.Disk
+	name string
 }
 
 // write replaces the file atomically and syncs it; done means durable.
-func (f *quorumStateFile) write(e electionState, done func(error)) {
-	storage.WriteFileAtomic(f.disk, f.name, appendQuorumState(nil, e, f.voters), done)
+func (f *quorumStateFile) write(e electionState, q quorum, done func(error)) {
+	storage.WriteFileAtomic(f.disk, f.name, appendQuorumState(nil, e, q), done)
 }
 
 // quorumStateJSON is QuorumStateData: all fields of version 0 and 1.
@@ -56,17 +61,23 @@ type voterJSON struct {
 	VoterID int32 `json:"voterId"`
 }
 
-// appendQuorumState is the file's content in version 0, which Kafka uses with kraft.version 0.
-func appendQuorumState(dst []byte, e electionState, voters []Voter) []byte {
-	var clusterID string // Kafka leaves it empty
-	var applied int64
-	var version int16
-	ids := make([]voterJSON, len(voters))
-	for i := range voters {
-		ids[i].VoterID = voters[i].ID
+// appendQuorumState is the file's content: version 0 with kraft.version 0, else version 1, which has the voted directory's id and
+// not the voters: these are in the log.
+func appendQuorumState(dst []byte, e electionState, q quorum) []byte {
+	version := min(q.version, 1)
+	j := quorumStateJSON{LeaderID: &e.leader, LeaderEpoch: &e.epoch, VotedID: &e.voted, DataVersion: &version}
+	if version > 0 {
+		dir := base64.RawURLEncoding.EncodeToString(e.votedDir[:])
+		j.VotedDirectoryID = &dir
+	} else {
+		j.ClusterID, j.AppliedOffset = new(string), new(int64) // Kafka leaves them empty
+		ids := make([]voterJSON, len(q.voters))
+		for i := range q.voters {
+			ids[i].VoterID = q.voters[i].ID
+		}
+		j.CurrentVoters = &ids
 	}
-	b, err := json.Marshal(quorumStateJSON{ClusterID: &clusterID, LeaderID: &e.leader, LeaderEpoch: &e.epoch,
-		VotedID: &e.voted, AppliedOffset: &applied, CurrentVoters: &ids, DataVersion: &version})
+	b, err := json.Marshal(j)
 	if err != nil {
 		panic(err) // plain fields: cannot fail
 	}

@@ -45,7 +45,8 @@ func (s *resigned) end(r *replica) {
 		a.release()
 		if ok && resp.ErrorCode == 0 && len(resp.Topics) == 1 && len(resp.Topics[0].Partitions) == 1 {
 			p := resp.Topics[0].Partitions[0]
-			n.step(func() { n.learn(p.LeaderID, p.LeaderEpoch, p.ErrorCode) })
+			at := endNodeAt(resp.NodeEndpoints, p.LeaderID)
+			n.step(func() { n.learn(p.LeaderID, p.LeaderEpoch, p.ErrorCode, at) })
 		}
 	})
 }

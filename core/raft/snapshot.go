@@ -12,6 +12,7 @@ import (
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/invariant"
 	"github.com/lockstep/lockstep/core/record"
+	"github.com/lockstep/lockstep/core/storage"
 	"github.com/lockstep/lockstep/disk"
 )
 
@@ -50,11 +51,12 @@ func parseSnapshotName(name string) (id SnapshotID, ok bool) {
 }
 
 // appendSnapshot is a snapshot's file: batches whose offsets count from zero, between a header and a
-// footer record (KIP-630).
-func appendSnapshot(dst []byte, id SnapshotID, records [][]byte, timestamp int64) []byte {
+// footer record (KIP-630). The voters come with the header (KIP-853).
+func appendSnapshot(dst []byte, id SnapshotID, c controls, records [][]byte, timestamp int64) []byte {
 	header := binary.BigEndian.AppendUint64([]byte{0, 0}, uint64(timestamp))
-	dst = append(dst, controlBatch(0, id.Epoch, timestamp, controlSnapshotHeader, append(header, 0))...)
-	offset := int64(1)
+	opening := append([]controlRecord{{controlSnapshotHeader, append(header, 0)}}, c.records()...)
+	dst = append(dst, controlBatch(0, id.Epoch, timestamp, opening...)...)
+	offset := int64(len(opening))
 	for len(records) > 0 {
 		b := record.NewBuilder(dst, record.BatchOptions{BaseOffset: offset, LeaderEpoch: id.Epoch, ProducerID: record.NoProducerID, BaseTimestamp: timestamp})
 		n := 0
@@ -65,7 +67,45 @@ func appendSnapshot(dst []byte, id SnapshotID, records [][]byte, timestamp int64
 		b.Build()
 		dst, records, offset = b.Bytes(), records[n:], offset+int64(n)
 	}
-	return append(dst, controlBatch(offset, id.Epoch, timestamp, controlSnapshotFooter, []byte{0, 0, 0})...)
+	return append(dst, controlBatch(offset, id.Epoch, timestamp, controlRecord{controlSnapshotFooter, []byte{0, 0, 0}})...)
+}
+
+// WriteBootstrapSnapshot writes what a directory is formatted with: kraft.version 1 and who is to vote, if that is known. The first
+// leader brings it into the log.
+func WriteBootstrapSnapshot(d disk.Disk, voters []Voter, timestamp int64, done func(error)) {
+	b := appendSnapshot(nil, SnapshotID{}, controls{1, sortVoters(voters)}, nil, timestamp)
+	d.Mkdir(metadataDir, func(err error) {
+		if err != nil {
+			done(err)
+			return
+		}
+		d.SyncDir(".", func(err error) {
+			if err != nil {
+				done(err)
+				return
+			}
+			storage.WriteFileAtomic(d, metadataDir+"/"+SnapshotID{}.fileName(), b, done)
+		})
+	})
+}
+
+// readSnapshot takes a snapshot's file apart; ErrSnapshot unless it is whole.
+func readSnapshot(id SnapshotID, b []byte, listener string) (s snapshotFile, err error) {
+	s = snapshotFile{id: id, size: int64(len(b))}
+	if s.records, err = parseSnapshot(b); err != nil {
+		return s, err
+	}
+	f, err := findControls(b, listener)
+	if err != nil {
+		return s, fmt.Errorf("%w: %w", ErrSnapshot, err)
+	}
+	for _, v := range f.versions {
+		s.controls.version = v.version
+	}
+	for _, v := range f.voters {
+		s.controls.voters = v.voters
+	}
+	return s, nil
 }
 
 // parseSnapshot returns the records of a snapshot file; they alias b. ErrSnapshot unless it is whole.
@@ -94,13 +134,6 @@ func parseSnapshot(b []byte) (records [][]byte, err error) {
 		return nil, fmt.Errorf("%w: cut, or bytes after its footer", ErrSnapshot)
 	}
 	return records, nil
-}
-
-func controlType(key []byte) int16 {
-	if len(key) < 4 {
-		return -1
-	}
-	return int16(binary.BigEndian.Uint16(key[2:]))
 }
 
 // snapshots are the node's snapshots on disk.
@@ -136,7 +169,7 @@ func (n *Node) Snapshot(id SnapshotID, records [][]byte, done func(error)) {
 		done(nil)
 		return
 	}
-	b := appendSnapshot(nil, id, records, n.env.Loop.UnixMilli())
+	b := appendSnapshot(nil, id, n.history.controlsAt(id.EndOffset), records, n.env.Loop.UnixMilli())
 	n.snapshots.writing = true
 	write := func() { n.writeSnapshot(id, b, func(err error) { n.onSnapshot(id, int64(len(b)), err, done) }) }
 	if x := n.env.Buggify; x.Fires(buggify.SnapshotLate) {
@@ -165,6 +198,7 @@ func (n *Node) onSnapshot(id SnapshotID, size int64, err error, done func(error)
 func (n *Node) adoptSnapshot(id SnapshotID, size int64) {
 	old := n.snapshots.latest
 	n.snapshots.latest, n.snapshots.size = id, size
+	n.history.forget(id.EndOffset)
 	if old.EndOffset > 0 && old != id {
 		n.env.Disk.Remove(metadataDir+"/"+old.fileName(), func(error) {}) // left behind, it is removed by the next Open
 	}

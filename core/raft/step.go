@@ -32,7 +32,7 @@ func (n *Node) settle() {
 		return
 	}
 	e := n.election
-	n.store.write(e, func(err error) {
+	n.store.write(e, quorum{n.history.version(), n.voters}, func(err error) {
 		if n.gone {
 			return
 		}
@@ -132,6 +132,7 @@ func (n *Node) stop() {
 	n.gone = true
 	n.disarm()
 	n.fetcher.stop()
+	n.joiner.stop()
 	if l, ok := n.state.(*leader); ok {
 		l.purgatory.stop()
 	}

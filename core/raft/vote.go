@@ -3,6 +3,7 @@ package raft
 import (
 	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/network"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -52,7 +53,7 @@ func (n *Node) vote(voterID int32, version int16, p *kmsg.VoteRequestTopicPartit
 	}
 	candidate := voterKey{p.CandidateID, p.CandidateDirectoryID}
 	upToDate := isUpToDate(SnapshotID{p.LastOffset, p.LastOffsetEpoch}, n.promised())
-	if !n.isVoter || !n.state.canGrantVote(candidate, upToDate, p.PreVote) {
+	if !n.mayVote() || !n.state.canGrantVote(candidate, upToDate, p.PreVote) {
 		return false, 0
 	}
 	if !p.PreVote && n.election.voted == none {
@@ -60,6 +61,9 @@ func (n *Node) vote(voterID int32, version int16, p *kmsg.VoteRequestTopicPartit
 	}
 	return true, 0
 }
+
+// mayVote: who is asked may be a voter by a log that is longer than its own (KIP-853).
+func (n *Node) mayVote() bool { return n.isVoter || n.cfg.CanBecomeVoter }
 
 // castVote records the vote and gives the candidate time: it is at least as good a leader as we are.
 func (n *Node) castVote(c voterKey) {
@@ -88,10 +92,10 @@ func (n *Node) voteResponse(version int16, granted bool, code int16) *kmsg.VoteR
 	t.Topic, t.Partitions = metadataTopic, append(t.Partitions, p)
 	r := kmsg.NewPtrVoteResponse()
 	r.Version, r.Topics = version, append(r.Topics, t)
-	if v := n.voter(leader); v != nil && version >= 1 {
+	if v := n.peer(leader); v != nil && version >= 1 {
 		e := kmsg.NewVoteResponseNodeEndpoint()
 		e.NodeID = leader
-		e.Host, e.Port = v.endpoint()
+		e.Host, e.Port = v.Endpoint()
 		r.NodeEndpoints = append(r.NodeEndpoints, e)
 	}
 	return r
@@ -127,17 +131,17 @@ func (n *Node) checkVoterRequest(from, epoch int32) int16 {
 	}
 }
 
-// learn takes the leader and epoch of an answer. It reports whether the answer needs no more
-// attention, because it is old or has changed where we stand.
-func (n *Node) learn(leader, epoch int32, code int16) (handled bool) {
+// learn takes the leader and epoch of an answer, and where the leader is, "" if it does not say. It reports whether the answer
+// needs no more attention, because it is old or has changed where we stand.
+func (n *Node) learn(leader, epoch int32, code int16, at network.Addr) (handled bool) {
 	switch {
 	case epoch < n.election.epoch || code == kerr.UnknownLeaderEpoch.Code:
 		return true
 	case epoch > n.election.epoch || code == kerr.FencedLeaderEpoch.Code || code == kerr.NotLeaderForPartition.Code:
-		n.follow(leader, epoch)
+		n.follow(leader, epoch, at)
 		return true
 	case leader != none && n.election.leader == none:
-		n.follow(leader, epoch)
+		n.follow(leader, epoch, at)
 		return code != 0
 	}
 	return false
@@ -145,8 +149,11 @@ func (n *Node) learn(leader, epoch int32, code int16) (handled bool) {
 
 // follow moves to what somebody says of the current or a newer epoch. A claim that contradicts
 // what is known is ignored: it comes from bytes, and two leaders of one epoch cannot be.
-func (n *Node) follow(leader, epoch int32) {
-	known := leader != none && leader != n.cfg.NodeID && n.voter(leader) != nil
+func (n *Node) follow(leader, epoch int32, at network.Addr) {
+	if epoch > n.election.epoch || epoch == n.election.epoch && (n.election.leader == none || n.election.leader == leader && n.fetcher.astray) {
+		n.noteLeader(leader, at)
+	}
+	known := leader != none && leader != n.cfg.NodeID && n.peer(leader) != nil
 	switch {
 	case epoch < n.election.epoch:
 	case epoch > n.election.epoch && known:
