@@ -195,7 +195,7 @@ func (b *Broker) onUnreadableMetadata(err error) {
 // onFullDisk gives up leading the quorum, if there is anybody else: what cannot be written cannot be committed. Partitions keep their leader,
 // who goes on answering fetches.
 func (b *Broker) onFullDisk() {
-	if b.quorum == nil || len(b.cfg.Voters) == 1 {
+	if b.quorum == nil || len(b.quorum.Voters()) == 1 {
 		return
 	}
 	if leader, epoch := b.quorum.LeaderAndEpoch(); leader == b.cfg.NodeID {

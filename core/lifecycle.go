@@ -128,7 +128,7 @@ func (l *lifecycle) registration() *kmsg.BrokerRegistrationRequest {
 		listener.Name, listener.Host, listener.Port = at.Name, at.Host, uint16(at.Port)
 		req.Listeners = append(req.Listeners, listener)
 	}
-	req.Features = supportedFeatures(b.cfg)
+	req.Features = b.supportedFeatures()
 	return req
 }
 

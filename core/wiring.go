@@ -29,6 +29,11 @@ func (b *Broker) raftConfig() raft.Config {
 		ClusterID:          b.meta.ClusterID,
 		DirectoryID:        b.meta.DirectoryID,
 		Voters:             b.voters(),
+		Bootstrap:          b.bootstrapServers(),
+		CanBecomeVoter:     b.cfg.Controller,
+		AutoJoin:           b.cfg.AutoJoin,
+		Endpoints:          Endpoints(b.cfg.ControllerEndpoints),
+		ListenerName:       b.cfg.ControllerListenerNames[0],
 		ElectionTimeout:    b.cfg.ElectionTimeout,
 		ElectionBackoffMax: b.cfg.ElectionBackoffMax,
 		FetchTimeout:       b.cfg.QuorumFetchTimeout,
@@ -44,6 +49,21 @@ func (b *Broker) voters() (voters []raft.Voter) {
 		voters = append(voters, raft.Voter{ID: v.ID, Addr: network.Addr(v.Addr()), ListenerName: b.cfg.ControllerListenerNames[0]})
 	}
 	return voters
+}
+
+func (b *Broker) bootstrapServers() (addrs []network.Addr) {
+	for _, l := range b.cfg.BootstrapServers {
+		addrs = append(addrs, network.Addr(l.Addr()))
+	}
+	return addrs
+}
+
+// Endpoints are listeners as the quorum names them.
+func Endpoints(listeners []config.Listener) (endpoints []raft.Endpoint) {
+	for _, l := range listeners {
+		endpoints = append(endpoints, raft.Endpoint{Name: l.Name, Host: l.Host, Port: uint16(l.Port)})
+	}
+	return endpoints
 }
 
 func (b *Broker) controllerConfig() controller.Config {
@@ -215,8 +235,8 @@ func portOf(a network.Addr) int {
 	return 0
 }
 
-func supportedFeatures(c *config.Config) (features []kmsg.BrokerRegistrationRequestFeature) {
-	for _, f := range api.Features(c) {
+func (b *Broker) supportedFeatures() (features []kmsg.BrokerRegistrationRequestFeature) {
+	for _, f := range b.server.SupportedFeatures() {
 		features = append(features, kmsg.BrokerRegistrationRequestFeature{Name: f.Name, MinSupportedVersion: f.Min, MaxSupportedVersion: f.Max})
 	}
 	return features

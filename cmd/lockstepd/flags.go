@@ -33,7 +33,7 @@ func parseFlags(args []string, stderr io.Writer) (*options, error) {
 	flags.IntVar(&o.port, "port", firstPort, "first port of --dev: brokers listen on N ports from here, controllers on the next N")
 	version := flags.Bool("version", false, "print the version and exit")
 	flags.Usage = func() {
-		fmt.Fprintf(stderr, "Lockstep is a Kafka-compatible broker.\n\nUsage: lockstepd [flags]\n\nWithout flags: one node on 127.0.0.1:%d, data in ./lockstep-data.\n\n%s", firstPort, flags.FlagUsages())
+		fmt.Fprintf(stderr, "Lockstep is a Kafka-compatible broker.\n\nUsage: lockstepd [flags]\n       lockstepd format -c FILE -t ID [-s | -I VOTERS | -N]\n       lockstepd random-uuid\n\nWithout flags: one node on 127.0.0.1:%d, data in ./lockstep-data.\n\n%s", firstPort, flags.FlagUsages())
 	}
 	if err := flags.Parse(args); err != nil {
 		return nil, err

@@ -28,6 +28,12 @@ const (
 func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
 
 func run(args []string, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "format" {
+		return runFormat(args[1:], os.Stdout, stderr)
+	}
+	if len(args) == 1 && args[0] == "random-uuid" {
+		return runRandomUUID(os.Stdout)
+	}
 	o, err := parseFlags(args, stderr)
 	if errors.Is(err, pflag.ErrHelp) {
 		return exitOK

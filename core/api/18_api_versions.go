@@ -47,15 +47,22 @@ func isSoftwareName(s string) bool {
 
 func (k *call) addKeys(resp *kmsg.ApiVersionsResponse) {
 	for _, a := range wire.APIs {
-		if k.server.served(a, k.controllerSide) && (k.server.Config.Groups.Consumer || !isOfConsumerGroups(a.Key)) {
+		if k.server.advertised(a, k.controllerSide) {
 			resp.ApiKeys = append(resp.ApiKeys, kmsg.ApiVersionsResponseApiKey{ApiKey: a.Key, MinVersion: advertisedMin(a), MaxVersion: a.Max})
 		}
 	}
 }
 
-// isOfConsumerGroups reports whether an API is of use only where the consumer protocol is (group.coordinator.rebalance.protocols).
-func isOfConsumerGroups(key int16) bool {
-	return key == int16(kmsg.ConsumerGroupHeartbeat) || key == int16(kmsg.ConsumerGroupDescribe)
+// advertised leaves out what a quorum with static voters refuses anyway (KIP-853), and what is of use only where the consumer protocol is
+// (group.coordinator.rebalance.protocols).
+func (s *Server) advertised(a wire.API, controllerSide bool) bool {
+	switch kmsg.Key(a.Key) {
+	case kmsg.AddRaftVoter, kmsg.RemoveRaftVoter, kmsg.UpdateRaftVoter:
+		return s.Quorum.IsDynamic() && s.served(a, controllerSide)
+	case kmsg.ConsumerGroupHeartbeat, kmsg.ConsumerGroupDescribe:
+		return s.Config.Groups.Consumer && s.served(a, controllerSide)
+	}
+	return s.served(a, controllerSide)
 }
 
 func advertisedMin(a wire.API) int16 {
@@ -66,16 +73,16 @@ func advertisedMin(a wire.API) int16 {
 }
 
 func (k *call) addFeatures(resp *kmsg.ApiVersionsResponse) {
-	for _, f := range Features(k.server.Config) {
+	features := k.server.SupportedFeatures()
+	for _, f := range features {
 		if f.Min == 0 && k.req.Version < 4 {
 			continue
 		}
 		resp.SupportedFeatures = append(resp.SupportedFeatures, kmsg.ApiVersionsResponseSupportedFeature{Name: f.Name, MinVersion: f.Min, MaxVersion: f.Max})
 	}
-	image := k.server.Image()
-	resp.FinalizedFeaturesEpoch = image.Offset() - 1
-	for _, f := range Features(k.server.Config) {
-		if level := image.Feature(f.Name); level > 0 {
+	resp.FinalizedFeaturesEpoch = k.server.Image().Offset() - 1
+	for _, f := range features {
+		if level := k.server.finalized(f.Name); level > 0 {
 			resp.FinalizedFeatures = append(resp.FinalizedFeatures, kmsg.ApiVersionsResponseFinalizedFeature{Name: f.Name, MinVersionLevel: level, MaxVersionLevel: level})
 		}
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 
+	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -67,10 +68,22 @@ func (k *call) describeBrokers(resp *kmsg.DescribeClusterResponse, fencedToo boo
 
 func (k *call) describeControllers(resp *kmsg.DescribeClusterResponse) {
 	leader, _ := k.server.Quorum.LeaderAndEpoch()
-	for _, v := range k.server.Config.Voters {
+	for _, v := range k.server.controllers() {
 		if v.ID == leader {
 			resp.ControllerID = leader
 		}
 		resp.Brokers = append(resp.Brokers, kmsg.DescribeClusterResponseBroker{NodeID: v.ID, Host: v.Host, Port: int32(v.Port)})
 	}
+}
+
+// controllers are the voters: as configured, or as the metadata log has them.
+func (s *Server) controllers() (controllers []config.Voter) {
+	if !s.Quorum.IsDynamic() {
+		return s.Config.Voters
+	}
+	for _, v := range s.Quorum.Voters() {
+		host, port := v.Endpoint()
+		controllers = append(controllers, config.Voter{ID: v.ID, Host: host, Port: int(port)})
+	}
+	return controllers
 }

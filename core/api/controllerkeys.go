@@ -142,6 +142,10 @@ func errorResponse(req kmsg.Request, err error) kmsg.Response {
 		r.ErrorCode = code
 	case *kmsg.DescribeQuorumResponse:
 		r.ErrorCode, r.ErrorMessage = code, message
+	case *kmsg.AddRaftVoterResponse:
+		r.ErrorCode, r.ErrorMessage = code, message
+	case *kmsg.RemoveRaftVoterResponse:
+		r.ErrorCode, r.ErrorMessage = code, message
 	default:
 		panic("api: no error answer for " + kmsg.NameForKey(req.Key()))
 	}

@@ -76,6 +76,9 @@ func handlerTable() []func(*call) {
 		kmsg.PushTelemetry:                (*call).pushTelemetry,
 		kmsg.ListConfigResources:          (*call).listConfigResources,
 		kmsg.DescribeTopicPartitions:      (*call).describeTopicPartitions,
+		kmsg.AddRaftVoter:                 (*call).addRaftVoter,
+		kmsg.RemoveRaftVoter:              (*call).removeRaftVoter,
+		kmsg.UpdateRaftVoter:              (*call).updateRaftVoter,
 	}
 }
 

@@ -1,9 +1,13 @@
 package api
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/group"
 	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/lockstep/lockstep/core/raft"
 	"github.com/lockstep/lockstep/core/txn"
 )
 
@@ -15,4 +19,22 @@ func Features(c *config.Config) []metadata.SupportedFeature {
 		features = append(features, metadata.SupportedFeature{Name: group.Version, Min: 0, Max: 1})
 	}
 	return append(features, metadata.SupportedFeature{Name: metadata.MetadataVersion, Min: 7, Max: 30}, metadata.SupportedFeature{Name: txn.Version, Min: 0, Max: 2})
+}
+
+// SupportedFeatures are those of this node: a quorum with static voters has no use for kraft.version, which it could not leave.
+func (s *Server) SupportedFeatures() []metadata.SupportedFeature {
+	features := Features(s.Config)
+	if s.Quorum.IsDynamic() {
+		features = append(features, metadata.SupportedFeature{Name: raft.FeatureKRaftVersion, Min: 0, Max: 1})
+		slices.SortFunc(features, func(a, b metadata.SupportedFeature) int { return strings.Compare(a.Name, b.Name) })
+	}
+	return features
+}
+
+// finalized is the level of a feature that the cluster runs. That of kraft.version is the quorum's own, not the controller's.
+func (s *Server) finalized(name string) int16 {
+	if name == raft.FeatureKRaftVersion {
+		return s.Quorum.KRaftVersion()
+	}
+	return s.Image().Feature(name)
 }

@@ -144,7 +144,7 @@ func forwardable(key int16) bool {
 	switch kmsg.Key(key) {
 	case kmsg.CreateTopics, kmsg.DeleteTopics, kmsg.CreatePartitions, kmsg.AlterConfigs, kmsg.IncrementalAlterConfigs, kmsg.DescribeQuorum,
 		kmsg.ElectLeaders, kmsg.AlterPartitionAssignments, kmsg.ListPartitionReassignments, kmsg.UpdateFeatures, kmsg.UnregisterBroker,
-		kmsg.AlterClientQuotas, kmsg.AlterUserSCRAMCredentials:
+		kmsg.AlterClientQuotas, kmsg.AlterUserSCRAMCredentials, kmsg.AddRaftVoter, kmsg.RemoveRaftVoter:
 		return true
 	}
 	return false

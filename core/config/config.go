@@ -38,7 +38,10 @@ type Config struct {
 	Advertised              []Listener // of the broker's listeners only
 	ControllerListenerNames []string
 	InterBrokerListener     string
-	Voters                  []Voter
+	Voters                  []Voter    // static ones; none if the metadata log is to say who votes
+	BootstrapServers        []Listener // of controllers that know the leader; without a name
+	ControllerEndpoints     []Listener // where others reach this node's controller
+	AutoJoin                bool
 
 	ElectionTimeout    time.Duration // longest wait for votes
 	ElectionBackoffMax time.Duration
@@ -129,6 +132,9 @@ func (c *Config) millis(key string) time.Duration {
 func (c *Config) boolean(key string) bool            { v, _ := c.Value(key); return strings.EqualFold(v, "true") }
 func (c *Config) list(key string) []string           { v, _ := c.Value(key); return SplitList(v) }
 func (c *Config) IsControllerListener(n string) bool { return contains(c.ControllerListenerNames, n) }
+
+// HasStaticVoters reports whether the voters were configured, or are this node alone for want of anything else.
+func (c *Config) HasStaticVoters() bool { return len(c.Voters) > 0 }
 
 func contains(list []string, s string) bool {
 	for _, x := range list {

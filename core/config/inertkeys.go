@@ -21,7 +21,6 @@ var inertKeys = []string{
 	"controller.performance.always.log.threshold.ms",
 	"controller.performance.sample.period.ms",
 	"controller.quorum.append.linger.ms",
-	"controller.quorum.auto.join.enable",
 	"controller.quorum.fetch.max.bytes",
 	"controller.quorum.fetch.snapshot.max.bytes",
 	"controller.quorum.retry.backoff.ms",

@@ -18,7 +18,6 @@ var inertShapes = []Key{
 	{Name: "connection.failed.authentication.delay.ms", Type: Int, Default: "100"},
 	{Name: "connections.max.reauth.ms", Type: Long, Default: "0"},
 	{Name: "controller.quorum.append.linger.ms", Type: Int, Default: "25"},
-	{Name: "controller.quorum.auto.join.enable", Type: Boolean, Default: "false"},
 	{Name: "controller.quorum.fetch.max.bytes", Type: Int, Default: "1048576"},
 	{Name: "controller.quorum.fetch.snapshot.max.bytes", Type: Int, Default: "1048576"},
 	{Name: "controller.quorum.retry.backoff.ms", Type: Int, Default: "20"},

@@ -184,6 +184,7 @@ func (c *Config) deriveAdvertised() error {
 			return err
 		}
 	}
+	c.deriveControllerEndpoints(advertised)
 	for _, l := range advertised {
 		if c.IsControllerListener(l.Name) {
 			continue
@@ -201,6 +202,23 @@ func (c *Config) deriveAdvertised() error {
 		return fmt.Errorf("inter.broker.listener.name: no advertised listener is named %q", c.InterBrokerListener)
 	}
 	return nil
+}
+
+// deriveControllerEndpoints takes a controller's listeners as they are advertised, or else as they are, in the order in which
+// they are named.
+func (c *Config) deriveControllerEndpoints(advertised []Listener) {
+	for _, name := range c.ControllerListenerNames {
+		for _, l := range slices.Concat(advertised, c.Listeners) {
+			if !strings.EqualFold(l.Name, name) {
+				continue
+			}
+			if l.Host == "" || l.Host == "0.0.0.0" {
+				l.Host = "localhost"
+			}
+			c.ControllerEndpoints = append(c.ControllerEndpoints, l)
+			break
+		}
+	}
 }
 
 func (c *Config) checkProtocols() error {
@@ -287,23 +305,20 @@ func (c *Config) deriveVoters() error {
 		}
 		c.Voters = append(c.Voters, Voter{int32(n), host, port})
 	}
+	for _, item := range c.list("controller.quorum.bootstrap.servers") {
+		host, port, err := splitHostPort(item)
+		if err != nil {
+			return fmt.Errorf("controller.quorum.bootstrap.servers: %q: %w", item, err)
+		}
+		c.BootstrapServers = append(c.BootstrapServers, Listener{Host: host, Port: port})
+	}
+	c.AutoJoin = c.boolean("controller.quorum.auto.join.enable")
 	return c.checkVoters()
 }
 
 func (c *Config) checkVoters() error {
 	if len(c.Voters) == 0 {
-		if len(c.list("controller.quorum.bootstrap.servers")) > 1 {
-			return errors.New("controller.quorum.bootstrap.servers: controllers that find each other are not supported yet; name them all in controller.quorum.voters")
-		}
-		if !c.Controller {
-			return errors.New("controller.quorum.voters: a broker without the controller role must know the controllers")
-		}
-		for _, l := range c.Listeners {
-			if c.IsControllerListener(l.Name) {
-				c.Voters = []Voter{{c.NodeID, l.Host, l.Port}}
-			}
-		}
-		return nil
+		return c.deriveVotersAlone()
 	}
 	seen := map[int32]bool{}
 	for _, v := range c.Voters {
@@ -319,6 +334,41 @@ func (c *Config) checkVoters() error {
 		return fmt.Errorf("controller.quorum.voters: node %d is a voter but process.roles has no controller", c.NodeID)
 	}
 	return nil
+}
+
+// deriveVotersAlone: without configured voters the log directory says who votes (KIP-853), or the controllers that
+// controller.quorum.bootstrap.servers names. A controller that knows of nobody else is the only voter until it hears better.
+func (c *Config) deriveVotersAlone() error {
+	others := slices.ContainsFunc(c.BootstrapServers, func(l Listener) bool { return !c.isOwn(l) })
+	switch {
+	case !c.Controller && !others:
+		return errors.New("controller.quorum.voters: a broker without the controller role must know the controllers, by this key or controller.quorum.bootstrap.servers")
+	case c.AutoJoin && !c.Controller:
+		return errors.New("controller.quorum.auto.join.enable: only a controller can join the voters")
+	case others:
+		for _, l := range c.ControllerEndpoints {
+			if l.Port == 0 {
+				return fmt.Errorf("listeners: %s needs a port that others can know", l.Name)
+			}
+		}
+		return nil
+	}
+	for _, l := range c.Listeners {
+		if c.IsControllerListener(l.Name) {
+			c.Voters = []Voter{{c.NodeID, l.Host, l.Port}}
+		}
+	}
+	return nil
+}
+
+// isOwn reports whether an address is this node's, as far as it can be told without a network.
+func (c *Config) isOwn(at Listener) bool {
+	isLocal := func(host string) bool {
+		return contains([]string{"", "0.0.0.0", "::", "localhost", "127.0.0.1", "::1"}, host)
+	}
+	return slices.ContainsFunc(c.Listeners, func(l Listener) bool {
+		return c.IsControllerListener(l.Name) && l.Port == at.Port && (l.Host == at.Host || isLocal(l.Host) && isLocal(at.Host))
+	})
 }
 
 func (c *Config) deriveLogDir() error {
