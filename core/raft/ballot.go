@@ -12,14 +12,18 @@ type ballot struct {
 	n        *Node
 	voters   []Voter // when it began: none comes or goes before it ends
 	preVote  bool
-	granted  []int32 // in the order of the answers, ourselves first
+	granted  []int32 // in the order of the answers, ourselves first if we vote
 	rejected []int32
 	decide   func() // after every answer
 	closed   bool
 }
 
 func newBallot(n *Node, preVote bool) ballot {
-	return ballot{n: n, voters: n.voters, preVote: preVote, granted: []int32{n.cfg.NodeID}}
+	b := ballot{n: n, voters: n.voters, preVote: preVote}
+	if n.isVoter {
+		b.granted = append(b.granted, n.cfg.NodeID)
+	}
+	return b
 }
 
 func (b *ballot) won() bool  { return len(b.granted) >= majority(len(b.voters)) }

@@ -36,6 +36,8 @@ type cluster struct {
 	machines []*machine
 	cut      map[[2]int32]bool // one-way
 	real     bool
+	dynamic  bool // the log says who votes
+	autoJoin bool
 	appended int
 
 	leaders   map[int32]int32    // epoch → leader
@@ -56,6 +58,7 @@ type machine struct {
 	platter platter
 	store   electionState // durable
 	proc    *proc         // nil while down
+	moved   int           // times it has come back under another port
 }
 
 // proc is one incarnation: a listener and its raft node.
@@ -81,14 +84,18 @@ func newClusterOn(t failer, seed uint64, voters, observers int, real bool) *clus
 	c := &cluster{t: t, real: real, world: virtual.New(seed), rand: virtual.Rand(seed, "cluster"), cut: map[[2]int32]bool{},
 		leaders: map[int32]int32{}, votes: map[[2]int32]int32{}, states: map[int64]uint64{}}
 	for i := range voters + observers {
-		m := &machine{c: c, id: int32(i), node: c.world.Node(int32(i)), store: electionState{leader: none, voted: none}}
-		m.disk = simdisk.New(m.node, seed, simdisk.Options{})
-		c.machines = append(c.machines, m)
+		c.addMachine(seed, int32(i))
 	}
 	for _, m := range c.machines {
 		m.start(voters)
 	}
 	return c
+}
+
+func (c *cluster) addMachine(seed uint64, id int32) {
+	m := &machine{c: c, id: id, node: c.world.Node(id), store: electionState{leader: none, voted: none}}
+	m.disk = simdisk.New(m.node, seed, simdisk.Options{})
+	c.machines = append(c.machines, m)
 }
 
 func (c *cluster) voters(n int) (v []Voter) {
@@ -100,6 +107,14 @@ func (c *cluster) voters(n int) (v []Voter) {
 
 // start opens the node as production does, but for the log and the quorum-state file.
 func (m *machine) start(voters int) {
+	cfg := Config{NodeID: m.id, ClusterID: "test", Voters: m.c.voters(voters), ListenerName: "CONTROLLER"}.withDefaults()
+	if m.c.dynamic {
+		cfg = m.dynamicConfig().withDefaults()
+	}
+	m.startWith(cfg)
+}
+
+func (m *machine) startWith(cfg Config) {
 	if m.proc != nil {
 		return
 	}
@@ -109,7 +124,6 @@ func (m *machine) start(voters int) {
 		Rand: func(purpose string) *rand.Rand {
 			return virtual.Rand(m.c.world.Seed(), fmt.Sprint(purpose, m.id, m.node.Now()))
 		}}
-	cfg := Config{NodeID: m.id, ClusterID: "test", Voters: m.c.voters(voters)}.withDefaults()
 	if m.c.real {
 		m.node.Post(func() { m.open(p, e, cfg) })
 		return
@@ -185,9 +199,12 @@ func (f fakePeers) send(to network.Addr, req kmsg.Request, timeout time.Duration
 	from.node.After(timeout, func() { finish(reply{}, errLost) })
 	var target *machine
 	for _, m := range c.machines {
-		if network.Addr(fmt.Sprintf("node%d:9093", m.id)) == to {
+		if network.Addr(fmt.Sprintf("node%d:%d", m.id, m.port())) == to {
 			target = m
 		}
+	}
+	if target == nil {
+		return // nobody is there any more
 	}
 	c.world.After(c.delay(), func() {
 		if c.cut[[2]int32{from.id, target.id}] {
@@ -225,6 +242,17 @@ func (p *proc) handle(req kmsg.Request, done func(kmsg.Response)) {
 	case *kmsg.EndQuorumEpochRequest:
 		req.Version = 1
 		p.raft.HandleEndQuorumEpoch(req, func(r *kmsg.EndQuorumEpochResponse) { done(r) })
+	case *kmsg.ApiVersionsRequest:
+		resp := kmsg.NewPtrApiVersionsResponse()
+		resp.SupportedFeatures = append(resp.SupportedFeatures, kmsg.ApiVersionsResponseSupportedFeature{Name: FeatureKRaftVersion, MinVersion: 0, MaxVersion: 1})
+		done(resp)
+	case *kmsg.AddRaftVoterRequest:
+		req.Version = 1
+		p.raft.HandleAddRaftVoter(req, func(r *kmsg.AddRaftVoterResponse) { done(r) })
+	case *kmsg.RemoveRaftVoterRequest:
+		p.raft.HandleRemoveRaftVoter(req, func(r *kmsg.RemoveRaftVoterResponse) { done(r) })
+	case *kmsg.UpdateRaftVoterRequest:
+		p.raft.HandleUpdateRaftVoter(req, func(r *kmsg.UpdateRaftVoterResponse) { done(r) })
 	case *kmsg.FetchSnapshotRequest:
 		req.Version = 1
 		req.MaxBytes = 100 // so that it takes several
@@ -261,6 +289,9 @@ func fetchBody(r *wire.FetchResponse) *kmsg.FetchResponse {
 				op.RecordBatches = append(op.RecordBatches, b...)
 			}
 			ot.Partitions = append(ot.Partitions, op)
+		}
+		for _, n := range r.NodeEndpoints {
+			out.Brokers = append(out.Brokers, kmsg.FetchResponseBroker{NodeID: n.ID, Host: n.Host, Port: n.Port})
 		}
 		out.Topics = append(out.Topics, ot)
 	}
@@ -350,6 +381,12 @@ func (c *cluster) compare(m *machine, b record.Batch) {
 func (c *cluster) fail(format string, args ...any) {
 	c.t.Helper()
 	text := fmt.Sprintf(format, args...)
+	for _, m := range c.machines {
+		if m.proc != nil && m.proc.raft != nil {
+			n := m.proc.raft
+			text += fmt.Sprintf("\n  node %d is %s, %+v, log to %d, hw %d, voters %s", m.id, n.State(), n.election, n.log.LogEndOffset(), n.hw, joinIDs(n.voters))
+		}
+	}
 	tail := c.trace[max(0, len(c.trace)-60):]
 	for _, line := range tail {
 		text += "\n  " + line

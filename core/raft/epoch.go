@@ -84,7 +84,7 @@ func (n *Node) onEndQuorumEpoch(req *kmsg.EndQuorumEpochRequest) *kmsg.EndQuorum
 	code := n.checkVoterRequest(p.LeaderID, p.LeaderEpoch)
 	if code == 0 {
 		n.hearLeader(p.LeaderID, p.LeaderEpoch, leaderAt(req.LeaderEndpoints, n.cfg.ListenerName, endEndpoint))
-		if _, ok := n.state.(*follower); ok && n.isVoter && n.election.leader == p.LeaderID {
+		if _, ok := n.state.(*follower); ok && n.mayStand() && n.election.leader == p.LeaderID {
 			n.arm(n.endEpochBackoff(req.Version, p))
 		}
 	}

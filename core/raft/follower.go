@@ -11,11 +11,7 @@ func (s *follower) name() string { return "follower" }
 func (s *follower) leave()       {}
 
 func (n *Node) newFollower() *follower {
-	if n.isVoter {
-		n.arm(n.cfg.FetchTimeout)
-	} else {
-		n.disarm()
-	}
+	n.armToStand(n.cfg.FetchTimeout)
 	return &follower{n: n}
 }
 
@@ -31,12 +27,12 @@ func (s *follower) canGrantVote(_ voterKey, upToDate, preVote bool) bool {
 	return preVote && !s.fetched && upToDate
 }
 
-func (s *follower) onTimeout() { s.n.becomeProspective() }
+func (s *follower) onTimeout() { s.n.stand() }
 
 // onHeard notes an answer of the leader.
 func (s *follower) onHeard() {
 	s.fetched = true
-	if s.n.isVoter {
+	if s.n.mayStand() {
 		s.n.arm(s.n.cfg.FetchTimeout)
 	}
 }

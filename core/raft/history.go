@@ -47,6 +47,12 @@ func (h *history) votersOffset() (offset int64, ok bool) {
 	return 0, false
 }
 
+// removedAfter reports whether a replica was a voter until the last set, which is not below hw.
+func (h *history) removedAfter(k voterKey, hw int64) bool {
+	n := len(h.voters)
+	return n > 1 && h.voters[n-1].offset >= hw && !isVoter(h.voters[n-1].voters, k) && isVoter(h.voters[n-2].voters, k)
+}
+
 // version is the last kraft.version.
 func (h *history) version() int16 {
 	if n := len(h.versions); n > 0 {

@@ -39,17 +39,9 @@ func (n *Node) adoptVoters() {
 func (n *Node) onMembership() {
 	switch n.state.(type) {
 	case *follower:
-		if n.isVoter {
-			n.arm(n.cfg.FetchTimeout)
-		} else {
-			n.disarm()
-		}
+		n.armToStand(n.cfg.FetchTimeout)
 	case *unattached:
-		if n.isVoter {
-			n.arm(n.randomElectionTimeout())
-		} else {
-			n.disarm()
-		}
+		n.armToStand(n.randomElectionTimeout())
 	case *prospective, *candidate:
 		n.becomeUnattached(n.election.epoch)
 	}
@@ -59,7 +51,10 @@ func (n *Node) emitVoters() {
 	if !n.IsDynamic() {
 		return
 	}
-	offset, _ := n.history.votersOffset()
+	offset, ok := n.history.votersOffset()
+	if !ok {
+		offset = -1
+	}
 	n.env.Event.Emit(&event.Event{Kind: event.RaftVoters, Partition: event.MetadataPartition, TopicID: metadataTopicID,
 		Peer: -1, Epoch: n.election.epoch, Offset: offset, Note: joinIDs(n.voters)})
 }

@@ -171,16 +171,15 @@ func (n *Node) become(s state) {
 	}
 }
 
-// stateName calls every node an observer that does not vote, but one that led when the voters removed it.
+// stateName calls a node an observer that only follows and does not vote.
 func (n *Node) stateName() string {
 	switch n.state.(type) {
 	case nil:
 		return "closed"
-	case *leader, *resigned:
-		return n.state.name()
-	}
-	if !n.isVoter {
-		return "observer"
+	case *follower, *unattached:
+		if !n.isVoter {
+			return "observer"
+		}
 	}
 	return n.state.name()
 }

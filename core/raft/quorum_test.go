@@ -55,6 +55,8 @@ func (c *cluster) apply(f trouble, voters int) {
 		if p := m.proc; p != nil && p.raft != nil {
 			m.node.Post(func() { p.raft.Resign(p.epoch) })
 		}
+	case "add", "remove":
+		c.changeAny(f.Kind == "add", f.Node)
 	case "snapshot":
 		if p := m.proc; p != nil {
 			p.snapshot = true

@@ -10,11 +10,7 @@ func (s *unattached) name() string { return "unattached" }
 func (s *unattached) leave()       {}
 
 func (n *Node) newUnattached(timeout time.Duration) state {
-	if n.isVoter {
-		n.arm(timeout)
-	} else {
-		n.disarm()
-	}
+	n.armToStand(timeout)
 	return &unattached{n}
 }
 
@@ -71,4 +67,4 @@ func (n *Node) mayVoteWithoutLeader(c voterKey, upToDate, preVote bool) bool {
 	}
 }
 
-func (s *unattached) onTimeout() { s.n.becomeProspective() }
+func (s *unattached) onTimeout() { s.n.stand() }

@@ -140,7 +140,7 @@ func (n *Node) learn(leader, epoch int32, code int16, at network.Addr) (handled 
 	case epoch > n.election.epoch || code == kerr.FencedLeaderEpoch.Code || code == kerr.NotLeaderForPartition.Code:
 		n.follow(leader, epoch, at)
 		return true
-	case leader != none && n.election.leader == none:
+	case leader != none && n.seeks(leader):
 		n.follow(leader, epoch, at)
 		return code != 0
 	}
@@ -150,7 +150,7 @@ func (n *Node) learn(leader, epoch int32, code int16, at network.Addr) (handled 
 // follow moves to what somebody says of the current or a newer epoch. A claim that contradicts
 // what is known is ignored: it comes from bytes, and two leaders of one epoch cannot be.
 func (n *Node) follow(leader, epoch int32, at network.Addr) {
-	if epoch > n.election.epoch || epoch == n.election.epoch && (n.election.leader == none || n.election.leader == leader && n.fetcher.astray) {
+	if epoch > n.election.epoch || epoch == n.election.epoch && (n.seeks(leader) || n.election.leader == leader && n.fetcher.astray) {
 		n.noteLeader(leader, at)
 	}
 	known := leader != none && leader != n.cfg.NodeID && n.peer(leader) != nil
@@ -160,9 +160,16 @@ func (n *Node) follow(leader, epoch int32, at network.Addr) {
 		n.becomeFollower(epoch, leader)
 	case epoch > n.election.epoch:
 		n.becomeUnattached(epoch)
-	case known && n.election.leader == none:
+	case known && n.seeks(leader):
 		n.becomeFollower(epoch, leader)
 	}
+}
+
+// seeks reports whether news of the epoch's leader is welcome: it is not known, or not where it can be reached, as after a restart of one
+// whose log does not say.
+func (n *Node) seeks(leader int32) bool {
+	_, isUnattached := n.state.(*unattached)
+	return n.election.leader == none || isUnattached && n.election.leader == leader
 }
 
 func (n *Node) emit(k event.Kind, offset int64, epoch int32) {
