@@ -43,7 +43,10 @@ func (e *env) franz(opts ...kgo.Opt) (*kgo.Client, error) {
 
 // topic makes a topic and waits until every broker knows it: some clients do not ask twice.
 func (e *env) topic(ctx context.Context, partitions int32, configs map[string]*string) (string, error) {
-	name := e.name("t")
+	return e.topicNamed(ctx, e.name("t"), partitions, configs)
+}
+
+func (e *env) topicNamed(ctx context.Context, name string, partitions int32, configs map[string]*string) (string, error) {
 	client, err := e.franz()
 	if err != nil {
 		return "", err

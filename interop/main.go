@@ -223,7 +223,7 @@ func (o *options) wants(client string) bool {
 }
 
 func suites() []*suite {
-	return slices.Concat(goSuites(), []*suite{kcat()}, pythonSuites(), nodeSuites(), []*suite{java(), connect(), kgoTests()})
+	return slices.Concat(goSuites(), []*suite{kcat()}, pythonSuites(), nodeSuites(), []*suite{java(), connect(), registry(), kgoTests()})
 }
 
 func goSuites() []*suite { return []*suite{franz(), saramaSuite(), segmentio()} }

@@ -3,6 +3,7 @@ package differential
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -84,11 +85,35 @@ func (t *talk) quiet(key int16, fields M) kmsg.Response {
 	return resp
 }
 
-func (t *talk) send(req kmsg.Request) (kmsg.Response, error) {
+func (t *talk) send(req kmsg.Request) (resp kmsg.Response, err error) {
 	if req.Key() == t.key {
-		return t.conn.patient(inVersion(req, t.version))
+		resp, err = t.conn.patient(inVersion(req, t.version))
+	} else {
+		resp, err = t.broker.patient(inVersion(req, t.highest[req.Key()]))
 	}
-	return t.broker.patient(inVersion(req, t.highest[req.Key()]))
+	if err == nil && resp != nil {
+		t.nameTopics(resp)
+	}
+	return resp, err
+}
+
+// nameTopics gives topics that an answer names by id only the names that they have here: ids are each cluster's own.
+func (t *talk) nameTopics(resp kmsg.Response) {
+	topics := reflect.ValueOf(resp).Elem().FieldByName("Topics")
+	if !topics.IsValid() || topics.Kind() != reflect.Slice || topics.Type().Elem().Kind() != reflect.Struct {
+		return
+	}
+	for i := range topics.Len() {
+		name, id := topics.Index(i).FieldByName("Topic"), topics.Index(i).FieldByName("TopicID")
+		if !name.IsValid() || !id.IsValid() || name.Kind() != reflect.String || name.Len() > 0 {
+			continue
+		}
+		for known, at := range t.topicIDs { // order: ids are apart
+			if at == id.Interface().([16]byte) {
+				name.SetString(known)
+			}
+		}
+	}
 }
 
 // inVersion takes the tagged fields out of a request that its version does not have: Kafka closes the connection at those.
