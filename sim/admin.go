@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lockstep/lockstep/core/txn"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -87,6 +88,20 @@ func assignments(s string) (list []kmsg.CreateTopicsRequestTopicReplicaAssignmen
 	return list
 }
 
+// agreeOnTransactions has the cluster speak the transaction.version that the run is to have, until it does.
+func (a *admin) agreeOnTransactions() {
+	t := &a.run.schedule.Options.Transactions
+	if !a.run.schedule.Options.hasTransactions() || t.Version == newestTxnVersion {
+		return
+	}
+	req, code := featureRequest(txn.Version, int16(t.Version), unsafeDowngrade)
+	a.send(a.anyBroker(), req, a.timeout, askerFunc(func(resp kmsg.Response, err error) {
+		if err != nil || code(resp) != 0 {
+			a.loop.After(500*time.Millisecond, a.agreeOnTransactions)
+		}
+	}), false)
+}
+
 func (a *admin) onCreated(resp kmsg.Response, err error) {
 	done := err == nil
 	if err == nil {
@@ -99,5 +114,7 @@ func (a *admin) onCreated(resp kmsg.Response, err error) {
 	}
 	if !done {
 		a.loop.After(500*time.Millisecond, a.ask)
+		return
 	}
+	a.agreeOnTransactions()
 }

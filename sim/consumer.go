@@ -17,6 +17,8 @@ type consumer struct {
 	positions []*position
 	fetchers  []*fetcher // by broker id
 	scratch   record.Scratch
+	onRead    func(p *position, producer int, counter int64) // of a member that copies; else nil
+	onPolled  func()                                         // so: something was answered
 }
 
 // phase is what a position needs before it can be fetched from.

@@ -20,6 +20,7 @@ import (
 func DrawFaults(seed uint64, o Options) []Fault {
 	p := drawPlan(virtual.Rand(seed, "faults/plan"), &o)
 	p.focusOnGroup(virtual.Rand(seed, "faults/offsets"))
+	p.focusOnTransaction(virtual.Rand(seed, "faults/transactions"))
 	p.drawGroups(virtual.Rand(seed, "faults/groups"))
 	faults := p.drawFar(virtual.Rand(seed, "faults/far"))
 	for i := range p.count {

@@ -33,9 +33,10 @@ type sessionPart struct {
 }
 
 const (
-	sessionless   = -1
-	newSession    = 0
-	isolationNone = 0
+	sessionless        = -1
+	newSession         = 0
+	isolationNone      = 0
+	isolationCommitted = 1
 )
 
 // poll sends the next fetch, if there is something to fetch and none under way.
@@ -64,7 +65,9 @@ func (f *fetcher) buildRequest() {
 	req.Default()
 	req.Version, req.ReplicaID = int16(c.o.Version), -1
 	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(c.o.Wait.Milliseconds()), 1, math.MaxInt32
-	req.IsolationLevel = isolationNone
+	if req.IsolationLevel = isolationNone; c.o.Committed {
+		req.IsolationLevel = isolationCommitted
+	}
 	req.SessionEpoch = sessionless
 	if c.o.Sessions {
 		req.SessionID, req.SessionEpoch = f.sessionID, f.sessionEpoch
@@ -195,8 +198,9 @@ func (f *fetcher) onPartition(t *topic, answer *kmsg.FetchResponseTopicPartition
 	}
 	switch {
 	case err == nil:
+		c.checkStable(p, answer)
 		before := p.offset
-		p.read(answer.RecordBatches)
+		p.read(answer)
 		c.fetched(int(p.offset - before))
 	case err == kerr.OffsetOutOfRange:
 		p.phase = needsOffset
@@ -222,10 +226,11 @@ func (c *consumer) positionOf(part *partition) *position {
 }
 
 // read takes the batches of an answer. The first may begin before the position; whatever else lies there should not be.
-func (p *position) read(batches []byte) {
+func (p *position) read(answer *kmsg.FetchResponseTopicPartition) {
 	p.consumer.run.polled(p.consumer, p)
 	from := p.offset
-	for rest := batches; len(rest) > 0; {
+	left := sieveOf(p.consumer, answer)
+	for rest := answer.RecordBatches; len(rest) > 0; {
 		b, next, err := record.Parse(rest)
 		if err != nil {
 			return // the answer's end cut it off
@@ -233,8 +238,16 @@ func (p *position) read(batches []byte) {
 		if b.NextOffset() <= from {
 			from = b.BaseOffset()
 		}
-		p.readBatch(b, from)
+		if left.takes(b) {
+			p.readBatch(b, from)
+		} else {
+			p.advance(b)
+		}
 		rest, from = next, 0
+	}
+	p.consumer.run.passed(p.consumer, p)
+	if p.consumer.onPolled != nil && len(answer.RecordBatches) > 0 {
+		p.consumer.onPolled()
 	}
 }
 
@@ -263,4 +276,7 @@ func (p *position) readRecord(offset int64, value []byte) {
 		return
 	}
 	c.run.read(c, p, offset, producer, counter)
+	if c.onRead != nil {
+		c.onRead(p, producer, counter)
+	}
 }

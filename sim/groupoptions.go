@@ -25,12 +25,15 @@ type GroupOptions struct {
 	Commit    time.Duration // from one commit to the next
 	Churn     time.Duration // mean time between two troubles of a member, see churn.go; 0: there are none
 	Version   int           // of JoinGroup; the other requests are of about that time
+	Into      string        // the topic into which members copy what they read, each record exactly once; empty: they do not
+	Timeout   time.Duration // transaction.timeout.ms of members that copy
 }
 
 func (g *GroupOptions) fields() []field {
 	return []field{
 		{"members", &g.Members}, {"topics", &g.Topics}, {"session", &g.Session}, {"rebalance", &g.Rebalance}, {"static", &g.Static},
 		{"commit", &g.Commit}, {"churn", &g.Churn}, {"version", &g.Version},
+		{"into", &g.Into}, {"timeout", &g.Timeout},
 	}
 }
 
@@ -39,12 +42,15 @@ func plainGroup() GroupOptions {
 	return GroupOptions{Members: 2, Session: 3 * time.Second, Rebalance: 3 * time.Second, Commit: 500 * time.Millisecond, Version: 9}
 }
 
+// firstStableVersion is the first of JoinGroup at whose time members could ask for offsets that no transaction is about to change.
+const firstStableVersion = 9
+
 // firstStaticVersion is the first of JoinGroup that knows static members.
 const firstStaticVersion = 5
 
 func (g *GroupOptions) check(o *Options) error {
 	for _, name := range g.topics(o) {
-		if t := o.topic(name); t == nil || t == &o.Offsets {
+		if o.topic(name) == nil || config.IsInternal(name) {
 			return fmt.Errorf("no topic %q", name)
 		}
 	}
@@ -53,6 +59,10 @@ func (g *GroupOptions) check(o *Options) error {
 		return errors.New("members is not above zero")
 	case g.Session < minGroupSession || g.Rebalance < minGroupSession || g.Commit < time.Millisecond:
 		return fmt.Errorf("session or rebalance is below %s, or commit below a millisecond", minGroupSession)
+	case g.copies() && (o.topic(g.Into) == nil || config.IsInternal(g.Into)):
+		return fmt.Errorf("no topic %q", g.Into)
+	case g.copies() && (g.Version < firstStableVersion || g.Timeout < time.Millisecond):
+		return fmt.Errorf("members that copy need version %d and a timeout", firstStableVersion)
 	case g.Static && g.Version < firstStaticVersion:
 		return fmt.Errorf("static members need version %d", firstStaticVersion)
 	}

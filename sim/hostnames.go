@@ -46,11 +46,20 @@ func clientNames(o *Options) (names []string) {
 	for i := range o.memberCount() {
 		names = append(names, memberName(i))
 	}
+	for i := range o.transactorCount() {
+		names = append(names, transactorName(i))
+	}
 	return names
 }
 
 // memberName is the host of a member, counted through all groups.
 func memberName(i int) string { return fmt.Sprintf("m%d", i) }
+
+// transactorName is the host of a transactional producer.
+func transactorName(i int) string { return fmt.Sprintf("x%d", i) }
+
+// transactorNode is its node in the virtual world.
+func transactorNode(o *Options, i int) int32 { return memberNode(o, o.memberCount()+i) }
 
 // memberNode is its node in the virtual world.
 func memberNode(o *Options, i int) int32 {

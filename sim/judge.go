@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lockstep/lockstep/core/event"
@@ -40,12 +41,41 @@ func (j *judge) init(r *run) {
 	for _, p := range o.Producers {
 		producers = append(producers, check.Producer{Acks: int16(p.Acks), Idempotent: p.Idempotent})
 	}
+	for range o.transactorCount() {
+		producers = append(producers, check.Producer{Acks: -1, Idempotent: true})
+	}
 	j.history = check.NewHistory(j.state, partitions, producers, len(o.Consumers))
+	for i := range o.Consumers {
+		if !o.Consumers[i].Committed {
+			j.history.ReadsUncommitted(i)
+		}
+	}
+	j.addCopiers(partitions)
 	if len(o.Groups) > 0 {
 		j.groups = check.NewGroups(j.state, partitions)
 		for i := range o.Groups {
 			j.groups.Add(groupID(i), o.offsetsPartition(i))
 		}
+	}
+}
+
+// addCopiers says which groups copy what they read.
+func (j *judge) addCopiers(partitions []event.Partition) {
+	o := &j.run.schedule.Options
+	first := j.run.firstCopier()
+	for i := range o.Groups {
+		g := &o.Groups[i]
+		if !g.copies() {
+			continue
+		}
+		var reads []int
+		for at, p := range partitions {
+			if slices.Contains(g.topics(o), p.Topic) {
+				reads = append(reads, at)
+			}
+		}
+		j.history.AddCopiers(groupID(i), o.offsetsPartition(i), reads, first, first+g.Members)
+		first += g.Members
 	}
 }
 
@@ -217,6 +247,13 @@ func (r *run) reset(c *consumer, p *position, offset int64) {
 func (r *run) polled(c *consumer, p *position) {
 	if h := r.historyOf(c); h != nil {
 		h.Polled(c.index, p.ordinal)
+	}
+}
+
+// passed is told where a consumer is behind what it was answered.
+func (r *run) passed(c *consumer, p *position) {
+	if h := r.historyOf(c); h != nil {
+		h.Passed(c.index, p.ordinal, p.offset)
 	}
 }
 

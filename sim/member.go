@@ -35,6 +35,7 @@ type member struct {
 	beats        int
 	verifying    bool // asks, at the end, whether what was committed is there
 	verified     bool
+	copier       *copier // nil: it only reads
 }
 
 // share is a member's part in a partition.
@@ -68,7 +69,9 @@ func newMember(r *run, group, n int) *member {
 	o := &r.schedule.Options
 	name := memberName(n)
 	m := &member{o: &o.Groups[group], group: group, churn: r.world.Stream(r.schedule.Seed, "churn/"+name)}
-	m.consumer = consumerOn(newClient(r, name, memberNode(o, n)), plainConsumer(), -1)
+	how := plainConsumer()
+	how.Committed = m.o.copies()
+	m.consumer = consumerOn(newClient(r, name, memberNode(o, n)), how, -1)
 	if m.o.Static {
 		m.instance = &name
 	}
@@ -179,6 +182,9 @@ func (m *member) disown() {
 		s.phase, s.committed = parked, -1
 		s.lease++
 	}
+	if m.copier != nil {
+		m.copier.reset()
+	}
 }
 
 // become goes on to a state; what was asked before means nothing any more.
@@ -222,6 +228,11 @@ func (m *member) unsettled() string {
 	}
 	if s := m.consumer.unsettled(m.run.cluster); s != "" {
 		return s
+	}
+	if m.copier != nil {
+		if s := m.copier.unsettled(); s != "" {
+			return s
+		}
 	}
 	for _, s := range m.shares {
 		if s.phase != parked && s.committed != s.offset {

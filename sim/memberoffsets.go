@@ -42,7 +42,7 @@ func (m *member) fetchOffsets(shares []*share, told func([]fetchedOffset)) {
 		case isCoordinatorLost(err):
 			m.coordinator = nil
 			m.later(func() { m.fetchOffsets(shares, told) })
-		case err == kerr.CoordinatorLoadInProgress:
+		case err == kerr.CoordinatorLoadInProgress, err == kerr.UnstableOffsetCommit:
 			m.later(func() { m.fetchOffsets(shares, told) })
 		default:
 			m.onTrouble(err)
@@ -65,7 +65,7 @@ func (m *member) offsetsRequest(shares []*share) *kmsg.OffsetFetchRequest {
 		t.Partitions = append(t.Partitions, s.part.id.Index)
 	}
 	if m.o.Version >= 9 {
-		req.Version, req.Groups = 8, append(req.Groups, g)
+		req.Version, req.Groups, req.RequireStable = 8, append(req.Groups, g), m.o.copies()
 		return req
 	}
 	for _, t := range g.Topics {
@@ -157,6 +157,10 @@ type saved struct {
 
 // commit commits how far the member has read, where it has read on.
 func (m *member) commit() {
+	if m.copier != nil {
+		m.copier.pump()
+		return
+	}
 	if m.coordinator == nil || m.state != steady {
 		return
 	}
@@ -296,18 +300,18 @@ func (r *run) committing(m *member, ordinal int, offset int64) check.Commit {
 	if g := r.judge.groups; g != nil {
 		return g.Sent(m.group, ordinal, offset, m.generation, r.world.Now())
 	}
-	return check.Commit{Metadata: m.unchecked(ordinal)}
+	return check.Commit{Metadata: m.unchecked(ordinal, m.generation)}
 }
 
 // unchecked is as many bytes as a commit's name has in a run that is checked: what is measured without checkers is the same run.
-func (m *member) unchecked(ordinal int) string {
+func (m *member) unchecked(ordinal int, generation int32) string {
 	key := [2]int{m.group, ordinal}
 	n := m.run.commits[key]
 	if m.run.commits == nil {
 		m.run.commits = map[[2]int]int{}
 	}
 	m.run.commits[key]++
-	return fmt.Sprintf("%d/%d", m.generation, n)
+	return fmt.Sprintf("%d/%d", generation, n)
 }
 
 func (r *run) committed(m *member, c check.Commit, f check.Fate) {

@@ -212,6 +212,9 @@ func (n *Node) properties(o *ClusterOptions) (props []config.Property) {
 	if len(n.cluster.run.schedule.Options.Groups) > 0 {
 		props = append(props, groupProperties()...)
 	}
+	if n.cluster.run.schedule.Options.hasTransactions() {
+		props = append(props, transactionProperties()...)
+	}
 	if o.RetentionCheck > 0 {
 		number("log.retention.check.interval.ms", o.RetentionCheck.Milliseconds())
 	}

@@ -171,10 +171,15 @@ const (
 
 // elrRequest finalizes a level of eligible.leader.replicas.version.
 func elrRequest(level int16, way int8) (kmsg.Request, func(kmsg.Response) int16) {
+	return featureRequest(controller.FeatureELR, level, way)
+}
+
+// featureRequest finalizes a level of a feature.
+func featureRequest(name string, level int16, way int8) (kmsg.Request, func(kmsg.Response) int16) {
 	req := kmsg.NewPtrUpdateFeaturesRequest()
 	req.Version = 1
 	f := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
-	f.Feature, f.MaxVersionLevel, f.UpgradeType = controller.FeatureELR, level, way
+	f.Feature, f.MaxVersionLevel, f.UpgradeType = name, level, way
 	req.FeatureUpdates = append(req.FeatureUpdates, f)
 	return req, func(resp kmsg.Response) int16 {
 		r := resp.(*kmsg.UpdateFeaturesResponse)

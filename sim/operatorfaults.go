@@ -157,6 +157,9 @@ func (o *Options) topicPointers() (all []*TopicOptions) {
 	if len(o.Groups) > 0 {
 		all = append(all, &o.Offsets)
 	}
+	if o.hasTransactions() {
+		all = append(all, &o.Transactions.Log)
+	}
 	return all
 }
 

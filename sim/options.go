@@ -13,16 +13,18 @@ import (
 // Options is the shape of one run's world: the cluster, its topics and its clients. Together with
 // the seed and the faults it is all that decides what happens.
 type Options struct {
-	Cluster   ClusterOptions
-	Topics    []TopicOptions
-	Producers []ProducerOptions
-	Consumers []ConsumerOptions
-	Groups    []GroupOptions
-	Offsets   TopicOptions    // __consumer_offsets, if there are groups
-	For       time.Duration   // how long clients produce and faults strike, after the cluster has formed
-	Unbounded bool            // power losses strike whatever the promise survives
-	Buggify   []buggify.Armed // rare paths of the core that are taken more often while faults strike
-	Settle    time.Duration   // how long after the heal everything must be well again (P9)
+	Cluster      ClusterOptions
+	Topics       []TopicOptions
+	Producers    []ProducerOptions
+	Consumers    []ConsumerOptions
+	Groups       []GroupOptions
+	Offsets      TopicOptions // __consumer_offsets, if there are groups
+	Txns         []TxnOptions
+	Transactions TransactionOptions // if there are transactional producers, or groups that copy
+	For          time.Duration      // how long clients produce and faults strike, after the cluster has formed
+	Unbounded    bool               // power losses strike whatever the promise survives
+	Buggify      []buggify.Armed    // rare paths of the core that are taken more often while faults strike
+	Settle       time.Duration      // how long after the heal everything must be well again (P9)
 }
 
 // ClusterOptions is the shape of the cluster and the brokers' configuration.
@@ -77,10 +79,11 @@ type ProducerOptions struct {
 
 // ConsumerOptions is a consumer. It reads every partition of every topic from its start.
 type ConsumerOptions struct {
-	Wait     time.Duration // longest wait of a fetch
-	MaxBytes int           // of one partition in a fetch
-	Sessions bool          // incremental fetch sessions (KIP-227)
-	Version  int           // of Fetch
+	Wait      time.Duration // longest wait of a fetch
+	MaxBytes  int           // of one partition in a fetch
+	Sessions  bool          // incremental fetch sessions (KIP-227)
+	Version   int           // of Fetch
+	Committed bool          // read_committed
 }
 
 // Kafka's defaults, where a run does not draw something faster.
@@ -143,6 +146,7 @@ func DrawOptions(seed uint64) Options {
 		o.Consumers = append(o.Consumers, drawConsumer(virtual.Rand(seed, "options/consumer/"+strconv.Itoa(i))))
 	}
 	o.drawOffsetsAndGroups(seed)
+	o.drawTransactions(seed)
 	return o
 }
 

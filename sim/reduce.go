@@ -164,7 +164,7 @@ func (s *Schedule) keepOperations(all []operation, left []int) {
 
 // simplifyOptions tries less of everything, then the plain value of each option that has another.
 func (k *shrinker) simplifyOptions() (gave bool) {
-	for _, pass := range []func() bool{k.dropGroups, k.dropMembers, k.dropConsumers, k.dropProducers, k.dropTopics, k.dropPartitions, k.dropNodes, k.dropBuggify, k.plain} {
+	for _, pass := range []func() bool{k.dropTxns, k.dropGroups, k.dropMembers, k.dropConsumers, k.dropProducers, k.dropTopics, k.dropPartitions, k.dropNodes, k.dropBuggify, k.plain} {
 		gave = pass() || gave
 	}
 	return gave
@@ -176,6 +176,10 @@ func (k *shrinker) dropConsumers() bool {
 
 func (k *shrinker) dropGroups() bool {
 	return dropSome(k, 0, func(c *Schedule) *[]GroupOptions { return &c.Options.Groups })
+}
+
+func (k *shrinker) dropTxns() bool {
+	return dropSome(k, 0, func(c *Schedule) *[]TxnOptions { return &c.Options.Txns })
 }
 
 // dropMembers tries one member a group, then one more.
@@ -358,15 +362,15 @@ func (k *shrinker) plain() (gave bool) {
 
 // isShape says that an option is the matter of another pass, or of what is promised.
 func isShape(key string) bool {
-	return slices.Contains([]string{"brokers", "voters", "combined", "name", "partitions", "rf", "min.isr", "unclean", "acks", "keep", "replicas", "members", "static"}, key)
+	return slices.Contains([]string{"brokers", "voters", "combined", "name", "partitions", "rf", "min.isr", "unclean", "acks", "keep", "replicas", "members", "static", "into", "ids", "twins"}, key)
 }
 
 // lines is how many lines of options a schedule has, see line.
 func (o *Options) lines() int {
-	return 1 + len(o.Topics) + len(o.Producers) + len(o.Consumers) + len(o.Groups)
+	return 1 + len(o.Topics) + len(o.Producers) + len(o.Consumers) + len(o.Groups) + len(o.Txns)
 }
 
-// line is the fields of a schedule's n-th line of options: the cluster, then topics, producers, consumers and groups.
+// line is the fields of a schedule's n-th line of options: the cluster, then topics, producers, consumers, groups and transactional producers.
 func (o *Options) line(n int) []field {
 	if n == 0 {
 		return o.Cluster.fields()
@@ -383,7 +387,11 @@ func (o *Options) line(n int) []field {
 	if n < len(o.Consumers) {
 		return o.Consumers[n].fields()
 	}
-	return o.Groups[n-len(o.Consumers)].fields()
+	n -= len(o.Consumers)
+	if n < len(o.Groups) {
+		return o.Groups[n].fields()
+	}
+	return o.Txns[n-len(o.Groups)].fields()
 }
 
 // usualOptions are options with as many lines as o, all of them plain. Producers stay idempotent or not: that is a promise.
@@ -401,6 +409,9 @@ func usualOptions(o *Options) *Options {
 	}
 	for range o.Groups {
 		u.Groups = append(u.Groups, plainGroup())
+	}
+	for range o.Txns {
+		u.Txns = append(u.Txns, plainTxn())
 	}
 	return u
 }

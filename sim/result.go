@@ -59,6 +59,7 @@ type Stats struct {
 	Acked           int64         `json:"acked"`
 	Read            int64         `json:"read"`
 	Unknown         int64         `json:"unknown"` // records whose producer gave up on knowing
+	Transactions    TxnCounts     `json:"transactions,omitzero"`
 	Losses          []Loss        `json:"losses"`
 }
 
@@ -101,6 +102,7 @@ func (s *Stats) Add(o *Stats) {
 	s.Acked += o.Acked
 	s.Read += o.Read
 	s.Unknown += o.Unknown
+	s.Transactions.add(&o.Transactions)
 	for _, l := range o.Losses {
 		s.addLoss(l)
 	}

@@ -34,13 +34,19 @@ func (s *Schedule) String() string {
 		fmt.Fprintf(&b, "producer %s\n", formatFields(o.Producers[i].fields()))
 	}
 	for i := range o.Consumers {
-		fmt.Fprintf(&b, "consumer %s\n", formatFields(o.Consumers[i].fields()))
+		fmt.Fprintf(&b, "consumer %s\n", formatFields(newAreGiven(o.Consumers[i].fields(), "committed")))
 	}
 	if len(o.Groups) > 0 {
 		fmt.Fprintf(&b, "offsets %s\n", formatFields(given(o.Offsets.fields()[1:])))
 	}
 	for i := range o.Groups {
-		fmt.Fprintf(&b, "group %s\n", formatFields(o.Groups[i].fields()))
+		fmt.Fprintf(&b, "group %s\n", formatFields(newAreGiven(o.Groups[i].fields(), "into")))
+	}
+	if o.hasTransactions() {
+		fmt.Fprintf(&b, "transactions %s\n", formatFields(given(o.Transactions.fields())))
+	}
+	for i := range o.Txns {
+		fmt.Fprintf(&b, "txn %s\n", formatFields(o.Txns[i].fields()))
 	}
 	for i := range s.Faults {
 		fmt.Fprintf(&b, "fault %s\n", formatFields(given(s.Faults[i].fields())))
@@ -87,6 +93,12 @@ func (s *Schedule) parseLine(verb string, words []string) (err error) {
 	case "group":
 		o.Groups = append(o.Groups, plainGroup())
 		return parseFields(words, o.Groups[len(o.Groups)-1].fields())
+	case "transactions":
+		o.Transactions = plainTransactions()
+		return parseFields(words, o.Transactions.fields())
+	case "txn":
+		o.Txns = append(o.Txns, plainTxn())
+		return parseFields(words, o.Txns[len(o.Txns)-1].fields())
 	case "fault":
 		s.Faults = append(s.Faults, Fault{Kind: numKinds}) // the line has to say which
 		return parseFields(words, s.Faults[len(s.Faults)-1].fields())

@@ -48,6 +48,7 @@ func TestFaultsAreDrawnOneByOne(t *testing.T) {
 		o := DrawOptions(seed)
 		p := drawPlan(virtual.Rand(seed, "faults/plan"), &o)
 		p.focusOnGroup(virtual.Rand(seed, "faults/offsets"))
+		p.focusOnTransaction(virtual.Rand(seed, "faults/transactions"))
 		p.drawGroups(virtual.Rand(seed, "faults/groups"))
 		before := p.drawFar(virtual.Rand(seed, "faults/far"))
 		for i := range p.count {

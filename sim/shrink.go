@@ -234,6 +234,7 @@ func (s *Schedule) clone() *Schedule {
 	c.Options.Producers = append([]ProducerOptions(nil), s.Options.Producers...)
 	c.Options.Consumers = append([]ConsumerOptions(nil), s.Options.Consumers...)
 	c.Options.Groups = append([]GroupOptions(nil), s.Options.Groups...)
+	c.Options.Txns = append([]TxnOptions(nil), s.Options.Txns...)
 	c.Faults = append([]Fault(nil), s.Faults...)
 	return &c
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,18 @@ func formatFields(fields []field) string {
 func given(fields []field) (rest []field) {
 	for _, f := range fields {
 		if s := formatValue(f.at); s != "" && s != "0" && s != "0s" {
+			rest = append(rest, f)
+		}
+	}
+	return rest
+}
+
+// newAreGiven leaves out, of the fields from one on, what a line without it means: they came when there were schedules already.
+func newAreGiven(fields []field, from string) []field {
+	at := slices.IndexFunc(fields, func(f field) bool { return f.key == from })
+	rest := fields[:at:at]
+	for _, f := range given(fields[at:]) {
+		if formatValue(f.at) != "false" {
 			rest = append(rest, f)
 		}
 	}
@@ -123,7 +136,7 @@ func (p *ProducerOptions) fields() []field {
 }
 
 func (c *ConsumerOptions) fields() []field {
-	return []field{{"wait", &c.Wait}, {"max.bytes", &c.MaxBytes}, {"sessions", &c.Sessions}, {"version", &c.Version}}
+	return []field{{"wait", &c.Wait}, {"max.bytes", &c.MaxBytes}, {"sessions", &c.Sessions}, {"version", &c.Version}, {"committed", &c.Committed}}
 }
 
 func (f *Fault) fields() []field {

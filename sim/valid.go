@@ -15,7 +15,7 @@ import (
 // check finds what cannot be run, or would not mean what its writer meant.
 func (s *Schedule) check() error {
 	o := &s.Options
-	for _, check := range []func() error{o.Cluster.check, o.checkSigns, o.checkTopics, o.checkClients, o.checkGroups, s.checkFaults} {
+	for _, check := range []func() error{o.Cluster.check, o.checkSigns, o.checkTopics, o.checkClients, o.checkGroups, o.checkTransactions, s.checkFaults} {
 		if err := check(); err != nil {
 			return fmt.Errorf("schedule: %w", err)
 		}
@@ -61,7 +61,7 @@ func (o *Options) checkSigns() error {
 }
 
 func (o *Options) checkTopics() error {
-	if len(o.Topics) == 0 && len(o.Producers)+len(o.Consumers)+len(o.Groups) > 0 {
+	if len(o.Topics) == 0 && len(o.Producers)+len(o.Consumers)+len(o.Groups)+len(o.Txns) > 0 {
 		return errors.New("clients and no topic")
 	}
 	for _, t := range o.topicPointers() {

@@ -83,6 +83,21 @@ func (c *Cluster) ailmentOf(p event.Partition, reg *metadata.Partition) string {
 	return ""
 }
 
+// openTransaction names a partition whose end is not stable; empty if all are.
+func (c *Cluster) openTransaction() (open string) {
+	c.image().Partitions(func(p *metadata.Partition) bool {
+		leader := c.leader(p.Key())
+		if leader == nil || !leader.Up() {
+			return true
+		}
+		if part := leader.broker.Replicas().Partition(p.Key()); part != nil && part.Log() != nil && part.Log().LastStableOffset() != part.HighWatermark() {
+			open = fmt.Sprintf("%s is stable up to %d, and its high watermark is %d", p.Key(), part.Log().LastStableOffset(), part.HighWatermark())
+		}
+		return open == ""
+	})
+	return open
+}
+
 // caughtUp reports whether a node is a member of every ISR that it belongs to.
 func (c *Cluster) caughtUp(n *Node) bool {
 	img := c.image()

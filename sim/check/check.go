@@ -77,6 +77,8 @@ type Replica interface {
 	LogEndOffset() int64
 	Epochs() []storage.EpochEntry
 	Producers() []storage.ProducerState
+	LastStableOffset() int64
+	IsRebuilding() bool
 }
 
 // Promises is the configuration a run is judged by.

@@ -105,7 +105,14 @@ func (s *State) commit(r *replica, hw int64, epoch int32) {
 		return
 	}
 	for r.agreed < len(r.slots) && r.agreedCommit == len(c.batches) && r.at(r.agreed).next <= hw {
-		c.add(r.slots[r.agreed].batch, r.at(r.agreed).next, max(epoch, c.lastEpoch()), p.leastISR)
+		id := r.slots[r.agreed].batch
+		c.add(id, r.at(r.agreed).next, max(epoch, c.lastEpoch()), p.leastISR)
+		switch {
+		case p.batches[id].transactional:
+			s.onTxnCommitted(p, id)
+		case p.decided != nil:
+			s.onDecided(p, id)
+		}
 		r.agreed++
 		r.agreedCommit++
 	}
@@ -239,6 +246,7 @@ func (p *partition) forgetCommitted(n int, epoch int32) {
 		c.end = p.batches[c.batches[n-1]].next
 	}
 	c.valid, c.cut = epoch, c.end
+	p.forgetTxns()
 	for _, r := range p.replicas {
 		if over := r.agreedCommit - n; over > 0 {
 			r.agreed = max(0, r.agreed-over)

@@ -382,7 +382,7 @@ func (c *cleaningOf) left(base int64) *retained {
 func (r *replica) relink() {
 	all := append([]slot(nil), r.slots...)
 	end, written := r.end, r.written
-	r.slots, r.lastOf = r.slots[:0], r.lastOf[:0]
+	r.slots, r.lastOf, r.txns = r.slots[:0], r.lastOf[:0], r.txns[:0]
 	for _, x := range all {
 		r.push(x.batch)
 		last := &r.slots[len(r.slots)-1]

@@ -314,3 +314,6 @@ func clusterWith(f *fake) *fake {
 }
 
 var safe = Topic{RF: 3, MinISR: 2}
+
+func (l *fakeLog) LastStableOffset() int64 { return l.hw }
+func (l *fakeLog) IsRebuilding() bool      { return false }

@@ -14,6 +14,9 @@ func (h *History) Judge(now scheduler.Instant) []Violation {
 		h.judgeWorkload(i, now)
 		h.judgeFinal(i, now)
 	}
+	h.judgeOutcomes()
+	h.judgeCopies(now)
+	h.judgeCycles(now)
 	found := h.violations
 	h.violations = nil
 	return found
@@ -294,7 +297,10 @@ func (h *History) checkAtEnd(i int, now scheduler.Instant) {
 		return
 	}
 	log := h.state.in.Replica(reg.Leader, id)
-	if log != nil && max(h.pollers[i].position, 0) < log.LogEndOffset() {
-		h.violateFinal("P9", "LV", now, fmt.Sprintf("consumer %d was there before %s", i/len(h.partitions), seconds(now)), "consumer %d is at %d of %s, which ends at %d", i/len(h.partitions), max(h.pollers[i].position, 0), id, log.LogEndOffset())
+	if log == nil || !h.uncommitted[i/len(h.partitions)] && log.LastStableOffset() < log.HighWatermark() && h.state.MayHang() {
+		return
+	}
+	if at := max(h.pollers[i].position, h.pollers[i].passed, 0); at < log.LogEndOffset() {
+		h.violateFinal("P9", "LV", now, fmt.Sprintf("consumer %d was there before %s", i/len(h.partitions), seconds(now)), "consumer %d is at %d of %s, which ends at %d", i/len(h.partitions), at, id, log.LogEndOffset())
 	}
 }

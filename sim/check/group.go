@@ -182,6 +182,11 @@ func (g *Groups) Sent(at, partition int, offset int64, generation int32, t sched
 	return Commit{partition, n, fmt.Sprintf("%d/%d", generation, n)}
 }
 
+// SentIn is Sent of a commit that counts when a transaction is committed.
+func (g *Groups) SentIn(_ int32, at, partition int, offset int64, generation int32, t scheduler.Instant) Commit {
+	return g.Sent(at, partition, offset, generation, t)
+}
+
 // Answered says what the member was told of a commit.
 func (g *Groups) Answered(at int, c Commit, f Fate, t scheduler.Instant) []Violation {
 	of := g.groups[at]

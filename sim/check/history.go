@@ -19,26 +19,30 @@ type Producer struct {
 type Counts struct {
 	Sent, Acked, GaveUp, Read, Lost, Reread int64 // records; Lost were acknowledged
 	SendSkips                               int64 // within a transaction: see workload.go
+	WriteCycles                             int64 // 1 if there is one: see cycles.go
 }
 
 // History is what the clients of a run saw, as columns: a few bytes for each record and each offset, no map, no pointer, so that
 // a million operations are taken and judged in a second. Partitions, producers and consumers are ordinals. workload.go says
 // what is judged from it alone, final.go what is judged against the logs that are left in the end.
 type History struct {
-	state      *State // nil: nobody knows of causes, nor of losses that the configuration allows
-	partitions []*historyPart
-	producers  []Producer
-	writing    []int32  // by producer: the transaction that its next records are in; none
-	lanes      []lane   // by producer, then partition
-	pollers    []poller // by consumer, then partition
-	reading    []int32  // by consumer: the transaction that it reads in; none
-	txns       []txn
-	skips      []skip
-	unseen     unseen
-	losses     []Loss
-	counts     Counts
-	lostBy     []int64 // of Counts.Lost, by producer
-	violations []Violation
+	state       *State // nil: nobody knows of causes, nor of losses that the configuration allows
+	partitions  []*historyPart
+	producers   []Producer
+	writing     []int32  // by producer: the transaction that its next records are in; none
+	lanes       []lane   // by producer, then partition
+	pollers     []poller // by consumer, then partition
+	reading     []int32  // by consumer: the transaction that it reads in; none
+	uncommitted []bool   // by consumer: it reads what is not committed too
+	txns        []txn
+	inits       []initialized // in order
+	copies      copies
+	skips       []skip
+	unseen      unseen
+	losses      []Loss
+	counts      Counts
+	lostBy      []int64 // of Counts.Lost, by producer
+	violations  []Violation
 }
 
 // historyPart is one partition as clients see it.
@@ -90,6 +94,7 @@ type sent struct {
 	batch  int32 // in State's partition, of an acknowledged one; none
 	txn    int32 // none
 	fate   fate
+	seen   bool // in a transaction, by somebody who reads only what is committed
 }
 
 // next is the offset after an acknowledged batch.
@@ -99,6 +104,7 @@ func (b *sent) next() int64 { return b.offset + int64(b.count) }
 type poller struct {
 	position int64    // the next offset; none: not known
 	start    int64    // where the log began when it asked last
+	passed   int64    // the position behind what it was answered last, records or not
 	within   bool     // what it reads next is of the same answer as what it read last
 	read     []uint32 // by offset: a hash of what it read there last; 0: nothing
 }
@@ -116,15 +122,16 @@ func NewHistory(state *State, partitions []event.Partition, producers []Producer
 	h := &History{
 		state: state, producers: producers,
 		writing: slices.Repeat([]int32{none}, len(producers)), reading: slices.Repeat([]int32{none}, consumers),
-		lanes:   make([]lane, len(producers)*len(partitions)),
-		pollers: slices.Repeat([]poller{{position: none}}, consumers*len(partitions)),
-		lostBy:  make([]int64, len(producers)),
+		uncommitted: make([]bool, consumers),
+		lanes:       make([]lane, len(producers)*len(partitions)),
+		pollers:     slices.Repeat([]poller{{position: none}}, consumers*len(partitions)),
+		lostBy:      make([]int64, len(producers)),
 	}
 	for _, id := range partitions {
 		h.partitions = append(h.partitions, &historyPart{id: id})
 	}
 	if state != nil {
-		state.describe = h.describe
+		state.describe, state.txnOf, state.onMarker = h.describe, h.txnOf, h.onMarker
 	}
 	return h
 }
@@ -159,7 +166,9 @@ func (h *History) Acked(producer, partition int, first int64, n int, offset int6
 	if h.producers[producer].Acks != -1 {
 		return
 	}
-	h.await(l.seen[first:first+int64(n)], t)
+	if b.txn < 0 {
+		h.await(l.seen[first:first+int64(n)], t)
+	}
 	if h.state != nil && offset >= 0 {
 		b.batch = h.state.acknowledged(h.partitions[partition].id, offset, int64(n), producer, t)
 	}
@@ -188,6 +197,11 @@ func (h *History) Moved(consumer, partition int, offset int64, _ scheduler.Insta
 // Polled says that what a consumer reads next in a partition is of another answer than what it read last.
 func (h *History) Polled(consumer, partition int) {
 	h.pollers[consumer*len(h.partitions)+partition].within = false
+}
+
+// Passed says that a consumer has come to an offset, past whatever is no record for it.
+func (h *History) Passed(consumer, partition int, offset int64) {
+	h.pollers[consumer*len(h.partitions)+partition].passed = offset
 }
 
 // Read says that a consumer read, at an offset, the record of a producer with a counter. crc is of its value, or 0.

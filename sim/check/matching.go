@@ -22,6 +22,10 @@ func (s *State) match(r *replica, b record.Batch, e *event.Event) int32 {
 		}
 		id = p.write(s.batchOf(b))
 		p.noteKeys(id, b)
+		p.noteDecisions(id, b)
+		if b.IsTransactional() {
+			s.noteTxn(p, id, b)
+		}
 		return id
 	}
 	old := &p.batches[id]

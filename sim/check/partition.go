@@ -22,10 +22,12 @@ type batch struct {
 	producerEpoch int16
 	control       bool
 	transactional bool
-	gone          bool   // compaction took it from some replica
-	forms         []form // what compaction left of it
-	stranger      bool   // its leader knew nothing of its producer, as it may
-	repeats       bool   // so, or it follows such a one: and an older batch has its sequence
+	marker        Outcome // of a control batch that ends a transaction
+	txn           int32   // of the history, in which it was sent; none
+	gone          bool    // compaction took it from some replica
+	forms         []form  // what compaction left of it
+	stranger      bool    // its leader knew nothing of its producer, as it may
+	repeats       bool    // so, or it follows such a one: and an older batch has its sequence
 }
 
 // none is no batch, no slot, no node.
@@ -56,7 +58,10 @@ type partition struct {
 	isChanged bool // in State.changed
 	truth     truth
 	cleaned   cleaned
-	written   registration // by a controller
+	hasTxns   bool // somebody wrote to it in a transaction
+	txns      txnsOf
+	decided   map[int32][]decision // by batch, of __transaction_state: those that are not committed yet
+	written   registration         // by a controller
 	proposed  proposal
 }
 
@@ -133,6 +138,23 @@ func (s *State) batchOf(b record.Batch) batch {
 		base: b.BaseOffset(), next: b.NextOffset(), maxTimestamp: b.MaxTimestamp(), crc: b.CRC(), size: int32(len(b)),
 		epoch: b.LeaderEpoch(), producer: s.dense(b.ProducerID()), producerEpoch: b.ProducerEpoch(),
 		sequence: b.BaseSequence(), lastSequence: b.LastSequence(), control: b.IsControl(), transactional: b.IsTransactional(),
+		txn: none,
+	}
+}
+
+// noteTxn reads what a new batch of a transaction is about.
+func (s *State) noteTxn(p *partition, id int32, b record.Batch) {
+	p.hasTxns = true
+	x := &p.batches[id]
+	switch {
+	case x.control:
+		if m, ok := record.ParseMarker(b); ok {
+			if x.marker = Aborted; m.Commit {
+				x.marker = Committed
+			}
+		}
+	case s.txnOf != nil:
+		x.txn = s.txnOf(b)
 	}
 }
 
@@ -148,6 +170,7 @@ func (s *State) dense(id int64) int32 {
 	if !ok {
 		n = int32(len(s.producers))
 		s.producers[id] = n
+		s.ids = append(s.ids, id)
 	}
 	s.lastPID, s.lastDense = id, n
 	return n

@@ -202,7 +202,7 @@ func (s *State) compareProducer(r *replica, p *storage.ProducerState, last int32
 		if m := batches[i]; m.LastOffset >= b.next && m.LastOffset < r.part.cleaned.to {
 			continue // compaction took it, when a later one was in the log that was lost since: a snapshot has it still
 		}
-		if m := batches[i]; m.LastSequence != b.lastSequence || m.LastOffset != b.next-1 || m.FirstSequence() != b.sequence {
+		if m := batches[i]; m.LastSequence != b.lastSequence || m.LastOffset != b.next-1 || b.sequence >= 0 && m.FirstSequence() != b.sequence { // a coordinator's have none
 			s.violate("P5", "I8", s.causeOfProducers(r), "broker %d remembers sequences %d to %d of producer %d at offset %d of %s; its log has %d to %d at %d",
 				r.node.id, m.FirstSequence(), m.LastSequence, p.ProducerID, m.LastOffset, r.part.id, b.sequence, b.lastSequence, b.next-1)
 			return

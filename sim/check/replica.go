@@ -57,6 +57,7 @@ type replica struct {
 	openedAt    scheduler.Instant
 
 	cleaning cleaningOf
+	txns     []openTxn // in order
 
 	dirty uint8
 }
@@ -100,6 +101,7 @@ func (s *State) drop(r *replica) {
 func (r *replica) clear(offset int64) {
 	r.slots, r.first = r.slots[:0], 0
 	r.lastOf = r.lastOf[:0]
+	r.txns = r.txns[:0]
 	r.logStart, r.end, r.written = offset, offset, offset
 	r.agreed, r.agreedCommit = 0, r.part.committed.after(r.part, offset)
 }
@@ -139,6 +141,9 @@ func (r *replica) push(id int32) {
 	}
 	r.slots = append(r.slots, slot{batch: id, previous: previous, form: form{b.crc, b.size}, newest: b.maxTimestamp})
 	r.end = b.next
+	if b.transactional {
+		r.noteTxn(b)
+	}
 }
 
 // cut leaves the first n slots; the log ends at offset.
@@ -149,6 +154,9 @@ func (r *replica) cut(n int, offset int64) {
 		}
 	}
 	r.slots = r.slots[:n]
+	if r.part.hasTxns {
+		r.recountTxns()
+	}
 	switch {
 	case r.agreed > n && r.part.cleaned.to > 0:
 		r.realign()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/scheduler"
 )
 
@@ -22,6 +23,7 @@ type State struct {
 	siblings   []*partition // those of lastTopic asked for, by index
 	metadata   *partition
 	producers  map[int64]int32 // dense numbers of producer ids
+	ids        []int64         // by dense number
 	lastPID    int64
 	lastDense  int32
 
@@ -29,7 +31,10 @@ type State struct {
 	seq        uint64
 	violations []Violation
 	losses     []Loss
-	describe   func(p event.Partition, offset int64) string // what a client knows of a record; may be nil
+	describe   func(p event.Partition, offset int64) string    // what a client knows of a record; may be nil
+	txnOf      func(b record.Batch) int32                      // the transaction that a batch was sent in; may be nil
+	onMarker   func(p *partition, ended []int32, marker int32) // is told of the end of transactions in the committed log; may be nil
+	decisions  decisions
 
 	dirty      []*replica
 	changed    []*partition // which a controller wrote
@@ -293,6 +298,7 @@ func (s *State) checkDirty(r *replica) {
 		s.checkLeadership(r)
 	}
 	if why&dirtyHighWatermark != 0 {
+		s.checkStable(r)
 		s.checkLeaderHighWatermark(r)
 	}
 	if why&^uint8(dirtyHighWatermark|dirtyLeader) == 0 {

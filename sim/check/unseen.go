@@ -69,7 +69,10 @@ func (h *History) checkSeen(now scheduler.Instant) {
 			if b.offset < 0 || offset < max(p.end(), p.start) {
 				continue
 			}
-			if reason, _ := h.whyGone(i%len(h.partitions), offset, b.batch); reason != "" {
+			if h.state != nil && len(h.txns) > 0 && h.state.MayHang() {
+				return
+			}
+			if reason, _ := h.whyGone(i%len(h.partitions), offset, b.batch); reason != "" || b.txn >= 0 && h.isLate(b.txn, 1) {
 				continue
 			}
 			producer := i / len(h.partitions)

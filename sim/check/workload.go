@@ -8,7 +8,7 @@ import (
 
 // H1, the history of the clients: the error types of Jepsen's Kafka workload (jepsen-io/jepsen, jepsen/tests/kafka.clj, which
 // jepsen-io/redpanda and jepsen-io/bufstream use), judged from what clients saw and from nothing else, in linear time. The
-// names are Jepsen's; of Elle's cycles, G1a apart, which is aborted-read here, there is none.
+// names are Jepsen's; G1a of Elle's anomalies is aborted-read here, and cycles.go looks for cycles.
 //
 //	inconsistent-offsets  two records at one offset
 //	duplicate             one record at two offsets; of a producer that is not idempotent no error
@@ -59,6 +59,11 @@ func (h *History) see(consumer, partition int, offset int64, producer int, count
 		h.onDuplicate(partition, seen, offset, v, t, readAt(consumer, t))
 	}
 	l.seen[counter] = offset
+	if len(h.txns) > 0 {
+		if b := l.find(counter); b.txn >= 0 {
+			h.seeInTxn(consumer, partition, offset, b, v, t)
+		}
+	}
 	if h.reading[consumer] >= 0 {
 		h.checkPrecommitted(consumer, partition, offset, l.find(counter), v, t)
 	}
@@ -165,7 +170,7 @@ func (h *History) judgeSkips(partition int, known offsets) {
 		}
 		for from := max(k.from, p.start); known.between(from, k.to) > 0; from++ {
 			from = p.first(from)
-			if reason, _ := h.whyGone(partition, from, none); reason != "" {
+			if reason, _ := h.whyGone(partition, from, none); reason != "" || h.isHidden(k.consumer, partition, from, p.read[from]) {
 				continue
 			}
 			h.violateAs(anomaly("poll-skip", k.within), "P3", k.t, readAt(k.consumer, k.t), "consumer %d passed over record %s (%s) and read %d",
@@ -182,7 +187,7 @@ func (h *History) judgePassed(partition int, start, end int64, final func(offset
 		r := &h.pollers[consumer*len(h.partitions)+partition]
 		for offset := max(start, r.start); offset < min(r.position, end); offset++ {
 			v := final(offset)
-			if v.lane < 0 || offset < int64(len(r.read)) && r.read[offset] == v.hash() || h.isSuperseded(partition, offset) {
+			if v.lane < 0 || offset < int64(len(r.read)) && r.read[offset] == v.hash() || h.isSuperseded(partition, offset) || h.isHidden(consumer, partition, offset, v) {
 				continue // another replica, which had compacted its log, may have answered
 			}
 			h.violateAs("poll-skip", "P3", now, fmt.Sprintf("consumer %d was past it before %s", consumer, seconds(now)),
@@ -212,7 +217,7 @@ func (h *History) judgeLane(producer, partition int, known offsets, now schedule
 // judgeAcked looks for the records of a batch that was acknowledged, where it was.
 func (h *History) judgeAcked(producer, partition int, l *lane, b *sent, now scheduler.Instant) {
 	p := h.partitions[partition]
-	if b.offset < 0 {
+	if b.offset < 0 || b.txn >= 0 && h.txns[b.txn].fate != Committed {
 		return
 	}
 	for i := range int64(b.count) {
@@ -231,7 +236,7 @@ func (h *History) judgeAcked(producer, partition int, l *lane, b *sent, now sche
 func (h *History) onLostWrite(producer, partition int, b *sent, i int64, now scheduler.Instant) {
 	offset := b.offset + i
 	reason, cause := h.whyGone(partition, offset, b.batch)
-	if reason != "" {
+	if reason != "" || b.txn >= 0 && h.isLate(b.txn, int64(b.count)) {
 		return
 	}
 	if cause == "" {

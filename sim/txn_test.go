@@ -1,0 +1,100 @@
+package sim
+
+import (
+	"reflect"
+	"testing"
+	"time"
+)
+
+// calmTxn is a small world with transactional producers, and a consumer of each isolation.
+func calmTxn(version int, x TxnOptions, faults ...Fault) *Schedule {
+	s := calm(faults...)
+	s.Options.For = 10 * time.Second
+	s.Options.Txns, s.Options.Transactions = []TxnOptions{x}, plainTransactions()
+	s.Options.Transactions.Version = version
+	s.Options.Consumers = append(s.Options.Consumers, s.Options.Consumers[0])
+	s.Options.Consumers[0].Committed = true
+	return s
+}
+
+func TestTransactionsWithoutTroubles(t *testing.T) {
+	for _, version := range []int{1, 2} {
+		r, seen := notes(calmTxn(version, plainTxn()))
+		n := r.Stats.Transactions
+		if r.Verdict() != Passed || n.Committed == 0 || n.Aborted == 0 || n.Unknown > 0 || n.Begun != n.Committed+n.Aborted || seen["txn-gives-up"] > 0 || seen["txn-batch-failed"] > 0 {
+			t.Errorf("version %d: %s: %s; %+v, %v\n%s", version, r.Verdict(), r.Reason(), n, seen, r.Stack)
+		}
+	}
+}
+
+func TestGroupCopiesExactlyOnce(t *testing.T) {
+	for _, version := range []int{1, 2} {
+		g := plainGroup()
+		g.Into, g.Timeout = "t0", 3*time.Second
+		s := calmTxn(version, plainTxn())
+		s.Options.Groups, s.Options.Offsets = []GroupOptions{g}, plainOffsets()
+		r, seen := notes(s)
+		n := r.Stats.Transactions
+		if r.Verdict() != Passed || n.Unknown > 0 || n.Committed < 200 || seen["txn-gives-up"] > 0 {
+			t.Errorf("version %d: %s: %s; %+v, %v\n%s", version, r.Verdict(), r.Reason(), n, seen, r.Stack)
+		}
+	}
+}
+
+func TestTransactionalProducersHaveTroubles(t *testing.T) {
+	for _, version := range []int{1, 2} {
+		x := plainTxn()
+		x.IDs, x.Twins, x.Churn, x.Timeout, x.Hold = 2, 2, time.Second, time.Second, 2*time.Second
+		r, seen := notes(calmTxn(version, x))
+		if r.Verdict() != Passed || seen["txn-crashes"] == 0 || seen["txn-stands-still"] == 0 || seen["txn-gives-up"] == 0 || r.Stats.Transactions.Committed == 0 {
+			t.Errorf("version %d: %s: %s; %+v, %v\n%s", version, r.Verdict(), r.Reason(), r.Stats.Transactions, seen, r.Stack)
+		}
+	}
+}
+
+func TestTransactionsOutliveTheirCoordinator(t *testing.T) {
+	for _, version := range []int{1, 2} {
+		x := plainTxn()
+		x.IDs = 3
+		s := calmTxn(version, x, Fault{Label: "kill/0", Kind: Kill, At: 3 * time.Second, For: 2 * time.Second, Target: "leader:__transaction_state/0"})
+		s.Options.Cluster.Session, s.Options.Cluster.Heartbeat = 500*time.Millisecond, 100*time.Millisecond
+		if r, seen := notes(s); r.Verdict() != Passed || r.Stats.Effective[Kill] != 1 || seen["coordinator-loaded"] < 2 || r.Stats.Transactions.Committed < 100 {
+			t.Errorf("version %d: %s: %s, %+v, %v\n%s", version, r.Verdict(), r.Reason(), r.Stats.Transactions, seen, r.Stack)
+		}
+	}
+}
+
+func TestSomeSeedsHaveTransactions(t *testing.T) {
+	with, copies := 0, 0
+	for seed := range uint64(200) {
+		s := Draw(seed)
+		if !s.Options.hasTransactions() {
+			continue
+		}
+		with++
+		for i := range s.Options.Groups {
+			if s.Options.Groups[i].copies() {
+				copies++
+			}
+		}
+		again, err := ParseSchedule(s.String())
+		if err != nil || !reflect.DeepEqual(again.Options, s.Options) {
+			t.Errorf("seed %d: %v; wrote\n%s", seed, err, s)
+		}
+	}
+	if with < 25 || with > 60 || copies < 10 {
+		t.Errorf("%d of 200 seeds have transactions, %d groups copy", with, copies)
+	}
+}
+
+func TestTransactionsThatCannotBeAreRefused(t *testing.T) {
+	for _, lines := range []string{
+		"txn ids=1", "group into=t0 timeout=1s\noffsets partitions=1", "transactions version=3", "transactions version=2\ntxn ids=0", "transactions version=2\ntxn topics=t7",
+		"transactions version=2\ntxn topics=__transaction_state", "transactions version=2\ntxn timeout=0s", "transactions version=2\noffsets partitions=1\ngroup into=t7 timeout=1s",
+		"transactions version=2\noffsets partitions=1\ngroup into=t0 timeout=1s version=5", "transactions version=2\noffsets partitions=1\ngroup into=t0",
+	} {
+		if _, err := ParseSchedule(calm().String() + lines + "\n"); err == nil {
+			t.Errorf("%q is taken", lines)
+		}
+	}
+}
