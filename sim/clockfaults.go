@@ -29,3 +29,6 @@ func (c *chaos) applyToClock(s *strike, n *Node) {
 	s.did = func() bool { return n.loop.WallReads() > before && (f.Size != 0 || f.Kind == ClockFreeze) }
 	s.undo = func() { n.loop.SetWallClock(0) }
 }
+
+// isOfClock reports whether a kind of fault leads a wall clock astray.
+func isOfClock(k Kind) bool { return k >= ClockOffset && k <= ClockFreeze }

@@ -17,8 +17,8 @@ type consumer struct {
 	positions []*position
 	fetchers  []*fetcher // by broker id
 	scratch   record.Scratch
-	onRead    func(p *position, producer int, counter int64) // of a member that copies; else nil
-	onPolled  func()                                         // so: something was answered
+	onRead    func(p *position, offset int64, producer int, counter int64) // of a member that copies; else nil
+	onPolled  func()                                                       // so: something was answered
 }
 
 // phase is what a position needs before it can be fetched from.
@@ -58,6 +58,17 @@ func (p *position) epoch() int32 {
 		return p.epochs[n-1].epoch
 	}
 	return -1
+}
+
+// epochAt is the leader epoch of the record before an offset that was read; -1: none was.
+func (p *position) epochAt(offset int64) (epoch int32) {
+	epoch = -1
+	for _, r := range p.epochs {
+		if r.from < offset {
+			epoch = r.epoch
+		}
+	}
+	return epoch
 }
 
 // advance moves the position past a batch that was read.
@@ -150,7 +161,9 @@ func (p *position) prepare() {
 
 func (p *position) becomeFetching() {
 	p.phase, p.valid = fetching, p.part.leaderEpoch
-	p.consumer.fetcher(p.part.leader).poll()
+	if p.part.leader >= 0 {
+		p.consumer.fetcher(p.part.leader).poll()
+	}
 }
 
 // listOffset asks for the start of the log.

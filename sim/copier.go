@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/lockstep/lockstep/sim/check"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -11,10 +13,20 @@ import (
 type copier struct {
 	member *member
 	t      *transactor
-	inputs []origin // read, and not yet part of a transaction
-	open   bool     // a transaction is under way, perhaps of an earlier share
+	inputs []input // read, and not yet part of a transaction
+	open   bool    // a transaction is under way, perhaps of an earlier share
 	asleep bool
 }
+
+// input is a record that was read, and where.
+type input struct {
+	origin
+	position *position
+	offset   int64
+}
+
+// mostInputs are copied in one transaction, as max.poll.records has it: with more it would take longer than its timeout allows.
+const mostInputs = 500
 
 // origin names a record that was read.
 type origin struct {
@@ -25,8 +37,8 @@ type origin struct {
 func newCopier(m *member, t *transactor) *copier {
 	c := &copier{member: m, t: t}
 	t.mustGoOn, t.ready, t.ended = true, c.pump, c.onEnded
-	m.onRead = func(p *position, producer int, counter int64) {
-		c.inputs = append(c.inputs, origin{producer, p.ordinal, counter})
+	m.onRead = func(p *position, offset int64, producer int, counter int64) {
+		c.inputs = append(c.inputs, input{origin{producer, p.ordinal, counter}, p, offset})
 		c.soon()
 	}
 	m.onPolled = c.soon
@@ -56,8 +68,9 @@ func (c *copier) pump() {
 	if c.open || c.t.down || c.t.state != resting || m.state != steady || m.coordinator == nil || !c.hasRead() {
 		return
 	}
-	offsets, inputs := newOffsetsOfTxn(m), c.inputs
-	c.open, c.inputs = true, nil
+	n := min(len(c.inputs), mostInputs)
+	offsets, inputs := newOffsetsOfTxn(m, c.inputs[n:]), c.inputs[:n:n]
+	c.open, c.inputs = true, c.inputs[n:]
 	c.t.loop.After(0, func() {
 		if c.t.down || c.t.state != resting {
 			c.onEnded(false)
@@ -82,15 +95,15 @@ func (c *copier) hasRead() bool {
 }
 
 // copy writes the copies of what producers that copy nothing have made: a batch a partition.
-func (c *copier) copy(inputs []origin) {
+func (c *copier) copy(inputs []input) {
 	o := &c.member.run.schedule.Options
 	copiers := c.member.run.firstCopier()
 	parts := make([][]origin, len(c.t.lanes))
 	for _, in := range inputs {
-		c.member.run.txnRead(c.t.current.number, in)
+		c.member.run.txnRead(c.t.current.number, in.origin)
 		if in.producer < copiers {
 			at := (in.ordinal + int(in.counter)) % len(parts)
-			parts[at] = append(parts[at], in)
+			parts[at] = append(parts[at], in.origin)
 		}
 	}
 	most := max(1, o.largestBatch()/(originSize+recordOverhead))
@@ -169,12 +182,16 @@ const (
 	declined
 )
 
-// newOffsetsOfTxn takes how far the member has read, and as whom.
-func newOffsetsOfTxn(m *member) *offsetsOfTxn {
+// newOffsetsOfTxn takes how far the member has read, up to what is left for later, and as whom.
+func newOffsetsOfTxn(m *member, left []input) *offsetsOfTxn {
 	x := &offsetsOfTxn{member: m, id: m.id, generation: m.generation}
 	for _, s := range m.shares {
-		if s.phase == fetching && s.offset != s.committed {
-			x.all = append(x.all, saved{share: s, lease: s.lease, offset: s.offset})
+		offset := s.offset
+		if at := slices.IndexFunc(left, func(in input) bool { return in.position == s.position }); at >= 0 {
+			offset = left[at].offset
+		}
+		if s.phase == fetching && offset != s.committed {
+			x.all = append(x.all, saved{share: s, lease: s.lease, offset: offset, epoch: s.epochAt(offset)})
 		}
 	}
 	return x
@@ -235,7 +252,7 @@ func addTxnCommit(req *kmsg.TxnOffsetCommitRequest, c *saved) {
 	}
 	last := &req.Topics[len(req.Topics)-1]
 	p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-	p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = c.share.part.id.Index, c.offset, c.share.epoch(), &c.commit.Metadata
+	p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = c.share.part.id.Index, c.offset, c.epoch, &c.commit.Metadata
 	last.Partitions = append(last.Partitions, p)
 }
 

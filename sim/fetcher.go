@@ -277,6 +277,6 @@ func (p *position) readRecord(offset int64, value []byte) {
 	}
 	c.run.read(c, p, offset, producer, counter)
 	if c.onRead != nil {
-		c.onRead(p, producer, counter)
+		c.onRead(p, offset, producer, counter)
 	}
 }

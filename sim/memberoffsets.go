@@ -152,6 +152,7 @@ type saved struct {
 	share  *share
 	lease  int
 	offset int64
+	epoch  int32 // of the record before it; in a transaction
 	commit check.Commit
 }
 
@@ -170,7 +171,7 @@ func (m *member) commit() {
 	var all []saved
 	for i, s := range m.shares {
 		if s.phase == fetching && s.offset != s.committed {
-			all = append(all, saved{s, s.lease, s.offset, m.run.committing(m, i, s.offset)})
+			all = append(all, saved{share: s, lease: s.lease, offset: s.offset, commit: m.run.committing(m, i, s.offset)})
 			addCommit(req, s, all[len(all)-1].commit.Metadata)
 		}
 	}

@@ -110,8 +110,12 @@ func (t *transactor) start() {
 	t.initialize()
 }
 
-// stop ends the troubles; a transaction under way is ended.
-func (t *transactor) stop() { t.churn.active = false }
+// stop ends the troubles; a transaction under way is ended. What those who are gone have left open its timeout ends, unless the clock of a coordinator was
+// ahead when it began: then it would take as long as that.
+func (t *transactor) stop() {
+	t.churn.active = false
+	t.mustGoOn = t.mustGoOn || slices.ContainsFunc(t.run.schedule.Faults, func(f Fault) bool { return isOfClock(f.Kind) })
+}
 
 // initialize becomes the producer of the transactional id; what it was before goes with it (KIP-360).
 func (t *transactor) initialize() {

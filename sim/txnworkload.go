@@ -177,10 +177,10 @@ func (c *TxnCounts) add(o *TxnCounts) {
 	c.Unknown += o.Unknown
 }
 
-// mayHang reports whether what keeps the run from being settled may be a transaction that stays open for ever, as the configuration allows, and
-// all who wait for its end.
+// mayHang reports whether what keeps the run from being settled may be a transaction that stays open, or is being ended, for ever, as the configuration
+// allows, and all who wait for that.
 func (r *run) mayHang() bool {
-	return r.schedule.Options.hasTransactions() && r.judge.state != nil && r.cluster.ailment() == "" && r.cluster.openTransaction() != "" && r.judge.state.MayHang()
+	return r.schedule.Options.hasTransactions() && r.judge.state != nil && r.cluster.ailment() == "" && r.judge.state.MayHang()
 }
 
 // transactionsUnsettled says what keeps transactions from being over: nobody makes one, and every partition's log is stable to its end. What those

@@ -1,6 +1,9 @@
 package api
 
 import (
+	"time"
+
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/coordinator"
 	"github.com/lockstep/lockstep/core/event"
@@ -164,6 +167,14 @@ func (v *verification) onAnswer(asked []*verified, answer *kmsg.AddPartitionsToT
 		}
 		again = again || p.err == kerr.ConcurrentTransactions
 	}
+	if x := v.server.Env.Buggify; x.Fires(buggify.TxnVerifyLate) {
+		v.server.Env.Loop.AfterFunc(x.Delay(buggify.TxnVerifyLate, 500*time.Millisecond), func() { v.goOn(again) })
+		return
+	}
+	v.goOn(again)
+}
+
+func (v *verification) goOn(again bool) {
 	s := v.server
 	if again && v.mode == addPartition && s.Env.Loop.Now() < v.deadline {
 		s.Env.Loop.AfterFunc(s.Config.Transactions.AddRetryBackoff, v.retry)

@@ -66,6 +66,12 @@ const (
 
 	CoordinatorLoadLate // a coordinator's partition is loaded late
 
+	TxnMarkersLate  // the markers of a transaction's end leave late
+	TxnMarkersTwice // markers are sent again, late, though they were answered (version 2: a late one is told from those that count)
+	TxnCompleteLate // a transaction that has all its markers is complete a moment later
+	TxnEpochLeap    // a new producer of a transactional id gets one of the last epochs there are
+	TxnVerifyLate   // what the coordinator says of a transaction is taken note of late
+
 	AnswerLate     // an answer leaves late
 	Mute           // a connection is not read for a moment
 	StallEarly     // a connection is not read until its request is done
@@ -90,6 +96,7 @@ var names = [NumSites]string{
 	"raft/one-batch", "raft/take-one", "raft/empty-early", "raft/backoff", "raft/deliver-one",
 	"controller/commit-late", "controller/rebalance-now", "broker/heartbeat-late",
 	"coordinator/load-late",
+	"txn/markers-late", "txn/markers-twice", "txn/complete-late", "txn/epoch-leap", "txn/verify-late",
 	"api/answer-late", "api/mute", "api/stall-early", "api/idle-close", "api/session-evicted", "api/session-refused", "api/forward-late",
 	"api/forward-twice",
 }

@@ -1,8 +1,14 @@
 package txn
 
 import (
+	"math"
+
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
+
+// LeapEpoch is what a rare path has a producer's epochs go on from: few are left.
+const LeapEpoch = math.MaxInt16 - 4
 
 // initialization is a producer's call to be the one of a transactional id (InitProducerId).
 type initialization struct {
@@ -93,6 +99,8 @@ func (i *initialization) take(m *machine, t *transaction) {
 		if e != nil {
 			n.lastEpoch = t.producer.Epoch
 		}
+	case e == nil && i.c.env.Buggify.Fires(buggify.TxnEpochLeap):
+		n.producer.Epoch = max(n.producer.Epoch+1, LeapEpoch)
 	case e == nil:
 		n.producer.Epoch++
 	case t.producer.Epoch < 0 || e.Epoch == t.producer.Epoch:

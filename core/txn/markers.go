@@ -5,6 +5,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -90,6 +91,10 @@ func (e *ending) maybeComplete() {
 		return
 	}
 	m := e.m
+	if x := m.coordinator.env.Buggify; x.Fires(buggify.TxnCompleteLate) {
+		m.log.Loop().AfterFunc(x.Delay(buggify.TxnCompleteLate, 500*time.Millisecond), e.maybeComplete)
+		return
+	}
 	switch err := m.write(e.t.completed(m.nowMs()), nil); err {
 	case nil, kerr.NotCoordinator:
 		delete(m.endings, e.t.id)
@@ -131,18 +136,42 @@ func (d *destination) add(e *ending, p event.Partition) {
 }
 
 func (d *destination) flush() {
+	if x := d.c.env.Buggify; x.Fires(buggify.TxnMarkersLate) {
+		d.c.env.Loop.AfterFunc(x.Delay(buggify.TxnMarkersLate, 500*time.Millisecond), d.send)
+		return
+	}
+	d.send()
+}
+
+func (d *destination) send() {
 	sent := d.pending
 	d.pending = nil
-	req := kmsg.NewPtrWriteTxnMarkersRequest()
-	for i := range sent {
-		req.Markers = append(req.Markers, sent[i].marker())
-	}
-	d.c.needs.Send(d.broker, req, func(resp kmsg.Response, err error) {
+	d.c.needs.Send(d.broker, request(sent), func(resp kmsg.Response, err error) {
 		for i := range sent {
 			if !sent[i].e.isOver() {
 				sent[i].onAnswer(resp, err)
 			}
 		}
+		d.maybeSendAgain(sent)
+	})
+}
+
+func request(sent []parcel) *kmsg.WriteTxnMarkersRequest {
+	req := kmsg.NewPtrWriteTxnMarkersRequest()
+	for i := range sent {
+		req.Markers = append(req.Markers, sent[i].marker())
+	}
+	return req
+}
+
+// maybeSendAgain is an attempt that the network held back, and that was not needed any more.
+func (d *destination) maybeSendAgain(sent []parcel) {
+	x := d.c.env.Buggify
+	if slices.ContainsFunc(sent, func(p parcel) bool { return p.e.t.version < 2 }) || !x.Fires(buggify.TxnMarkersTwice) {
+		return
+	}
+	d.c.env.Loop.AfterFunc(x.Delay(buggify.TxnMarkersTwice, 500*time.Millisecond), func() {
+		d.c.needs.Send(d.broker, request(sent), func(kmsg.Response, error) {})
 	})
 }
 

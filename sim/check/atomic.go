@@ -109,6 +109,9 @@ func (h *History) noteOutcome(id int32, partition int, o Outcome, marker int64) 
 
 // violateTorn notes a transaction that is not what it was to be, when the turn ends.
 func (h *History) violateTorn(format string, args ...any) {
+	if !h.state.decisionsWhole() {
+		return // a coordinator may have forgotten what it had decided
+	}
 	h.state.violate("P6", "I9", fmt.Sprintf("the marker was committed at %s", seconds(h.state.now)), format, args...)
 }
 

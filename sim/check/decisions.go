@@ -6,6 +6,7 @@ import (
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/record"
+	coordinator "github.com/lockstep/lockstep/core/txn"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -130,7 +131,7 @@ func (s *State) checkTransition(p *partition, before, d *decision) {
 	if !slices.Contains(nextTxnStates[before.state], d.state) {
 		s.violate("P6", "I9", cause, "transactional id %s went from %s to %s", d.id, txnStateNames[before.state], txnStateNames[d.state])
 	}
-	if d.producer == before.producer && (d.epoch < before.epoch || d.epoch > before.epoch+1) {
+	if d.producer == before.producer && (d.epoch < before.epoch || int(d.epoch) > int(before.epoch)+1 && d.epoch != coordinator.LeapEpoch) {
 		s.violate("P6", "I9", cause, "transactional id %s went from producer epoch %d to %d", d.id, before.epoch, d.epoch)
 	}
 	if d.state < txnCompleteCommit {

@@ -176,11 +176,21 @@ func (h *History) outcomeOf(partition int, offset int64, b *sent) Outcome {
 
 // isHidden reports whether a consumer is not to read a record: it is of a transaction that is not committed.
 func (h *History) isHidden(consumer, partition int, offset int64, v value) bool {
-	if h.uncommitted[consumer] || v.lane < 0 || len(h.txns) == 0 {
+	if v.lane < 0 || len(h.txns) == 0 || h.uncommitted[consumer] && !h.isMarker(partition, offset) {
 		return false
 	}
 	b := h.lanes[v.lane].find(v.counter)
-	return b.txn >= 0 && h.outcomeOf(partition, offset, b) != Committed
+	return b.txn >= 0 && h.outcomeOf(partition, offset, b) != Committed || h.isMarker(partition, offset)
+}
+
+// isMarker reports whether there is the end of a transaction now at an offset where a record was that is lost, as the configuration allows.
+func (h *History) isMarker(partition int, offset int64) bool {
+	if h.state == nil {
+		return false
+	}
+	p := h.state.intern(h.partitions[partition].id)
+	id := p.committed.at(p, offset)
+	return id >= 0 && p.batches[id].control
 }
 
 // judgeTxn judges the i-th batch of a lane, which is of a transaction.
