@@ -298,5 +298,8 @@ func (b *Broker) Replicas() *replica.Manager { return b.replicas }
 // Controller is the controller; nil without the role.
 func (b *Broker) Controller() *controller.Controller { return b.controller }
 
+// DirectoryID is that of the log directory; zero before Start has read it.
+func (b *Broker) DirectoryID() [16]byte { return b.meta.DirectoryID }
+
 // ClusterID names the cluster; empty before Start has read it.
 func (b *Broker) ClusterID() string { return b.meta.ClusterID }

@@ -33,7 +33,7 @@ func (b *budget) allows(n *Node, k Kind) bool {
 	if k == WipedDisk || k == BitRot || k == MisdirectedWrite {
 		takes = lostDisk
 	}
-	if k == WipedDisk && n.isVoter() {
+	if k == WipedDisk && n.isController() {
 		return false
 	}
 	img := b.cluster.image()

@@ -219,6 +219,8 @@ func (c *chaos) apply(s *strike, target string) {
 	switch k := f.Kind; {
 	case k <= Clog:
 		c.applyToNetwork(s, target)
+	case k.isVoters():
+		c.changeVoters(s, n)
 	case k.isOperators():
 		c.applyAsOperator(s)
 	case n == nil:

@@ -144,6 +144,22 @@ func (c *Cluster) quorumLeader() (leader *Node) {
 	return leader
 }
 
+// voters are those of the quorum: as the leader has them, if they can change.
+func (c *Cluster) voters() (ids []int32) {
+	o := &c.run.schedule.Options.Cluster
+	if o.Controllers == 0 {
+		return voterIDs(o)
+	}
+	leader := c.quorumLeader()
+	if leader == nil {
+		return controllerIDs(o)
+	}
+	for _, v := range leader.broker.Raft().Voters() {
+		ids = append(ids, v.ID)
+	}
+	return ids
+}
+
 // image is the newest committed metadata that a living node has; nil before there is any.
 func (c *Cluster) image() (newest *metadata.Image) {
 	for _, n := range c.nodes {

@@ -51,6 +51,8 @@ const (
 	RecreateTopic                // the operator deletes and creates a topic of his own Size times
 	UpdateFeatures               // the operator turns a feature off, and on again at the end
 	UnregisterBroker             // the broker is killed and unregistered, and registers again at the end
+	AddVoter                     // the operator makes a voter of Target's controller, or of the first that is none, if the voters can change
+	RemoveVoter                  // the operator takes Target out of the voters, or the first of them
 	numKinds
 )
 
@@ -61,6 +63,7 @@ var kindNames = [numKinds]string{
 	"slow-disk", "frozen-disk", "failing-disk", "full-disk",
 	"clock-offset", "clock-drift", "clock-jump", "clock-freeze",
 	"reassign", "elect-leader", "alter-config", "add-partitions", "recreate-topic", "update-features", "unregister-broker",
+	"add-voter", "remove-voter",
 }
 
 func (k Kind) String() string { return kindNames[k] }
@@ -84,7 +87,10 @@ func (k Kind) hasPeer() bool {
 }
 
 // isOperators says that the fault is an operator's doing: it strikes no node, and Target names a partition.
-func (k Kind) isOperators() bool { return k >= Reassign && k <= UpdateFeatures }
+func (k Kind) isOperators() bool { return k >= Reassign && k <= UpdateFeatures || k.isVoters() }
+
+// isVoters says that the fault changes the voters: it is an operator's, and Target is one of them.
+func (k Kind) isVoters() bool { return k == AddVoter || k == RemoveVoter }
 
 // isBrokers says that the fault strikes what only brokers have.
 func (k Kind) isBrokers() bool {
@@ -104,7 +110,7 @@ func (k Kind) checkTarget(target string, o *Options) error {
 	}
 	p := parsePlace(target)
 	switch {
-	case k == RecreateTopic || k == UpdateFeatures: // are about no partition
+	case k == RecreateTopic || k == UpdateFeatures || k.isVoters(): // are about no partition
 	case k.isOperators() && p.partition.Topic == "":
 		return fmt.Errorf("it is about a partition, as in leader:t0/0, not about %s", target)
 	case !k.isOfHosts() && p.role == "" && slices.Contains(clientNames(o), p.host):

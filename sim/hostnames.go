@@ -13,17 +13,21 @@ func nodeIDs(c *ClusterOptions) (ids []int32) {
 		ids = append(ids, int32(1+i))
 	}
 	if !c.Combined {
-		ids = append(ids, voterIDs(c)...)
+		ids = append(ids, controllerIDs(c)...)
 	}
 	return ids
 }
 
-func voterIDs(c *ClusterOptions) (ids []int32) {
+// voterIDs are the voters, to begin with if they can change.
+func voterIDs(c *ClusterOptions) []int32 { return controllerIDs(c)[:c.Voters] }
+
+// controllerIDs are the nodes with the controller's role.
+func controllerIDs(c *ClusterOptions) (ids []int32) {
 	first := int32(firstVoter)
 	if c.Combined {
 		first = 1
 	}
-	for i := range c.Voters {
+	for i := range max(c.Voters, c.Controllers) {
 		ids = append(ids, first+int32(i))
 	}
 	return ids

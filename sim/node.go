@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -13,6 +14,8 @@ import (
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/env"
 	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/raft"
+	"github.com/lockstep/lockstep/core/storage"
 	"github.com/lockstep/lockstep/disk/simdisk"
 	"github.com/lockstep/lockstep/network/simnet"
 	"github.com/lockstep/lockstep/scheduler/virtual"
@@ -72,8 +75,40 @@ func (n *Node) start() {
 	n.broker = core.New(n.env(), n.config)
 	broker := n.broker
 	n.loop.After(0, func() {
-		broker.Start(func(err error) { n.onStarted(broker, err) })
+		n.format(func() { broker.Start(func(err error) { n.onStarted(broker, err) }) })
 	})
+}
+
+// format has an operator format the disk of a node that is new, where the voters are not static.
+func (n *Node) format(then func()) {
+	o := &n.cluster.run.schedule.Options.Cluster
+	if o.Controllers == 0 {
+		then()
+		return
+	}
+	f := core.Formatting{ClusterID: "lockstep-sim", Dynamic: true}
+	if slices.Contains(voterIDs(o), n.id) {
+		f.DirectoryID = n.cluster.firstDirectory(n.id)
+		for _, id := range voterIDs(o) {
+			at := raft.Endpoint{Name: "CONTROLLER", Host: nodeName(id), Port: controllerPort}
+			f.Voters = append(f.Voters, raft.NewVoter(id, n.cluster.firstDirectory(id), []raft.Endpoint{at}, at.Name))
+		}
+	}
+	e := n.env()
+	core.Format(&e, n.config, f, func(_ storage.MetaProperties, err error) {
+		if err != nil && err != core.ErrFormatted {
+			n.cluster.run.note(n.id, "format-failed", err.Error()) // and so does the start
+		}
+		then()
+	})
+}
+
+// firstDirectory is the id of the directory that a voter is formatted with: the others need to know it.
+func (c *Cluster) firstDirectory(id int32) (dir [16]byte) {
+	r := virtual.Rand(c.run.schedule.Seed, "directory/"+nodeName(id))
+	binary.BigEndian.PutUint64(dir[:8], r.Uint64())
+	binary.BigEndian.PutUint64(dir[8:], r.Uint64())
+	return dir
 }
 
 // restart runs a new incarnation, after the end of the one that may be running.
@@ -192,7 +227,11 @@ func (n *Node) properties(o *ClusterOptions) (props []config.Property) {
 	number("node.id", int64(n.id))
 	add("process.roles", strings.Join(roles, ","))
 	add("listeners", strings.Join(listeners, ","))
-	add("controller.quorum.voters", voterList(o))
+	if o.Controllers == 0 {
+		add("controller.quorum.voters", voterList(o))
+	} else {
+		add("controller.quorum.bootstrap.servers", controllerList(o))
+	}
 	add("auto.create.topics.enable", "false")
 	number("broker.session.timeout.ms", o.Session.Milliseconds())
 	number("broker.heartbeat.interval.ms", o.Heartbeat.Milliseconds())
@@ -232,21 +271,30 @@ func voterList(o *ClusterOptions) string {
 	return strings.Join(voters, ",")
 }
 
+func controllerList(o *ClusterOptions) string {
+	var servers []string
+	for _, id := range controllerIDs(o) {
+		servers = append(servers, fmt.Sprintf("%s:%d", nodeName(id), controllerPort))
+	}
+	return strings.Join(servers, ",")
+}
+
 // roles returns the node's process.roles and listeners.
 func (n *Node) roles(o *ClusterOptions) (roles, listeners []string) {
 	if n.isBroker() {
 		roles = append(roles, "broker")
 		listeners = append(listeners, fmt.Sprintf("PLAINTEXT://%s:%d", n.name, clientPort))
 	}
-	if n.id >= firstVoter || o.Combined && int(n.id) <= o.Voters {
+	if n.isController() {
 		roles = append(roles, "controller")
 		listeners = append(listeners, fmt.Sprintf("CONTROLLER://%s:%d", n.name, controllerPort))
 	}
 	return roles, listeners
 }
 
-func (n *Node) isVoter() bool {
-	return slices.Contains(voterIDs(&n.cluster.run.schedule.Options.Cluster), n.id)
+// isController reports whether the node votes or may come to vote.
+func (n *Node) isController() bool {
+	return slices.Contains(controllerIDs(&n.cluster.run.schedule.Options.Cluster), n.id)
 }
 
 func (n *Node) isBroker() bool { return n.id < firstVoter }

@@ -32,6 +32,8 @@ type ClusterOptions struct {
 	Brokers  int
 	Voters   int  // of the quorum: 1 or 3
 	Combined bool // voters are brokers too; else they are nodes of their own
+	// Controllers are the voters and those that may become voters. 0: the voters are static, and there are no others.
+	Controllers int
 
 	Session        time.Duration // broker.session.timeout.ms
 	Heartbeat      time.Duration // broker.heartbeat.interval.ms

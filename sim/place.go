@@ -122,7 +122,7 @@ func (c *chaos) resolve(p place) string {
 // otherVoter is the first living voter that is not the active controller, or the last; nil if there is none.
 func (c *Cluster) otherVoter(last bool) (found *Node) {
 	active := c.quorumLeader()
-	for _, id := range voterIDs(&c.run.schedule.Options.Cluster) {
+	for _, id := range c.voters() {
 		if n := c.byID(id); n != active && n.Up() && (found == nil || last) {
 			found = n
 		}

@@ -36,7 +36,7 @@ func (s *service) checkQuorum(now scheduler.Instant) {
 	s.stir(now)
 	for i, n := range s.run.cluster.nodes {
 		since := max(q.elected, q.stirred, q.running[i])
-		if now.Sub(since) <= within || !n.isVoter() || n.id == q.leader || n.broker.Raft() == nil {
+		if now.Sub(since) <= within || !n.isController() || n.id == q.leader || n.broker.Raft() == nil {
 			continue
 		}
 		r := n.broker.Raft()

@@ -263,6 +263,12 @@ func (k *shrinker) dropNodes() (gave bool) {
 			break
 		}
 	}
+	if k.best.Options.Cluster.Controllers > 0 {
+		gave = k.reduceBy(func(c *Schedule) {
+			c.Options.Cluster.Controllers = 0
+			c.retarget()
+		}) || gave
+	}
 	if k.best.Options.Cluster.Voters > 1 {
 		gave = k.reduceBy(func(c *Schedule) {
 			c.Options.Cluster.Voters = 1
@@ -277,7 +283,7 @@ func (s *Schedule) fewerBrokers(n int) {
 	o := &s.Options
 	o.Cluster.Brokers = n
 	if o.Cluster.Combined {
-		o.Cluster.Voters = min(o.Cluster.Voters, n)
+		o.Cluster.Voters, o.Cluster.Controllers = min(o.Cluster.Voters, n), min(o.Cluster.Controllers, n)
 	}
 	for _, t := range o.topicPointers() {
 		t.RF, t.MinISR = min(t.RF, n), min(t.MinISR, n)

@@ -198,7 +198,7 @@ func (s *service) onWaiting(l *lane, reg *metadata.Partition) {
 
 // hasHealthyQuorum reports whether there is nothing wrong with the controller and a majority of the voters.
 func (s *service) hasHealthyQuorum() bool {
-	healthy, voters := 0, voterIDs(&s.run.schedule.Options.Cluster)
+	healthy, voters := 0, s.run.cluster.voters()
 	for _, id := range voters {
 		if s.isHealthy(s.run.cluster.byID(id)) {
 			healthy++
@@ -261,7 +261,7 @@ func (s *service) hadQuorum(active *Node, long scheduler.Instant) bool {
 	if s.isStuck(active, long) {
 		return false
 	}
-	good, voters := 0, voterIDs(&s.run.schedule.Options.Cluster)
+	good, voters := 0, s.run.cluster.voters()
 	for i, n := range nodes {
 		steady := s.touched[i] < long || n == active && !s.hasHadDisk(n, long)
 		if slices.Contains(voters, n.id) && steady {

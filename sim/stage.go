@@ -288,7 +288,7 @@ func (s *Stage) Partition(p event.Partition) string {
 
 // Quorum describes each voter: its role, and what of the election it cannot forget.
 func (s *Stage) Quorum() (lines []string) {
-	for _, id := range voterIDs(&s.r.schedule.Options.Cluster) {
+	for _, id := range controllerIDs(&s.r.schedule.Options.Cluster) {
 		n, role := s.r.cluster.byID(id), "down"
 		if n.Up() && n.broker.Raft() != nil {
 			role = n.broker.Raft().State()

@@ -6,6 +6,7 @@ import "time"
 type Variant struct {
 	Length    time.Duration `json:"length,omitempty"`    // of the main phase, simulated, in ns; 0: as drawn
 	Unbounded bool          `json:"unbounded,omitempty"` // losses of power and disks beyond what the promises survive
+	Voters    bool          `json:"voters,omitempty"`    // voters come and go
 }
 
 // Draw is the schedule of a seed.
@@ -15,7 +16,14 @@ func (v Variant) Draw(seed uint64) *Schedule {
 		o.For = v.Length
 	}
 	o.Unbounded = o.Unbounded || v.Unbounded
-	return &Schedule{Build: Build(), Scenario: "fuzz", Seed: seed, Options: o, Faults: DrawFaults(seed, o)}
+	s := &Schedule{Build: Build(), Scenario: "fuzz", Seed: seed}
+	if v.Voters {
+		o.Cluster.drawControllers(seed)
+		s.Faults = drawVoterFaults(seed, &o)
+	}
+	s.Options, s.Faults = o, append(DrawFaults(seed, o), s.Faults...)
+	SortFaults(s.Faults)
+	return s
 }
 
 // Flags are the variant as flags of lockstep, each after a blank.
@@ -25,6 +33,9 @@ func (v Variant) Flags() (flags string) {
 	}
 	if v.Unbounded {
 		flags += " --unbounded"
+	}
+	if v.Voters {
+		flags += " --voters"
 	}
 	return flags
 }
@@ -36,6 +47,7 @@ func (s *Schedule) variant() (v Variant) {
 		v.Length = s.Options.For
 	}
 	v.Unbounded = s.Options.Unbounded && !drawn.Unbounded
+	v.Voters = s.Options.Cluster.Controllers > 0
 	return v
 }
 

@@ -69,6 +69,7 @@ func (s *State) onRaftHighWatermark(r *replica, e *event.Event) {
 	}
 	r.hw = hw
 	if r.role == leading {
+		r.node.voters.committedIn = r.epoch
 		s.commit(r, hw, r.epoch)
 		s.checkMajority(r)
 		return
@@ -79,10 +80,11 @@ func (s *State) onRaftHighWatermark(r *replica, e *event.Event) {
 	s.checkPrefix(r)
 }
 
-// checkMajority: what the leader commits is on a majority of the voters, and stays there if all of them lose their power at once.
+// checkMajority: what the leader commits is on a majority of the voters that its log names, and stays there if all of them lose their power at once.
 func (s *State) checkMajority(r *replica) {
 	have, synced := 0, 0
-	for _, id := range s.promises.Voters {
+	voters := s.votersOf(r.node)
+	for _, id := range voters {
 		if id == r.node.id || s.reachedInAnyEpoch(id, r) >= r.hw {
 			have++
 		}
@@ -90,7 +92,7 @@ func (s *State) checkMajority(r *replica) {
 			synced++
 		}
 	}
-	switch n := len(s.promises.Voters); {
+	switch n := len(voters); {
 	case n == 0:
 	case 2*have <= n:
 		s.violate("P4", "I10", s.did(r.node.id, "moved it"), "leader %d committed %s, which only %d of %d voters have", r.node.id, recordName(r.part.id, r.hw-1), have, n)
@@ -129,7 +131,7 @@ func (s *State) durableEnd(r *replica) int64 {
 // allowedMetadataLoss: votes and acknowledgements are synced, so only lost disks excuse the quorum.
 func (s *State) allowedMetadataLoss(id int32) string {
 	_, disks := s.copiesLost(s.metadata, id)
-	if n := len(s.promises.Voters); n > 0 && 2*disks >= n {
+	if n := len(s.votersOf(s.node(id))); n > 0 && 2*disks >= n {
 		return reasonWiped
 	}
 	return ""

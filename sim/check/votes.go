@@ -15,8 +15,9 @@ type quorumState struct {
 
 // checkVotes judges the votes for a new leader of the quorum.
 func (s *State) checkVotes(r *replica, epoch int32) {
-	votes, n := 0, len(s.promises.Voters)
-	for _, id := range s.promises.Voters {
+	voters := s.votersOf(r.node)
+	votes, n := 0, len(voters)
+	for _, id := range voters {
 		if s.hasVoted(id, r, epoch) {
 			votes++
 		}
