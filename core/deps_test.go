@@ -141,8 +141,8 @@ var edges = map[string]map[string]string{
 		kafka + "kmsg": "requests, responses and records", kafka + "kerr": "error codes", kafka + "kbin": "records that kmsg does not have",
 	},
 	"core/txn": {
-		"core/coordinator": "shards of __transaction_state",
-		"core/env":         "timers", "core/event": "partitions' names",
+		"core/buggify": "names of its sites", "core/coordinator": "shards of __transaction_state",
+		"core/env": "timers", "core/event": "partitions' names",
 		"core/metadata":           "who leads the partitions that are to have markers",
 		"core/replica":            "the runtime's partitions",
 		"scheduler":               "timeouts of transactions",
