@@ -108,6 +108,16 @@ func (c *Cluster) Broker(id int32) *core.Broker {
 	return nil
 }
 
+// Voters implements check.Inspector: those that a node counts.
+func (c *Cluster) Voters(id int32) (ids []int32) {
+	if b := c.Broker(id); b != nil && b.Raft() != nil && c.run.schedule.Options.Cluster.Controllers > 0 {
+		for _, v := range b.Raft().Voters() {
+			ids = append(ids, v.ID)
+		}
+	}
+	return ids
+}
+
 // File implements check.Inspector: the bytes of a file as reads see them; read only.
 func (c *Cluster) File(id int32, name string) []byte { return c.byID(id).disk.Peek(name) }
 
@@ -185,5 +195,13 @@ func (c *Cluster) leader(p event.Partition) *Node {
 	return nil
 }
 
-// brokerAddr is where clients reach a broker.
-func brokerAddr(id int32) network.Addr { return addrOf(nodeName(id), clientPort) }
+// brokerAddr is where clients reach a broker, or a controller under an id from controllerDoor on.
+func brokerAddr(id int32) network.Addr {
+	if id >= controllerDoor {
+		return addrOf(nodeName(id-controllerDoor), controllerPort)
+	}
+	return addrOf(nodeName(id), clientPort)
+}
+
+// controllerDoor is what an operator adds to a node's id who asks its controller, without a broker between them.
+const controllerDoor = 256

@@ -44,5 +44,6 @@ func drawVoterFault(r *rand.Rand, o *Options, i int) Fault {
 	if delay := drawUpTo(r, drawGapMost(r)); r.IntN(2) == 0 {
 		f.On, f.Delay, f.At = on+"@"+roleAny, delay, f.At*3/4
 	}
+	f.Size = r.Int64N(2)
 	return f
 }

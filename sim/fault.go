@@ -51,8 +51,8 @@ const (
 	RecreateTopic                // the operator deletes and creates a topic of his own Size times
 	UpdateFeatures               // the operator turns a feature off, and on again at the end
 	UnregisterBroker             // the broker is killed and unregistered, and registers again at the end
-	AddVoter                     // the operator makes a voter of Target's controller, or of the first that is none, if the voters can change
-	RemoveVoter                  // the operator takes Target out of the voters, or the first of them
+	AddVoter                     // the operator makes a voter of Target's controller, or of the first that is none, if the voters can change; Size 1: by the leader itself, not by a broker
+	RemoveVoter                  // the operator takes Target out of the voters, or the first of them; Size as before
 	numKinds
 )
 

@@ -33,7 +33,7 @@ type wish struct {
 	over  func() bool               // nobody wants it any more; nil: for ever wanted
 	error func(kmsg.Response) int16 // what was answered
 	done  func(granted bool)        // once; may be nil
-	to    int32                     // the broker to ask; 0: any
+	to    func() int32              // whom to ask; nil: any broker
 }
 
 // ask asks, and asks again after a while when nothing was heard or something stood in the way.
@@ -42,9 +42,9 @@ func (o *operator) ask(w wish) {
 		w.end(false)
 		return
 	}
-	to := w.to
-	if to == 0 {
-		to = o.anyBroker()
+	to := o.anyBroker()
+	if w.to != nil {
+		to = w.to()
 	}
 	o.send(to, w.req, o.timeout, askerFunc(func(resp kmsg.Response, err error) {
 		v, why := w.judge(resp, err)

@@ -37,7 +37,7 @@ func (c *chaos) addVoter(s *strike, n *Node, voters []raft.Voter) {
 	req.Version, req.TimeoutMillis = 1, int32(c.operator.timeout.Milliseconds())
 	req.VoterID, req.VoterDirectoryID = n.id, n.broker.DirectoryID()
 	req.Listeners = append(req.Listeners, kmsg.AddRaftVoterRequestListener{Name: "CONTROLLER", Host: n.name, Port: controllerPort})
-	c.wish(s, wish{req: req, error: func(resp kmsg.Response) int16 { return resp.(*kmsg.AddRaftVoterResponse).ErrorCode }})
+	c.wish(s, wish{req: req, to: c.doorOf(s), error: func(resp kmsg.Response) int16 { return resp.(*kmsg.AddRaftVoterResponse).ErrorCode }})
 }
 
 func (c *chaos) removeVoter(s *strike, n *Node, voters []raft.Voter) {
@@ -50,7 +50,20 @@ func (c *chaos) removeVoter(s *strike, n *Node, voters []raft.Voter) {
 	}
 	req := kmsg.NewPtrRemoveRaftVoterRequest()
 	req.VoterID, req.VoterDirectoryID = v.ID, v.DirectoryID
-	c.wish(s, wish{req: req, error: func(resp kmsg.Response) int16 { return resp.(*kmsg.RemoveRaftVoterResponse).ErrorCode }})
+	c.wish(s, wish{req: req, to: c.doorOf(s), error: func(resp kmsg.Response) int16 { return resp.(*kmsg.RemoveRaftVoterResponse).ErrorCode }})
+}
+
+// doorOf is whom an operator asks for a change: the leader, before it is the active controller too, or brokers, who wait for one.
+func (c *chaos) doorOf(s *strike) func() int32 {
+	if s.fault.Size != 1 {
+		return nil
+	}
+	return func() int32 {
+		if leader := c.run.cluster.quorumLeader(); leader != nil {
+			return controllerDoor + leader.id
+		}
+		return c.operator.anyBroker()
+	}
 }
 
 func findVoter(voters []raft.Voter, id int32) *raft.Voter {

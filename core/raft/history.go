@@ -154,6 +154,19 @@ func findControls(batches []byte, listener string) (f found, err error) {
 	return f, err
 }
 
+// VoterSets calls f with the ids of each voter set in whole batches of the metadata log, and the offset of its record.
+func VoterSets(batches []byte, f func(offset int64, ids []int32)) error {
+	found, err := findControls(batches, "")
+	for _, v := range found.voters {
+		ids := make([]int32, len(v.voters))
+		for i := range v.voters {
+			ids[i] = v.voters[i].ID
+		}
+		f(v.offset, ids)
+	}
+	return err
+}
+
 // eachControl calls f with the control records in whole batches.
 func eachControl(batches []byte, f func(offset int64, kind int16, value []byte) error) error {
 	var scratch record.Scratch

@@ -59,6 +59,8 @@ type Inspector interface {
 	ControllerImage(node int32) *metadata.Image
 	// Replica is a node's log; nil while the node is down or the log is not open.
 	Replica(node int32, p event.Partition) Replica
+	// Voters are those that a node counts, by id; nil while it is down.
+	Voters(node int32) []int32
 	// Files are the names of all files in a directory of a node's disk, sorted, with the directory's, which ends in a slash.
 	Files(node int32, dir string) []string
 	// File is a file's bytes as reads see them; nil if there is none.

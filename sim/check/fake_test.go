@@ -30,6 +30,7 @@ type fake struct {
 	now    scheduler.Instant
 	seq    uint64
 	ahead  int64    // of the wall clocks, in ms
+	voters []int32  // whom nodes count, if they say so
 	votes  bool     // whoever becomes leader of the quorum has all votes on the disks
 	elr    bool     // eligible leader replicas are kept
 	topic  [16]byte // the id of orders
@@ -62,6 +63,7 @@ func newFake(t *testing.T, topic Topic) *fake {
 	return f
 }
 
+func (f *fake) Voters(int32) []int32                       { return f.voters }
 func (f *fake) UnixMilli(int32) int64                      { return int64(f.now)/1e6 + f.ahead }
 func (f *fake) Nodes() []int32                             { return []int32{1, 2, 3} }
 func (f *fake) Image(node int32) *metadata.Image           { return f.images[node] }

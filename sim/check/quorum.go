@@ -19,6 +19,7 @@ type vote struct {
 }
 
 func (s *State) onRaftBecame(r *replica, e *event.Event) {
+	s.checkVoters(r)
 	r.role = idle
 	switch e.Note {
 	case "leader":
@@ -55,6 +56,7 @@ func (v vote) String(by int32) string {
 // onRaftTruncated lets a node that has not heard of a new epoch follow a leader of its own one: what was committed since is not for it
 // to keep, for no leader of the new epoch counts on it yet.
 func (s *State) onRaftTruncated(r *replica, e *event.Event) {
+	r.node.voters.cut(e.Offset)
 	r.agree()
 	end := min(r.agreedEnd(), max(r.part.committed.endBefore(r.part, e.Epoch+1), r.hw))
 	if e.Offset < end {

@@ -98,6 +98,9 @@ func (b *batch) same(f logBatch) bool {
 
 // onRecovered compares an opened log with the model and makes the model what the files have.
 func (s *State) onRecovered(r *replica, e *event.Event) {
+	if r.part == s.metadata {
+		r.node.voters.cut(e.Offset)
+	}
 	found, bad := s.readLog(r, s.in.File)
 	n := 0
 	for n < len(found) && found[n].next <= e.Offset {

@@ -189,6 +189,7 @@ func (s *State) onAppended(r *replica, e *event.Event) {
 	r.push(id)
 	r.slots[len(r.slots)-1].took(b)
 	s.checkSequence(r, len(r.slots)-1)
+	s.onVotersAppended(r, b)
 }
 
 // onTruncated takes a log's new end.
@@ -210,6 +211,9 @@ func (s *State) onLogStartMoved(r *replica, e *event.Event) {
 		s.remove(r, 0, truncated, fmt.Sprintf("dropped its log to start at %d", e.Offset))
 		r.clear(e.Offset)
 		r.hw = max(r.hw, e.Offset)
+		if r.part == s.metadata {
+			r.node.voters.sets = nil // a snapshot has them
+		}
 	}
 	s.checkRetention(r, e.Offset)
 	r.startAt(e.Offset)

@@ -63,7 +63,7 @@ type node struct {
 	began, ended scheduler.Instant // of the last incarnation that did
 	fenced       scheduler.Instant // when a controller fenced it, or saw it begin to shut down
 	last         *partition        // the last event's
-	voters       voterSet          // as its log has them
+	voters       voters            // as its log has them
 	replicas     []*replica        // by partition.handle
 	vote         vote
 	term         int32 // in which its controller was active last

@@ -39,6 +39,7 @@ func newMachine(t *rapid.T, seed uint64, flush bool) *machine {
 }
 
 func (m *machine) UnixMilli(int32) int64                 { return m.loop.UnixMilli() }
+func (m *machine) Voters(int32) []int32                  { return nil }
 func (m *machine) Nodes() []int32                        { return []int32{1} }
 func (m *machine) Image(int32) *metadata.Image           { return nil }
 func (m *machine) ControllerImage(int32) *metadata.Image { return nil }
