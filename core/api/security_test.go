@@ -23,6 +23,12 @@ func TestSaslAndAclsAreAnsweredAsByABrokerWithoutThem(t *testing.T) {
 		req.Version, req.SASLAuthBytes = v, []byte("x")
 		x.code("authenticate", ask[*kmsg.SASLAuthenticateResponse](x, req).ErrorCode, kerr.IllegalSaslState)
 	}
+	for v := int16(1); v <= 2; v++ {
+		renew, expire := kmsg.NewPtrRenewDelegationTokenRequest(), kmsg.NewPtrExpireDelegationTokenRequest()
+		renew.Version, expire.Version = v, v
+		x.code("renew a token", ask[*kmsg.RenewDelegationTokenResponse](x, renew).ErrorCode, kerr.DelegationTokenRequestNotAllowed)
+		x.code("expire a token", ask[*kmsg.ExpireDelegationTokenResponse](x, expire).ErrorCode, kerr.DelegationTokenRequestNotAllowed)
+	}
 	for v := int16(1); v <= 3; v++ {
 		describe, create, remove := kmsg.NewPtrDescribeACLsRequest(), kmsg.NewPtrCreateACLsRequest(), kmsg.NewPtrDeleteACLsRequest()
 		describe.Version, create.Version, remove.Version = v, v, v
@@ -33,6 +39,10 @@ func TestSaslAndAclsAreAnsweredAsByABrokerWithoutThem(t *testing.T) {
 		if len(created) != 2 || len(removed) != 2 {
 			t.Fatalf("%v %v", created, removed)
 		}
+		token, tokens := kmsg.NewPtrCreateDelegationTokenRequest(), kmsg.NewPtrDescribeDelegationTokenRequest()
+		token.Version, tokens.Version = v, v
+		x.code("create a token", ask[*kmsg.CreateDelegationTokenResponse](x, token).ErrorCode, kerr.DelegationTokenRequestNotAllowed)
+		x.code("describe tokens", ask[*kmsg.DescribeDelegationTokenResponse](x, tokens).ErrorCode, kerr.DelegationTokenRequestNotAllowed)
 		x.code("create", created[1].ErrorCode, kerr.SecurityDisabled)
 		x.code("delete", removed[1].ErrorCode, kerr.SecurityDisabled)
 	}
