@@ -200,7 +200,11 @@ func (m *member) onBeat() {
 		return
 	}
 	m.beatLater()
-	if m.stalled || m.coordinator == nil {
+	switch {
+	case m.stalled:
+		return
+	case m.coordinator == nil: // it was lost just when the member went on to another state
+		m.seek(func() {})
 		return
 	}
 	m.sendBeat()

@@ -176,6 +176,9 @@ func (s *State) checkLeaderHasCommitted(r *replica, epoch int32) {
 	}
 	lost := c.batches[r.agreedCommit : r.agreedCommit+missing]
 	for i, id := range lost {
+		if p.batches[id].gone {
+			continue // compaction had taken it from somebody before
+		}
 		s.judgeLoss(r, id, c.runOf(r.agreedCommit+i), epoch)
 	}
 	if epoch > c.leaderEpoch {
