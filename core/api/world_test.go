@@ -12,6 +12,7 @@ import (
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/env"
 	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/storage"
 	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/disk"
 	"github.com/lockstep/lockstep/disk/simdisk"
@@ -54,12 +55,22 @@ func (n *node) Emit(e *event.Event) {
 
 // start runs size combined nodes until all are ready. more are properties, key=value, in which {id} is the node's.
 func start(t testing.TB, size int, more ...string) *cluster {
+	return startFormatted(t, size, nil, more...)
+}
+
+// startFormatted is start with disks that format has got ready, if it is not nil: then nothing says who votes but the disks.
+func startFormatted(t testing.TB, size int, format func(id int32) core.Formatting, more ...string) *cluster {
 	w := virtual.New(1)
 	c := &cluster{TB: t, world: w}
 	c.net = simnet.New(w, 1, simnet.Options{ReadRegion: func(r disk.Region, p []byte) { simdisk.ReadRegion(r, p) }})
-	var voters []string
+	var voters, servers []string
 	for id := 1; id <= size; id++ {
 		voters = append(voters, fmt.Sprintf("%d@n%d:%d", id, id, controllerPort))
+		servers = append(servers, fmt.Sprintf("n%d:%d", id, controllerPort))
+	}
+	quorum := "controller.quorum.voters=" + strings.Join(voters, ",")
+	if format != nil {
+		quorum = "controller.quorum.bootstrap.servers=" + strings.Join(servers, ",")
 	}
 	ready := 0
 	for id := int32(1); id <= int32(size); id++ {
@@ -70,15 +81,29 @@ func start(t testing.TB, size int, more ...string) *cluster {
 		props := append([]string{
 			fmt.Sprint("node.id=", id), "process.roles=broker,controller",
 			fmt.Sprintf("listeners=PLAINTEXT://n%d:%d,CONTROLLER://n%d:%d", id, clientPort, id, controllerPort),
-			"controller.quorum.voters=" + strings.Join(voters, ","),
+			quorum,
 		}, strings.Split(strings.ReplaceAll(strings.Join(more, "\n"), "{id}", fmt.Sprint(id)), "\n")...)
-		n.broker = core.New(c.env(n), parse(t, props))
-		n.loop.After(0, func() {
+		cfg := parse(t, props)
+		n.broker = core.New(c.env(n), cfg)
+		run := func() {
 			n.broker.Start(func(err error) {
 				if err != nil {
 					t.Fatalf("node %d: %v", n.id, err)
 				}
 				ready++
+			})
+		}
+		n.loop.After(0, func() {
+			if format == nil {
+				run()
+				return
+			}
+			e := c.env(n)
+			core.Format(&e, cfg, format(id), func(_ storage.MetaProperties, err error) {
+				if err != nil {
+					t.Fatalf("node %d: %v", n.id, err)
+				}
+				run()
 			})
 		})
 	}

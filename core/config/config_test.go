@@ -74,25 +74,29 @@ log.retention.hours=168
 
 func TestBadInputIsNamed(t *testing.T) {
 	for text, want := range map[string]string{
-		"num.partitons=3":                       `server.properties:1: unknown key "num.partitons"; did you mean "num.partitions"?`,
-		"zookeeper.connect=localhost:2181":      "no ZooKeeper here",
-		"retention.ms=5":                        "a broker's default for it is log.retention.ms",
-		"num.partitions=many":                   `num.partitions: "many" is not a number`,
-		"metadata.log.segment.bytes=8388607":    "below its least value 8388608",
-		"num.partitions=0":                      "below its least value 1",
-		"unclean.leader.election.enable=yes":    `"yes" is neither true nor false`,
-		"process.roles=zookeeper":               `"zookeeper" is not one of broker, controller`,
-		"process.roles=broker":                  "must know the controllers",
-		"listeners=9092":                        "is not of the form NAME://host:port",
-		"listeners=PLAINTEXT://h:70000":         "not between 0 and 65535",
-		"listeners=SSL://h:1,CONTROLLER://h:2":  "security protocol SSL is not supported",
-		"listeners=PLAINTEXT://h:1":             "a controller needs a listener named CONTROLLER",
-		"controller.quorum.voters=2@h:1":        "node 1 is a controller but not among the voters",
-		"controller.quorum.voters=1@h:1,1@h:2":  "1 is named twice",
-		"controller.quorum.voters=one@h:1":      "is not of the form id@host:port",
-		"log.dirs=/a,/b":                        "several log directories",
-		"inter.broker.listener.name=INTERNAL":   `no advertised listener is named "INTERNAL"`,
-		"log.retention.hours=99999999999999999": "is not a number of type int",
+		"num.partitons=3":                      `server.properties:1: unknown key "num.partitons"; did you mean "num.partitions"?`,
+		"zookeeper.connect=localhost:2181":     "no ZooKeeper here",
+		"retention.ms=5":                       "a broker's default for it is log.retention.ms",
+		"num.partitions=many":                  `num.partitions: "many" is not a number`,
+		"metadata.log.segment.bytes=8388607":   "below its least value 8388608",
+		"num.partitions=0":                     "below its least value 1",
+		"unclean.leader.election.enable=yes":   `"yes" is neither true nor false`,
+		"process.roles=zookeeper":              `"zookeeper" is not one of broker, controller`,
+		"process.roles=broker":                 "must know the controllers",
+		"listeners=9092":                       "is not of the form NAME://host:port",
+		"listeners=PLAINTEXT://h:70000":        "not between 0 and 65535",
+		"listeners=SSL://h:1,CONTROLLER://h:2": "security protocol SSL is not supported",
+		"listeners=PLAINTEXT://h:1":            "a controller needs a listener named CONTROLLER",
+		"controller.quorum.voters=2@h:1":       "node 1 is a controller but not among the voters",
+		"controller.quorum.voters=1@h:1,1@h:2": "1 is named twice",
+		"controller.quorum.voters=one@h:1":     "is not of the form id@host:port",
+		"log.dirs=/a,/b":                       "several log directories",
+
+		"controller.quorum.bootstrap.servers=h":                                                                  "not of the form host:port",
+		"controller.quorum.bootstrap.servers=h:1\nlisteners=PLAINTEXT://h:2,CONTROLLER://h:0":                    "needs a port that others can know",
+		"process.roles=broker\ncontroller.quorum.bootstrap.servers=h:1\ncontroller.quorum.auto.join.enable=true": "only a controller can join",
+		"inter.broker.listener.name=INTERNAL":                                                                    `no advertised listener is named "INTERNAL"`,
+		"log.retention.hours=99999999999999999":                                                                  "is not a number of type int",
 	} {
 		_, _, err := parse(t, text)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -223,5 +227,25 @@ func TestASmallMetadataSegmentIsForTests(t *testing.T) {
 		if c, warnings, err := parse(t, text); err != nil || len(warnings) > 0 || c.MetadataSegment != want {
 			t.Errorf("%s: %v, %v", text, err, warnings)
 		}
+	}
+}
+
+func TestVotersAreStaticUnlessOthersAreNamed(t *testing.T) {
+	for text, static := range map[string]bool{
+		"":                               true,
+		"controller.quorum.voters=1@h:1": true,
+		"controller.quorum.bootstrap.servers=localhost:9093":                       true, // this node
+		"controller.quorum.bootstrap.servers=h:9093":                               false,
+		"controller.quorum.bootstrap.servers=localhost:9093,h:9093":                false,
+		"process.roles=broker\ncontroller.quorum.bootstrap.servers=localhost:9093": false,
+	} {
+		c, _, err := parse(t, text)
+		if err != nil || c.HasStaticVoters() != static {
+			t.Errorf("%q: static %v, %v", text, err == nil && c.HasStaticVoters(), err)
+		}
+	}
+	c, _, err := parse(t, "listeners=PLAINTEXT://:9092,CONTROLLER://0.0.0.0:9093\nadvertised.listeners=PLAINTEXT://b:1,CONTROLLER://c:2")
+	if err != nil || len(c.ControllerEndpoints) != 1 || c.ControllerEndpoints[0].Addr() != "c:2" {
+		t.Errorf("%v, %+v", err, c)
 	}
 }
