@@ -236,7 +236,7 @@ func portOf(a network.Addr) int {
 }
 
 func (b *Broker) supportedFeatures() (features []kmsg.BrokerRegistrationRequestFeature) {
-	for _, f := range b.server.SupportedFeatures() {
+	for _, f := range b.server.SupportedFeatures(false) {
 		features = append(features, kmsg.BrokerRegistrationRequestFeature{Name: f.Name, MinSupportedVersion: f.Min, MaxSupportedVersion: f.Max})
 	}
 	return features

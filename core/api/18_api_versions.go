@@ -53,12 +53,12 @@ func (k *call) addKeys(resp *kmsg.ApiVersionsResponse) {
 	}
 }
 
-// advertised leaves out what a quorum with static voters refuses anyway (KIP-853), and what is of use only where the consumer protocol is
-// (group.coordinator.rebalance.protocols).
+// advertised leaves out what brokers of a quorum with static voters refuse anyway (KIP-853), and what is of use only where the consumer
+// protocol is (group.coordinator.rebalance.protocols).
 func (s *Server) advertised(a wire.API, controllerSide bool) bool {
 	switch kmsg.Key(a.Key) {
 	case kmsg.AddRaftVoter, kmsg.RemoveRaftVoter, kmsg.UpdateRaftVoter:
-		return s.Quorum.IsDynamic() && s.served(a, controllerSide)
+		return (controllerSide || s.Quorum.IsDynamic()) && s.served(a, controllerSide)
 	case kmsg.ConsumerGroupHeartbeat, kmsg.ConsumerGroupDescribe:
 		return s.Config.Groups.Consumer && s.served(a, controllerSide)
 	}
@@ -73,7 +73,7 @@ func advertisedMin(a wire.API) int16 {
 }
 
 func (k *call) addFeatures(resp *kmsg.ApiVersionsResponse) {
-	features := k.server.SupportedFeatures()
+	features := k.server.SupportedFeatures(k.controllerSide)
 	for _, f := range features {
 		if f.Min == 0 && k.req.Version < 4 {
 			continue

@@ -21,10 +21,11 @@ func Features(c *config.Config) []metadata.SupportedFeature {
 	return append(features, metadata.SupportedFeature{Name: metadata.MetadataVersion, Min: 7, Max: 30}, metadata.SupportedFeature{Name: txn.Version, Min: 0, Max: 2})
 }
 
-// SupportedFeatures are those of this node: a quorum with static voters has no use for kraft.version, which it could not leave.
-func (s *Server) SupportedFeatures() []metadata.SupportedFeature {
+// SupportedFeatures are those of this node, on the listeners of one side. Of kraft.version only controllers speak where the voters
+// are static: the leader asks them before it upgrades (KIP-853).
+func (s *Server) SupportedFeatures(controllerSide bool) []metadata.SupportedFeature {
 	features := Features(s.Config)
-	if s.Quorum.IsDynamic() {
+	if controllerSide || s.Quorum.IsDynamic() {
 		features = append(features, metadata.SupportedFeature{Name: raft.FeatureKRaftVersion, Min: 0, Max: 1})
 		slices.SortFunc(features, func(a, b metadata.SupportedFeature) int { return strings.Compare(a.Name, b.Name) })
 	}

@@ -153,3 +153,30 @@ func TestBadVoterRequestsAreRefused(t *testing.T) {
 		t.Errorf("%d voters", n)
 	}
 }
+
+// A quorum with static voters brings them into its log, and then they can be changed.
+func TestStaticVotersAreUpgraded(t *testing.T) {
+	c := start(t, 3)
+	x := c.dial(1, clientPort)
+	upgrade := func(level int16, validateOnly bool) *kmsg.UpdateFeaturesResponse {
+		req := kmsg.NewPtrUpdateFeaturesRequest()
+		req.Version, req.ValidateOnly = 2, validateOnly
+		req.FeatureUpdates = append(req.FeatureUpdates, kmsg.UpdateFeaturesRequestFeatureUpdate{Feature: "kraft.version", MaxVersionLevel: level, UpgradeType: 1})
+		return ask[*kmsg.UpdateFeaturesResponse](x, req)
+	}
+	c.code("to no version", upgrade(2, false).ErrorCode, kerr.InvalidUpdateVersion)
+	c.code("validated only", upgrade(1, true).ErrorCode, nil)
+	c.code("RemoveRaftVoter", ask[*kmsg.RemoveRaftVoterResponse](x, removeVoter(2)).ErrorCode, kerr.UnsupportedVersion)
+	c.code("upgraded", upgrade(1, false).ErrorCode, nil)
+	c.code("upgraded again", upgrade(1, false).ErrorCode, nil)
+	if _, features, finalized := versions(x); features["kraft.version"] != 1 || finalized["kraft.version"] != 1 {
+		t.Errorf("%v, %v", features, finalized)
+	}
+	c.code("back", upgrade(0, false).ErrorCode, kerr.InvalidUpdateVersion)
+	remove, add := removeVoter(2), addVoter(2)
+	remove.VoterDirectoryID, add.VoterDirectoryID = c.nodes[1].broker.DirectoryID(), c.nodes[1].broker.DirectoryID()
+	c.code("RemoveRaftVoter", ask[*kmsg.RemoveRaftVoterResponse](x, remove).ErrorCode, nil)
+	c.wait(5 * time.Second)
+	c.code("AddRaftVoter", ask[*kmsg.AddRaftVoterResponse](x, add).ErrorCode, nil)
+	c.createTopic(t, 2, "t")
+}

@@ -28,6 +28,8 @@ type Quorum interface {
 	Append(epoch int32, records [][]byte) (next int64, err error)
 	Resign(epoch int32)
 	LeaderAndEpoch() (leader, epoch int32)
+	// UpgradeKRaftVersion sets kraft.version, which is the quorum's own; done gets nil when it is committed.
+	UpgradeKRaftVersion(epoch int32, version int16, validateOnly bool, done func(err *kerr.Error, why string))
 }
 
 // Config is what the controller does not find in the metadata. Zero values get Kafka's defaults.

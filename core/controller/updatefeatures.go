@@ -26,6 +26,31 @@ func (c *Controller) UpdateFeatures(req *kmsg.UpdateFeaturesRequest, done func(*
 		done(updateFeaturesError(kerr.NotController))
 		return
 	}
+	kraft := slices.IndexFunc(req.FeatureUpdates, func(u kmsg.UpdateFeaturesRequestFeatureUpdate) bool { return u.Feature == featureKRaft })
+	if _, f := c.updateFeatures(req); f != nil || kraft < 0 {
+		c.finishFeatures(req, done)
+		return
+	}
+	epoch := c.epoch
+	c.quorum.UpgradeKRaftVersion(epoch, req.FeatureUpdates[kraft].MaxVersionLevel, req.ValidateOnly, func(err *kerr.Error, why string) {
+		switch {
+		case !c.Active() || c.epoch != epoch:
+			done(updateFeaturesError(kerr.NotController))
+		case err != nil:
+			resp := updateFeaturesError(err)
+			resp.ErrorMessage = &why
+			done(resp)
+		default:
+			c.finishFeatures(req, done)
+		}
+	})
+}
+
+// featureKRaft is the feature whose level the quorum keeps, not the metadata (KIP-853).
+const featureKRaft = "kraft.version"
+
+// finishFeatures writes all but what the quorum keeps.
+func (c *Controller) finishFeatures(req *kmsg.UpdateFeaturesRequest, done func(*kmsg.UpdateFeaturesResponse)) {
 	records, f := c.updateFeatures(req)
 	if f != nil {
 		resp := updateFeaturesError(f.err)
@@ -63,7 +88,10 @@ func (c *Controller) updateFeatures(req *kmsg.UpdateFeaturesRequest) ([]metadata
 	var records, levels []metadata.Record
 	for n := range req.FeatureUpdates {
 		u := &req.FeatureUpdates[n]
-		f := c.checkFeature(req, u)
+		var f *fault
+		if u.Feature != featureKRaft {
+			f = c.checkFeature(req, u)
+		}
 		if f == nil && slices.ContainsFunc(req.FeatureUpdates[:n], func(o kmsg.UpdateFeaturesRequestFeatureUpdate) bool { return o.Feature == u.Feature }) {
 			f = refuse(kerr.InvalidRequest, "a feature is named more than once")
 		}
@@ -74,7 +102,7 @@ func (c *Controller) updateFeatures(req *kmsg.UpdateFeaturesRequest) ([]metadata
 		if u.Feature == FeatureELR && u.MaxVersionLevel > 0 {
 			records = c.elrSafetyRecords()
 		}
-		if u.MaxVersionLevel != c.img.Feature(u.Feature) {
+		if u.Feature != featureKRaft && u.MaxVersionLevel != c.img.Feature(u.Feature) {
 			levels = append(levels, &metadata.FeatureLevelRecord{Name: u.Feature, FeatureLevel: u.MaxVersionLevel})
 		}
 	}

@@ -127,3 +127,22 @@ func TestOnlyAVersionThatChangedTheMetadataBlocksADowngrade(t *testing.T) {
 		}
 	}
 }
+
+// kraft.version is the quorum's own: no record of the metadata has it.
+func TestQuorumUpgradesItself(t *testing.T) {
+	w := newWorld(t, supporting)
+	w.up(1)
+	both := []featureUpdate{{"kraft.version", 1, upgradeOnly}, {"group.version", 0, safeDowngrade}}
+	if resp := w.updateFeatures(false, both...); resp.ErrorCode != 0 || w.q.kraft != 1 || w.committed.Feature("group.version") != 0 || w.committed.Feature("kraft.version") != 0 {
+		t.Errorf("code %d, kraft.version %d", resp.ErrorCode, w.q.kraft)
+	}
+	bad := []featureUpdate{{"kraft.version", 2, upgradeOnly}, {"group.version", 1, upgradeOnly}}
+	if resp := w.updateFeatures(false, bad...); resp.ErrorCode != kerr.InvalidUpdateVersion.Code || w.committed.Feature("group.version") != 0 {
+		t.Errorf("code %d", resp.ErrorCode)
+	}
+	w.q.kraft = 0
+	bad = []featureUpdate{{"kraft.version", 1, upgradeOnly}, {"group.version", 9, upgradeOnly}}
+	if resp := w.updateFeatures(false, bad...); resp.ErrorCode != kerr.InvalidUpdateVersion.Code || w.q.kraft != 0 {
+		t.Errorf("code %d, kraft.version %d", resp.ErrorCode, w.q.kraft)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/lockstep/lockstep/core/env"
@@ -74,6 +75,7 @@ type fakeQuorum struct {
 	batches       [][]metadata.Record // appended, not committed
 	err           error
 	resigned      bool
+	kraft         int16
 }
 
 func (q *fakeQuorum) Append(_ int32, records [][]byte) (int64, error) {
@@ -94,6 +96,15 @@ func (q *fakeQuorum) Append(_ int32, records [][]byte) (int64, error) {
 }
 func (q *fakeQuorum) Resign(int32)                   { q.resigned = true }
 func (q *fakeQuorum) LeaderAndEpoch() (int32, int32) { return q.leader, q.epoch }
+
+func (q *fakeQuorum) UpgradeKRaftVersion(_ int32, version int16, _ bool, done func(*kerr.Error, string)) {
+	if version != 1 {
+		done(kerr.InvalidUpdateVersion, "only 1")
+		return
+	}
+	q.kraft = version
+	done(nil, "")
+}
 
 // world is a controller, its quorum, and what has committed.
 type world struct {

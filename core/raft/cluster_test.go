@@ -38,7 +38,9 @@ type cluster struct {
 	real     bool
 	dynamic  bool // the log says who votes
 	autoJoin bool
-	appended int
+	// upgradable is how many static voters there are that could be in the log.
+	upgradable int
+	appended   int
 
 	leaders   map[int32]int32    // epoch → leader
 	votes     map[[2]int32]int32 // node, epoch → for whom
@@ -51,14 +53,15 @@ type cluster struct {
 
 // machine is a node through all its incarnations.
 type machine struct {
-	c       *cluster
-	id      int32
-	node    *virtual.Node
-	disk    *simdisk.Disk
-	platter platter
-	store   electionState // durable
-	proc    *proc         // nil while down
-	moved   int           // times it has come back under another port
+	c            *cluster
+	id           int32
+	node         *virtual.Node
+	disk         *simdisk.Disk
+	platter      platter
+	store        electionState // durable
+	storeVersion int16         // of it
+	proc         *proc         // nil while down
+	moved        int           // times it has come back under another port
 }
 
 // proc is one incarnation: a listener and its raft node.
@@ -108,8 +111,13 @@ func (c *cluster) voters(n int) (v []Voter) {
 // start opens the node as production does, but for the log and the quorum-state file.
 func (m *machine) start(voters int) {
 	cfg := Config{NodeID: m.id, ClusterID: "test", Voters: m.c.voters(voters), ListenerName: "CONTROLLER"}.withDefaults()
-	if m.c.dynamic {
+	switch {
+	case m.c.dynamic:
 		cfg = m.dynamicConfig().withDefaults()
+	case m.c.upgradable > 0:
+		cfg = m.dynamicConfig()
+		cfg.Voters = m.c.voters(voters)
+		cfg = cfg.withDefaults()
 	}
 	m.startWith(cfg)
 }
@@ -131,6 +139,7 @@ func (m *machine) startWith(cfg Config) {
 	log := newFakeLog(m.node, &m.platter, &p.dead)
 	o := &opening{env: e, cfg: cfg, done: func(_ *Node, err error) { m.c.t.Fatalf("open: %v", err) }}
 	p.raft = newNode(e, cfg, fakePeers{p}, p, log, &fakeStore{p}, m.store)
+	p.raft.written = m.storeVersion
 	m.node.Post(func() {
 		e.Disk.Mkdir(metadataDir, o.check(func() {
 			e.Disk.SyncDir(".", o.check(func() {
@@ -175,9 +184,9 @@ func (m *machine) stop(power bool) {
 // fakeStore takes the time of a sync; what it had not finished at death is lost.
 type fakeStore struct{ p *proc }
 
-func (s *fakeStore) write(e electionState, _ quorum, done func(error)) {
+func (s *fakeStore) write(e electionState, q quorum, done func(error)) {
 	s.p.m.node.After(2*time.Millisecond, func() {
-		s.p.m.store = e
+		s.p.m.store, s.p.m.storeVersion = e, q.version
 		done(nil)
 	})
 }

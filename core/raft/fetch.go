@@ -100,6 +100,7 @@ func (f *fetch) try(mayWait bool) {
 		return
 	}
 	if r != nil {
+		r.fetchDir = f.from.dir
 		s.onFetched(r, f.offset)
 	}
 	switch {

@@ -31,7 +31,8 @@ type replica struct {
 	isVoter   bool
 	end       int64 // none if not known: its synced end, promised by its fetch offset
 	heard     scheduler.Instant
-	acked     bool // it knows that we lead
+	acked     bool     // it knows that we lead
+	fetchDir  [16]byte // the directory that it fetches into: of a static voter nothing else says
 	fetchedMs int64
 	// caughtUpMs is when it last had all that the leader had; leaderEnd is what that was at its previous fetch.
 	caughtUpMs int64

@@ -437,6 +437,82 @@ func TestVoterThatMovesTellsTheLeader(t *testing.T) {
 	}
 }
 
+// newUpgradable has static voters, and one controller that is none, all of whom could be in the log.
+func newUpgradable(t failer, seed uint64, real bool) *cluster {
+	c := newClusterOn(t, seed, 0, 0, real)
+	c.upgradable = 3
+	for i := range 4 {
+		c.addMachine(seed, int32(i))
+	}
+	for _, m := range c.machines {
+		m.start(c.upgradable)
+	}
+	return c
+}
+
+func (c *cluster) upgrade() {
+	code := int16(-1)
+	c.await("upgrade", func() bool {
+		if p := c.leader(); p != nil && code != 0 {
+			p.m.node.Post(func() {
+				p.raft.UpgradeKRaftVersion(p.epoch, 1, false, func(err *kerr.Error, _ string) { code, _ = explain(err, "") })
+			})
+			c.run(50 * time.Millisecond)
+		}
+		return code == 0
+	})
+}
+
+func TestStaticVotersBecomeThoseOfTheLog(t *testing.T) {
+	for _, real := range []bool{false, true} {
+		c := newUpgradable(t, 15, real)
+		c.awaitLeader()
+		c.awaitCaughtUp()
+		c.run(time.Second)
+		c.upgrade()
+		c.mustChange(true, 3)
+		c.wantVoters(0, 1, 2, 3)
+		c.mustChange(false, 0)
+		c.wantVoters(1, 2, 3)
+		for _, m := range c.machines {
+			m.stop(true)
+		}
+		for _, m := range c.machines {
+			m.start(c.upgradable) // the configuration says what it said
+		}
+		c.awaitLeader()
+		c.awaitCaughtUp()
+		c.wantVoters(1, 2, 3)
+	}
+}
+
+// The process is killed at any moment of an upgrade: nobody who has promised its record forgets, after a restart, to look for it.
+func TestKillsWhileStaticVotersBecomeThoseOfTheLog(t *testing.T) {
+	for seed := range uint64(40) {
+		c := newUpgradable(t, seed, true)
+		r := virtual.Rand(seed, "kills")
+		p := c.awaitLeader()
+		c.awaitCaughtUp()
+		p.m.node.Post(func() { p.raft.UpgradeKRaftVersion(p.epoch, 1, false, func(*kerr.Error, string) {}) })
+		c.run(time.Duration(r.IntN(20_000)) * time.Microsecond)
+		for _, m := range c.machines[:3] {
+			if r.IntN(3) > 0 {
+				m.stop(r.IntN(2) == 0)
+			}
+		}
+		for _, m := range c.machines[:3] {
+			m.start(c.upgradable)
+		}
+		c.awaitLeader()
+		c.awaitCaughtUp()
+		c.upgrade()
+		c.mustChange(true, 3)
+		c.mustChange(false, int32(r.IntN(3)))
+		c.awaitCaughtUp()
+		c.checkSteps()
+	}
+}
+
 // memberTroubles are troubles with changes of the voters.
 var memberTroubles = rapid.Custom(func(t *rapid.T) trouble {
 	return trouble{

@@ -47,6 +47,7 @@ type Node struct {
 	isVoter  bool
 	leaderAt Voter // who leads, as it said itself or others did: it need not be among the voters that we know
 	joiner   joiner
+	written  int16 // the version of quorum-state's file; none: there is none
 	log      metadataLog
 	store    quorumStateStore
 

@@ -23,6 +23,7 @@ func open(e *env.Env, cfg Config, peers sender, l Listener, done func(*Node, err
 	o := &opening{env: e, cfg: cfg.withDefaults(), done: done}
 	o.then = func(log *storage.Log) {
 		n := newNode(e, o.cfg, peers, l, log, &quorumStateFile{e.Disk, quorumStateName}, o.election)
+		n.written = o.fileVersion
 		log.OnFailure(func(err error) { n.step(func() { n.fail(err) }) })
 		n.load(o.found, o.check(func() { done(n, nil) }))
 	}
@@ -40,6 +41,7 @@ type opening struct {
 	snapshotRead func()
 	then         func(*storage.Log)
 	election     electionState
+	fileVersion  int16 // of quorum-state; none: there is none
 	found        snapshotFile
 }
 
@@ -114,12 +116,13 @@ func (o *opening) readSnapshot(name string) {
 
 func (o *opening) readElection() {
 	storage.ReadFile(o.env.Disk, quorumStateName, func(b []byte, err error) {
-		o.election = electionState{leader: none, voted: none}
+		o.election, o.fileVersion = electionState{leader: none, voted: none}, -1
 		switch {
 		case errors.Is(err, disk.ErrNotExist):
 			err = nil // a node that never took part
 		case err == nil:
 			o.election, err = parseQuorumState(b)
+			o.fileVersion = quorumStateVersion(b)
 		}
 		o.check(o.openLog)(err)
 	})
@@ -168,7 +171,7 @@ func (n *Node) load(s snapshotFile, done func(error)) {
 			n.deliverSnapshot(id, s.records)
 		}
 		n.history.reset(s.controls, id.EndOffset)
-		if err != nil || !n.IsDynamic() {
+		if err != nil || !n.IsDynamic() && n.written < 1 {
 			done(err)
 			return
 		}

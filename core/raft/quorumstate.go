@@ -97,6 +97,16 @@ func parseQuorumState(b []byte) (electionState, error) {
 	return j.electionState()
 }
 
+// quorumStateVersion is the version of a file that parseQuorumState understands.
+func quorumStateVersion(b []byte) (version int16) {
+	var j quorumStateJSON
+	line, _, _ := bytes.Cut(b, []byte("\n"))
+	if json.Unmarshal(line, &j) == nil && j.DataVersion != nil {
+		version = *j.DataVersion
+	}
+	return version
+}
+
 func (j *quorumStateJSON) electionState() (electionState, error) {
 	if j.DataVersion == nil || *j.DataVersion < 0 || *j.DataVersion > 1 {
 		return electionState{}, fmt.Errorf("%w: data_version is not 0 or 1", ErrQuorumState)

@@ -25,14 +25,16 @@ func (n *Node) step(f func()) {
 // say has f run when all that the running step changed is durable.
 func (n *Node) say(f func()) { n.outbox = append(n.outbox, f) }
 
-// settle ends a step: it makes the election state durable if the step changed it.
+// settle ends a step: it makes the election state durable if the step changed it, and that there are voters in the log now: by the file
+// a node with static voters knows after a restart that it has to look for them there.
 func (n *Node) settle() {
-	if n.election == n.durable {
+	version := n.history.version()
+	if n.election == n.durable && (version <= max(n.written, 0) || len(n.cfg.Voters) == 0) {
 		n.release()
 		return
 	}
 	e := n.election
-	n.store.write(e, quorum{n.history.version(), n.voters}, func(err error) {
+	n.store.write(e, quorum{version, n.voters}, func(err error) {
 		if n.gone {
 			return
 		}
@@ -41,7 +43,7 @@ func (n *Node) settle() {
 			return
 		}
 		n.emitVote(e)
-		n.durable = e
+		n.durable, n.written = e, version
 		n.release()
 	})
 }

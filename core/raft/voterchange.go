@@ -71,13 +71,16 @@ func (s *leader) endChange(err *kerr.Error, why string) {
 }
 
 // appendVoters writes a new voter set, which counts from here on.
-func (s *leader) appendVoters(c *voterChange, voters []Voter) {
-	offset, err := s.n.appendControls(votersRecord(voters))
+func (s *leader) appendVoters(c *voterChange, voters []Voter) { s.append(c, votersRecord(voters)) }
+
+// append writes the records of a change as one batch.
+func (s *leader) append(c *voterChange, records ...controlRecord) {
+	offset, err := s.n.appendControls(records...)
 	if err != nil {
 		s.n.fail(err)
 		return
 	}
-	c.offset = offset
+	c.offset = offset + int64(len(records)) - 1
 	s.onVotersCommitted() // by the new voters all may be committed already
 }
 
