@@ -66,22 +66,30 @@ func escape(s string) string {
 
 // documentDifferences lists the reasons, each with the APIs that it is about; what nobody has explained comes first, one by one.
 func documentDifferences(b *strings.Builder, found []differential.Difference) {
-	apis := map[string][]string{}
+	about := map[string][]string{}
 	var reasons []string
 	for _, d := range found {
-		reason := d.Reason
-		if reason == "" {
+		if d.Reason == "" {
 			fmt.Fprintf(b, "- not explained: %s\n", escape(d.String()))
 			continue
 		}
-		if apis[reason] == nil {
-			reasons = append(reasons, reason)
+		if about[d.Reason] == nil {
+			reasons = append(reasons, d.Reason)
 		}
-		if !slices.Contains(apis[reason], d.API) {
-			apis[reason] = append(apis[reason], d.API)
+		if where := d.API + where(d.Story); !slices.Contains(about[d.Reason], where) {
+			about[d.Reason] = append(about[d.Reason], where)
 		}
 	}
+	b.WriteString("\n| Difference | In |\n|---|---|\n")
 	for _, r := range reasons {
-		fmt.Fprintf(b, "- %s: %s\n", strings.Join(apis[r], ", "), r)
+		fmt.Fprintf(b, "| %s | %s |\n", strings.ReplaceAll(r, "|", `\|`), strings.Join(about[r], ", "))
 	}
+	b.WriteString("\nThe rules behind this list, with versions, fields and values, are in [interop/differential/known.txt](../interop/differential/known.txt).\n")
+}
+
+func where(story string) string {
+	if strings.HasPrefix(story, "controller, ") {
+		return " (controller's listener)"
+	}
+	return ""
 }
