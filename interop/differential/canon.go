@@ -1,8 +1,10 @@
 package differential
 
 import (
+	"cmp"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -85,19 +87,40 @@ func canonSlice(out map[string]string, path string, v reflect.Value) {
 		return
 	}
 	v = merged(v)
+	elements := make([]element, v.Len())
+	for i := range elements {
+		elements[i] = canonElement(v.Index(i))
+	}
+	slices.SortStableFunc(elements, func(a, b element) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.text, b.text)) })
 	seen := map[string]int{}
 	var keys []string
-	for i := range v.Len() {
-		e := v.Index(i)
-		key := keyOf(e)
+	for _, e := range elements {
+		key := e.key
 		if seen[key]++; seen[key] > 1 {
 			key = fmt.Sprintf("%s#%d", key, seen[key])
 		}
 		keys = append(keys, key)
-		canonValue(out, path+"["+key+"]", e)
+		for at, value := range e.fields { // order: a set
+			out[strings.TrimSuffix(path+"["+key+"]."+at, ".")] = value
+		}
 	}
 	slices.Sort(keys)
 	out[path+" holds"] = strings.Join(keys, " ")
+}
+
+// element is one of an array; text puts those of one key in an order.
+type element struct {
+	key, text string
+	fields    map[string]string
+}
+
+func canonElement(v reflect.Value) element {
+	e := element{key: keyOf(v), fields: map[string]string{}}
+	canonValue(e.fields, "", v)
+	for _, at := range slices.Sorted(maps.Keys(e.fields)) {
+		e.text += at + "=" + e.fields[at] + "\n"
+	}
+	return e
 }
 
 // merged joins the parts of a topic that stand apart: where a topic is split is a matter of order.
