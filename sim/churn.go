@@ -59,6 +59,11 @@ func (m *member) crash(d time.Duration) {
 func (m *member) leave(d time.Duration) {
 	m.run.note(m.loop.ID(), "member-leaves", m.id)
 	m.commit()
+	if m.native != nil {
+		m.leaveNative()
+		m.loop.After(d, m.enter)
+		return
+	}
 	req := kmsg.NewPtrLeaveGroupRequest()
 	req.Version, req.Group, req.MemberID = 1, groupID(m.group), m.id
 	if m.o.Version >= firstStaticVersion {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// GroupOptions is a group of consumers of the classic protocol. Its id is g and its place among the groups.
+// GroupOptions is a group of consumers. Its id is g and its place among the groups.
 type GroupOptions struct {
 	Members   int
 	Topics    string        // to which they subscribe: "t0,t1"; empty: all
@@ -27,6 +28,26 @@ type GroupOptions struct {
 	Version   int           // of JoinGroup; the other requests are of about that time
 	Into      string        // the topic into which members copy what they read, each record exactly once; empty: they do not
 	Timeout   time.Duration // transaction.timeout.ms of members that copy
+	Protocol  string        // of members: consumer (KIP-848), both (every other one), or empty: classic
+}
+
+// The protocols of a group's members.
+const (
+	nativeProtocol = "consumer"
+	bothProtocols  = "both"
+)
+
+// hasNatives reports whether some of the members speak the consumer protocol.
+func (g *GroupOptions) hasNatives() bool { return g.Protocol != "" }
+
+// isNative reports whether the n-th member does.
+func (g *GroupOptions) isNative(n int) bool {
+	return g.Protocol == nativeProtocol || g.Protocol == bothProtocols && n%2 == 1
+}
+
+// hasNatives reports whether a member of any group speaks the consumer protocol.
+func (o *Options) hasNatives() bool {
+	return slices.ContainsFunc(o.Groups, func(g GroupOptions) bool { return g.hasNatives() })
 }
 
 func (g *GroupOptions) fields() []field {
@@ -34,6 +55,7 @@ func (g *GroupOptions) fields() []field {
 		{"members", &g.Members}, {"topics", &g.Topics}, {"session", &g.Session}, {"rebalance", &g.Rebalance}, {"static", &g.Static},
 		{"commit", &g.Commit}, {"churn", &g.Churn}, {"version", &g.Version},
 		{"into", &g.Into}, {"timeout", &g.Timeout},
+		{"protocol", &g.Protocol},
 	}
 }
 
@@ -63,6 +85,10 @@ func (g *GroupOptions) check(o *Options) error {
 		return fmt.Errorf("no topic %q", g.Into)
 	case g.copies() && (g.Version < firstStableVersion || g.Timeout < time.Millisecond):
 		return fmt.Errorf("members that copy need version %d and a timeout", firstStableVersion)
+	case g.hasNatives() && g.copies():
+		return errors.New("only members of the classic protocol copy")
+	case g.hasNatives() && g.Protocol != nativeProtocol && g.Protocol != bothProtocols:
+		return fmt.Errorf("no protocol %q", g.Protocol)
 	case g.Static && g.Version < firstStaticVersion:
 		return fmt.Errorf("static members need version %d", firstStaticVersion)
 	}
@@ -123,6 +149,7 @@ func (o *Options) drawOffsetsAndGroups(seed uint64) {
 	o.Offsets = drawOffsets(virtual.Rand(seed, "options/offsets"), o.Cluster.Brokers)
 	for i := range pick(r, 1, 1, 2) {
 		o.Groups = append(o.Groups, drawGroup(virtual.Rand(seed, "options/group/"+strconv.Itoa(i)), o))
+		o.Groups[i].Protocol = pick(virtual.Rand(seed, "options/protocol/"+strconv.Itoa(i)), "", "", "", nativeProtocol, nativeProtocol, bothProtocols)
 	}
 }
 

@@ -54,7 +54,7 @@ func (j *judge) init(r *run) {
 	if len(o.Groups) > 0 {
 		j.groups = check.NewGroups(j.state, partitions)
 		for i := range o.Groups {
-			j.groups.Add(groupID(i), o.offsetsPartition(i))
+			j.groups.Add(groupID(i), o.offsetsPartition(i), o.Groups[i].hasNatives(), o.Groups[i].Protocol == bothProtocols)
 		}
 	}
 }

@@ -17,6 +17,7 @@ type member struct {
 	*consumer
 	o       *GroupOptions
 	group   int
+	native  *nativeSide // nil: it speaks the classic protocol
 	state   memberState
 	turn    int // counts what makes answers under way mean nothing any more
 	stalled bool
@@ -42,7 +43,9 @@ type member struct {
 type share struct {
 	*position
 	subscribed bool
-	committed  int64 // the last offset of which the coordinator said that it is; none
+	committed  int64             // the last offset of which the coordinator said that it is; none
+	held       bool              // it is the member's to read
+	since      scheduler.Instant // when it was told so
 }
 
 type memberState uint8
@@ -59,8 +62,13 @@ var memberStates = [...]string{"out", "joining", "syncing", "starting", "steady"
 
 func (r *run) addMembers() {
 	for i := range r.schedule.Options.Groups {
-		for range r.schedule.Options.Groups[i].Members {
-			r.members = append(r.members, newMember(r, i, len(r.members)))
+		g := &r.schedule.Options.Groups[i]
+		for n := range g.Members {
+			m := newMember(r, i, len(r.members))
+			if g.isNative(n) {
+				m.native = &nativeSide{}
+			}
+			r.members = append(r.members, m)
 		}
 	}
 }
@@ -115,8 +123,16 @@ func (m *member) stop() { m.active = false }
 
 // enter joins the group as somebody who was never in it.
 func (m *member) enter() {
-	m.id, m.generation = "", -1
+	m.forget()
 	m.join()
+}
+
+// forget has the member be somebody who was never in the group.
+func (m *member) forget() {
+	m.id, m.generation = "", -1
+	if m.native != nil {
+		m.native.renew(m)
+	}
 }
 
 // ask asks the coordinator, and is answered unless the member has gone on meanwhile.
@@ -179,8 +195,20 @@ func isCoordinatorLost(err error) bool {
 // disown gives up all partitions.
 func (m *member) disown() {
 	for _, s := range m.shares {
-		s.phase, s.committed = parked, -1
-		s.lease++
+		s.release()
+	}
+}
+
+// release gives a partition up.
+func (s *share) release() {
+	s.phase, s.committed, s.held = parked, -1, false
+	s.lease++
+}
+
+// hold says since when partitions are the member's.
+func (m *member) hold(owned []*share) {
+	for _, s := range owned {
+		s.held, s.since = true, m.run.world.Now()
 	}
 	if m.copier != nil {
 		m.copier.reset()
@@ -201,7 +229,9 @@ func (m *member) onTrouble(err error) {
 		m.coordinator = nil
 	case err == kerr.FencedInstanceID:
 		m.run.fenced(m)
-		m.id, m.generation = "", -1
+		m.forget()
+	case m.native != nil && m.native.isKnown(err):
+		m.generation = 0
 	case err == kerr.UnknownMemberID:
 		m.id, m.generation = "", -1
 	case err == kerr.IllegalGeneration, err == kerr.RebalanceInProgress, err == kerr.CoordinatorLoadInProgress:

@@ -32,13 +32,26 @@ func TestGroupWithoutTroublesReadsAllAndCommitsIt(t *testing.T) {
 	}
 }
 
-func TestMembersComeAndGo(t *testing.T) {
-	for _, static := range []bool{false, true} {
+func TestGroupOfTheConsumerProtocolReadsAllAndCommitsIt(t *testing.T) {
+	for _, protocol := range []string{nativeProtocol, bothProtocols} {
 		g := plainGroup()
-		g.Members, g.Static, g.Churn, g.Session = 3, static, time.Second, time.Second
+		g.Members, g.Protocol = 3, protocol
 		r, seen := notes(calmGroup(g))
-		if r.Verdict() != Passed || seen["member-crashed"] == 0 || seen["member-leaves"] == 0 || seen["member-stalls"] == 0 || seen["group-trouble"] == 0 {
-			t.Errorf("static %t: %s: %s, %v\n%s", static, r.Verdict(), r.Reason(), seen, r.Stack)
+		if r.Verdict() != Passed || r.Stats.Read < 2*r.Stats.Acked || seen["coordinator-loaded"] == 0 {
+			t.Errorf("%s: %s: %s; %d acknowledged, %d read, %d troubles\n%s", protocol, r.Verdict(), r.Reason(), r.Stats.Acked, r.Stats.Read, seen["group-trouble"], r.Stack)
+		}
+	}
+}
+
+func TestMembersComeAndGo(t *testing.T) {
+	for _, protocol := range []string{"", nativeProtocol, bothProtocols} {
+		for _, static := range []bool{false, true} {
+			g := plainGroup()
+			g.Members, g.Static, g.Churn, g.Session, g.Protocol = 3, static, time.Second, time.Second, protocol
+			r, seen := notes(calmGroup(g))
+			if r.Verdict() != Passed || seen["member-crashed"] == 0 || seen["member-leaves"] == 0 || seen["member-stalls"] == 0 || seen["group-trouble"] == 0 {
+				t.Errorf("%q, static %t: %s: %s, %v\n%s", protocol, static, r.Verdict(), r.Reason(), seen, r.Stack)
+			}
 		}
 	}
 }

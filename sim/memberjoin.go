@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lockstep/lockstep/scheduler"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -20,6 +21,10 @@ func (m *member) join() {
 	m.become(joining)
 	if m.coordinator == nil {
 		m.seek(m.join)
+		return
+	}
+	if m.native != nil {
+		m.joinNative()
 		return
 	}
 	req := kmsg.NewPtrJoinGroupRequest()
@@ -134,6 +139,7 @@ func (m *member) onSynced(msg kmsg.Response, err error) {
 		return
 	}
 	owned := m.parse(msg.(*kmsg.SyncGroupResponse).MemberAssignment)
+	m.hold(owned)
 	m.run.synced(m, owned)
 	m.become(starting)
 	m.beatLater()
@@ -187,7 +193,10 @@ func (s *share) begin(t fetchedOffset) {
 
 // beatLater has the next heartbeat come in time: also to hear of a rebalance before that is over.
 func (m *member) beatLater() {
-	d := min(m.o.Session, m.o.Rebalance) / 3
+	m.beatIn(min(m.o.Session, m.o.Rebalance) / 3)
+}
+
+func (m *member) beatIn(d time.Duration) {
 	if m.beat == nil {
 		m.beat = m.loop.AfterFunc(d, m.onBeat)
 		return
@@ -207,7 +216,11 @@ func (m *member) onBeat() {
 		m.seek(func() {})
 		return
 	}
-	m.sendBeat()
+	if m.native != nil {
+		m.beatNative()
+	} else {
+		m.sendBeat()
+	}
 	if m.beats++; m.beats%recheckEvery == 0 {
 		m.recheck(false, func(bool) {})
 	}
@@ -216,7 +229,8 @@ func (m *member) onBeat() {
 func (m *member) sendBeat() {
 	req := kmsg.NewPtrHeartbeatRequest()
 	req.Version, req.Group, req.MemberID, req.InstanceID, req.Generation = m.beatVersion(), groupID(m.group), m.id, m.instance, m.generation
-	m.ask(req, m.timeout, m.onBeatAnswer)
+	sent := m.run.world.Now()
+	m.ask(req, m.timeout, func(resp kmsg.Response, err error) { m.onBeatAnswer(sent, resp, err) })
 }
 
 func (m *member) beatVersion() int16 {
@@ -230,12 +244,14 @@ func (m *member) beatVersion() int16 {
 }
 
 // onBeatAnswer: when the others join again the member commits and joins too. A coordinator that is gone has a successor, which knows the group.
-func (m *member) onBeatAnswer(resp kmsg.Response, err error) {
+func (m *member) onBeatAnswer(sent scheduler.Instant, resp kmsg.Response, err error) {
 	if err == nil {
 		err = kerr.ErrorForCode(resp.(*kmsg.HeartbeatResponse).ErrorCode)
 	}
 	switch {
-	case err == nil || m.stalled:
+	case err == nil:
+		m.run.has(m, sent)
+	case m.stalled:
 	case isCoordinatorLost(err):
 		m.loseCoordinator()
 	case err == kerr.RebalanceInProgress:

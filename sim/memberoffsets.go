@@ -42,7 +42,7 @@ func (m *member) fetchOffsets(shares []*share, told func([]fetchedOffset)) {
 		case isCoordinatorLost(err):
 			m.coordinator = nil
 			m.later(func() { m.fetchOffsets(shares, told) })
-		case err == kerr.CoordinatorLoadInProgress, err == kerr.UnstableOffsetCommit:
+		case err == kerr.CoordinatorLoadInProgress, err == kerr.UnstableOffsetCommit, err == kerr.StaleMemberEpoch: // of the last a heartbeat tells more
 			m.later(func() { m.fetchOffsets(shares, told) })
 		default:
 			m.onTrouble(err)
@@ -63,6 +63,11 @@ func (m *member) offsetsRequest(shares []*share) *kmsg.OffsetFetchRequest {
 		}
 		t := &g.Topics[len(g.Topics)-1]
 		t.Partitions = append(t.Partitions, s.part.id.Index)
+	}
+	if m.native != nil {
+		req.Version, g.MemberID, g.MemberEpoch = 9, &m.id, m.generation
+		req.Groups = append(req.Groups, g)
+		return req
 	}
 	if m.o.Version >= 9 {
 		req.Version, req.Groups, req.RequireStable = 8, append(req.Groups, g), m.o.copies()
@@ -189,6 +194,8 @@ func (m *member) commit() {
 
 func (m *member) commitVersion() int16 {
 	switch {
+	case m.native != nil:
+		return 9
 	case m.o.Version >= 9:
 		return 8
 	case m.o.Version >= firstStaticVersion:
@@ -243,7 +250,7 @@ func fateOf(err error) check.Fate {
 	switch err {
 	case nil:
 		return check.Acknowledged
-	case kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.FencedInstanceID, kerr.RebalanceInProgress:
+	case kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.FencedInstanceID, kerr.RebalanceInProgress, kerr.StaleMemberEpoch, kerr.GroupIDNotFound:
 		return check.Refused
 	}
 	return check.Unknown
@@ -255,6 +262,7 @@ func (m *member) onCommitTrouble(err error) {
 	case isCoordinatorLost(err):
 		m.loseCoordinator()
 	case err == kerr.CoordinatorLoadInProgress, err == kerr.UnknownTopicOrPartition: // a broker may not have heard of the topic yet
+	case err == kerr.StaleMemberEpoch: // the next heartbeat tells of the new one
 	default:
 		m.onTrouble(err)
 	}
@@ -289,17 +297,36 @@ func (r *run) synced(m *member, owned []*share) {
 	for _, s := range owned {
 		partitions = append(partitions, s.ordinal)
 	}
-	owner := m.id
 	if m.instance != nil {
-		owner = *m.instance
-		g.Synced(m.group, owner, m.id)
+		g.Synced(m.group, *m.instance, m.id)
 	}
-	r.reportAll(g.Owns(m.group, m.generation, owner, partitions, m.asked, r.world.Now()))
+	r.reportAll(g.Owns(m.group, m.generation, m.owner(), partitions, m.asked, r.world.Now()))
+}
+
+// owner is whom the checkers know the member as.
+func (m *member) owner() string {
+	if m.instance != nil {
+		return *m.instance
+	}
+	return m.id
+}
+
+// has says that a heartbeat was answered well, of which those partitions are still the member's that it had when it was sent.
+func (r *run) has(m *member, sent scheduler.Instant) {
+	g := r.judge.groups
+	if g == nil || !m.o.hasNatives() {
+		return
+	}
+	for _, s := range m.shares {
+		if s.held && s.since < sent {
+			r.reportAll(g.Has(m.group, s.ordinal, m.owner(), s.since, sent, r.world.Now()))
+		}
+	}
 }
 
 func (r *run) committing(m *member, ordinal int, offset int64) check.Commit {
 	if g := r.judge.groups; g != nil {
-		return g.Sent(m.group, ordinal, offset, m.generation, r.world.Now())
+		return g.Sent(m.group, ordinal, offset, m.generation, m.owner(), m.shares[ordinal].since, r.world.Now())
 	}
 	return check.Commit{Metadata: m.unchecked(ordinal, m.generation)}
 }

@@ -247,7 +247,11 @@ func (n *Node) properties(o *ClusterOptions) (props []config.Property) {
 	if o.SegmentBytes > 0 {
 		number("internal.metadata.log.segment.bytes", o.SegmentBytes)
 	}
-	add("group.coordinator.rebalance.protocols", "classic")
+	if o := &n.cluster.run.schedule.Options; o.hasNatives() {
+		props = append(props, nativeProperties(o)...)
+	} else {
+		add("group.coordinator.rebalance.protocols", "classic") // what has no such members is as it was before there were any
+	}
 	if len(n.cluster.run.schedule.Options.Groups) > 0 {
 		props = append(props, groupProperties()...)
 	}

@@ -200,6 +200,7 @@ func (o *Options) drawCopies(seed uint64) {
 	for i := range o.Groups {
 		if g := &o.Groups[i]; i == 0 || r.IntN(2) == 0 {
 			g.Into, g.Timeout, g.Version = pick(r, o.Topics...).Name, pickMillis(r, 1000, 3000, 10_000), firstStableVersion
+			g.Protocol = "" // members of the other protocol do not copy
 		}
 	}
 }

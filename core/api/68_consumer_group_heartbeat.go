@@ -2,6 +2,7 @@ package api
 
 import (
 	"github.com/lockstep/lockstep/core/group"
+	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -20,7 +21,9 @@ func (k *call) consumerGroupHeartbeat() {
 	k.server.Groups.ConsumerGroupHeartbeat(req, k.groupClient(), func(resp *kmsg.ConsumerGroupHeartbeatResponse) { k.reply(resp) })
 }
 
-// hasConsumerGroups reports whether the cluster has agreed on the consumer protocol.
+// hasConsumerGroups reports whether the cluster has agreed on the consumer protocol. A broker that has just started and knows nothing yet
+// does not say no: it coordinates no group, and says that.
 func (k *call) hasConsumerGroups() bool {
-	return k.server.Config.Groups.Consumer && k.server.Image().Feature(group.Version) >= 1
+	image := k.server.Image()
+	return k.server.Config.Groups.Consumer && (image.Feature(group.Version) >= 1 || image.Feature(metadata.MetadataVersion) == 0)
 }

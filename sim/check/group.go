@@ -10,7 +10,8 @@ import (
 
 // I12, consumer groups (P7): a partition has one owner in a generation; a commit of a generation that is over is refused; and whoever asks how far the
 // group has come is told a commit that no other has replaced for sure. What one was told is committed, so nobody is told anything older later,
-// whoever coordinates the group by then. Where the configuration allows that records of __consumer_offsets are lost, and some were, nothing is judged.
+// whoever coordinates the group by then. In a group of the consumer protocol (KIP-848) members are in epochs of their own: there a partition has one owner at
+// a time, and a commit is refused if another was given the partition since the sender was. Where the configuration allows that records of __consumer_offsets are lost, and some were, nothing is judged.
 
 // Fate is what a member knows of a commit.
 type Fate uint8
@@ -45,6 +46,15 @@ type group struct {
 	kept        bool // there is a commit: from then on brokers do not forget the group
 	keptSince   scheduler.Instant
 	instances   map[string]*instance
+	native      bool     // it has members of the consumer protocol
+	mixed       bool     // and of the classic one: then generations begin anew when it changes its kind
+	given       [][]gift // by partition, in time; of native groups
+}
+
+// gift is a partition that somebody was told to have. It was his at some time between the question and the answer.
+type gift struct {
+	owner     string
+	asked, at scheduler.Instant
 }
 
 // generation is one that is in the coordinator's log: else nobody would have been told of its share.
@@ -59,6 +69,8 @@ type generation struct {
 type committedOffset struct {
 	offset      int64
 	generation  int32
+	by          string            // who sent it
+	since       scheduler.Instant // when it was told to have the partition
 	sent, ended scheduler.Instant // ended: when it was known to have happened
 	fate        Fate
 }
@@ -75,8 +87,11 @@ func NewGroups(state *State, partitions []event.Partition) *Groups {
 }
 
 // Add adds a group, whose offsets are in a partition of __consumer_offsets.
-func (g *Groups) Add(id string, home event.Partition) {
-	g.groups = append(g.groups, &group{id: id, home: home, offsets: make([][]committedOffset, len(g.partitions)), instances: map[string]*instance{}})
+func (g *Groups) Add(id string, home event.Partition, native, mixed bool) {
+	g.groups = append(g.groups, &group{
+		id: id, home: home, offsets: make([][]committedOffset, len(g.partitions)), instances: map[string]*instance{},
+		native: native, mixed: mixed, given: make([][]gift, len(g.partitions)),
+	})
 }
 
 // isWhole reports whether the coordinators have all that was ever committed of the group.
@@ -99,9 +114,13 @@ func (g *Groups) take() (found []Violation) {
 	return found
 }
 
-// Owns says that a member, or the instance that it is, was told its share in a generation, for which it had asked then.
+// Owns says that a member, or the instance that it is, which asked then, was told now its share in a generation.
 func (g *Groups) Owns(at int, number int32, owner string, partitions []int, asked, t scheduler.Instant) []Violation {
 	of := g.groups[at]
+	if of.native {
+		g.give(of, number, owner, partitions, asked, t)
+		return g.take()
+	}
 	if !of.kept && of.isOlder(number) {
 		of.generations = nil // nobody had committed when all were gone: the group was forgotten, and began anew
 	}
@@ -124,6 +143,38 @@ func (g *Groups) Owns(at int, number int32, owner string, partitions []int, aske
 	}
 	if !again {
 		n.synced = append(n.synced, owner)
+	}
+	return g.take()
+}
+
+// give is Owns for a group with members of the consumer protocol. They get their shares a little at a time, in the same epoch or several.
+func (g *Groups) give(of *group, number int32, owner string, partitions []int, asked, t scheduler.Instant) {
+	if !of.kept {
+		of.generations = nil
+	}
+	n := of.generation(number, len(g.partitions), t)
+	for _, p := range partitions {
+		if other := n.owners[p]; other != "" && other != owner && asked >= of.keptSince && !of.mixed {
+			g.violate(of, t, fmt.Sprintf("%s was told so after %s", other, seconds(n.since)), "%s has two owners in epoch %d of group %s, %s and %s", g.partitions[p], number, of.id, other, owner)
+		}
+		n.owners[p] = owner
+		of.given[p] = append(of.given[p], gift{owner, asked, t})
+	}
+}
+
+// Has says that a member that was told to have a partition then, and has had it ever since, sent a heartbeat at another time and was told now that all
+// is well. So nobody else was given the partition in between.
+func (g *Groups) Has(at, partition int, owner string, since, sent, now scheduler.Instant) []Violation {
+	of := g.groups[at]
+	for _, x := range slices.Backward(of.given[partition]) {
+		if x.at <= since {
+			break
+		}
+		if x.owner != owner && x.asked > since && x.at < sent {
+			g.violate(of, now, fmt.Sprintf("%s was told at %s to have it", x.owner, seconds(x.at)), "%s had two owners at %s in group %s: %s, who had it from %s to %s, and %s",
+				g.partitions[partition], seconds(x.at), of.id, owner, seconds(since), seconds(sent), x.owner)
+			break
+		}
 	}
 	return g.take()
 }
@@ -162,36 +213,41 @@ func (of *group) over(number int32) (at scheduler.Instant, known bool) {
 	return at, known
 }
 
-// keep says that brokers do not forget the group any more.
-func (of *group) keep(t scheduler.Instant) {
-	if !of.kept {
-		of.kept, of.keptSince = true, t
+// overFor is when a commit of a partition could no more be accepted at the latest: its generation was over; of a native group, when somebody else
+// had been given the partition since the sender was.
+func (of *group) overFor(partition int, o *committedOffset) (at scheduler.Instant, known bool) {
+	if !of.native {
+		return of.over(o.generation)
 	}
+	for _, x := range of.given[partition] {
+		if x.asked > o.since && x.owner != o.by {
+			return x.at, true
+		}
+	}
+	return 0, false
 }
 
-// forgetAfter leaves out the generations after one.
-func (of *group) forgetAfter(number int32) {
-	of.generations = slices.DeleteFunc(of.generations, func(n generation) bool { return n.number > number })
-}
-
-// Sent says that a member of a generation commits an offset.
-func (g *Groups) Sent(at, partition int, offset int64, generation int32, t scheduler.Instant) Commit {
+// Sent says that a member of a generation, who was told then to have the partition, commits an offset.
+func (g *Groups) Sent(at, partition int, offset int64, generation int32, by string, since, t scheduler.Instant) Commit {
 	of := g.groups[at]
-	of.offsets[partition] = append(of.offsets[partition], committedOffset{offset: offset, generation: generation, sent: t})
+	of.offsets[partition] = append(of.offsets[partition], committedOffset{offset: offset, generation: generation, by: by, since: since, sent: t})
 	n := len(of.offsets[partition]) - 1
 	return Commit{partition, n, fmt.Sprintf("%d/%d", generation, n)}
 }
 
 // SentIn is Sent of a commit that counts when a transaction is committed.
 func (g *Groups) SentIn(_ int32, at, partition int, offset int64, generation int32, t scheduler.Instant) Commit {
-	return g.Sent(at, partition, offset, generation, t)
+	return g.Sent(at, partition, offset, generation, "", 0, t) // only members of the classic protocol copy
 }
 
 // Answered says what the member was told of a commit.
 func (g *Groups) Answered(at int, c Commit, f Fate, t scheduler.Instant) []Violation {
 	of := g.groups[at]
 	o := &of.offsets[c.Partition][c.Number]
-	switch over, known := of.over(o.generation); {
+	switch over, known := of.overFor(c.Partition, o); {
+	case f == Acknowledged && known && over < o.sent && of.native:
+		g.violate(of, t, fmt.Sprintf("somebody else was told at %s to have it", seconds(over)), "a commit of %s by %s of group %s, sent at %s, was accepted, though it was another's by then",
+			g.partitions[c.Partition], o.by, of.id, seconds(o.sent))
 	case f == Acknowledged && known && over < o.sent && !of.kept:
 		of.forgetAfter(o.generation) // they were of the group before this one: those who had a share in it heard of it late
 	case f == Acknowledged && known && over < o.sent:
@@ -232,7 +288,7 @@ func (g *Groups) Fetched(at, partition int, offset int64, metadata string, lates
 		g.violate(of, now, fmt.Sprintf("it was refused at %s", seconds(o.ended)), "group %s was told offset %d of %s, whose commit was refused", of.id, offset, g.partitions[partition])
 	}
 	if latest {
-		g.checkReplaced(of, partition, number, of.end(o), fmt.Sprintf("offset %d, sent at %s,", offset, seconds(o.sent)), asked, now)
+		g.checkReplaced(of, partition, number, of.end(partition, o), fmt.Sprintf("offset %d, sent at %s,", offset, seconds(o.sent)), asked, now)
 	}
 	if o.fate == Unknown {
 		o.fate, o.ended = Acknowledged, now
@@ -241,15 +297,31 @@ func (g *Groups) Fetched(at, partition int, offset int64, metadata string, lates
 	return g.take()
 }
 
+// keep says that brokers do not forget the group any more. What was told of a native one before may have been of another of that name.
+func (of *group) keep(t scheduler.Instant) {
+	if of.kept {
+		return
+	}
+	if of.native {
+		of.generations = nil
+	}
+	of.kept, of.keptSince = true, t
+}
+
+// forgetAfter leaves out the generations after one.
+func (of *group) forgetAfter(number int32) {
+	of.generations = slices.DeleteFunc(of.generations, func(n generation) bool { return n.number > number })
+}
+
 // forever is later than any run.
 const forever = scheduler.Instant(1<<63 - 1)
 
 // end is when a commit had happened, or could no more happen, at the latest.
-func (of *group) end(o *committedOffset) scheduler.Instant {
+func (of *group) end(partition int, o *committedOffset) scheduler.Instant {
 	if o.fate == Acknowledged {
 		return o.ended
 	}
-	if over, known := of.over(o.generation); known {
+	if over, known := of.overFor(partition, o); known {
 		return max(over, o.sent)
 	}
 	return forever
