@@ -137,7 +137,7 @@ var edges = map[string]map[string]string{
 		"core/replica":  "the runtime's partitions",
 		"scheduler":     "sessions and rebalance timers",
 		"math/rand/v2":  "member ids", "encoding/base64": "member ids in Kafka's form",
-		"regexp":       "topics that members subscribe to; linear in its input",
+		"regexp": "topics that members subscribe to; linear in its input", "regexp/syntax": "how large an expression is",
 		kafka + "kmsg": "requests, responses and records", kafka + "kerr": "error codes", kafka + "kbin": "records that kmsg does not have",
 	},
 	"core/txn": {

@@ -178,9 +178,12 @@ func TestHeartbeatsThatMakeNoSenseAreRefused(t *testing.T) {
 		"partitions": {func(r *kmsg.ConsumerGroupHeartbeatRequest) {
 			r.Topics = make([]kmsg.ConsumerGroupHeartbeatRequestTopic, 1)
 		}, kerr.InvalidRequest},
-		"no subscription":       {func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.SubscribedTopicNames, r.SubscribedTopicRegex = nil, nil }, kerr.InvalidRequest},
-		"unknown assignor":      {func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.ServerAssignor = kmsg.StringPtr("x") }, kerr.UnsupportedAssignor},
-		"regular expression":    {func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.SubscribedTopicRegex = kmsg.StringPtr("(") }, kerr.InvalidRegularExpression},
+		"no subscription":    {func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.SubscribedTopicNames, r.SubscribedTopicRegex = nil, nil }, kerr.InvalidRequest},
+		"unknown assignor":   {func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.ServerAssignor = kmsg.StringPtr("x") }, kerr.UnsupportedAssignor},
+		"regular expression": {func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.SubscribedTopicRegex = kmsg.StringPtr("(") }, kerr.InvalidRegularExpression},
+		"a large expression": {func(r *kmsg.ConsumerGroupHeartbeatRequest) {
+			r.SubscribedTopicRegex = kmsg.StringPtr("(a{1000}b?){30}")
+		}, kerr.InvalidRegularExpression},
 		"key too long":          {func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberID = strings.Repeat("x", 1<<15) }, kerr.InvalidRequest},
 		"nobody's group":        {func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberEpoch = 3 }, kerr.GroupIDNotFound},
 		"nobody leaves nothing": {func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberEpoch = -1 }, kerr.GroupIDNotFound},

@@ -33,9 +33,11 @@ func (c *consumerGroup) stopTimers(id string) {
 
 // heard begins a member's session anew.
 func (c *consumerGroup) heard(id string, timeout time.Duration) {
-	t := c.timersOf(id)
-	stopAll(t.session)
-	t.session = c.machine.after(timeout, func() { c.fence(id) })
+	if t := c.timersOf(id); t.session == nil {
+		t.session = c.machine.after(timeout, func() { c.fence(id) })
+	} else {
+		t.session.Reset(max(timeout, 0))
+	}
 }
 
 // sessionTimeout is how long a member may be silent.
@@ -64,9 +66,7 @@ func (c *consumerGroup) fence(id string) {
 		return
 	}
 	if err := c.remove([]*consumerMember{mb}, nil); err != nil {
-		t := c.timersOf(id)
-		stopAll(t.session)
-		t.session = c.machine.after(retryFencing, func() { c.fence(id) })
+		c.heard(id, retryFencing)
 	}
 }
 

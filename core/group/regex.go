@@ -1,9 +1,11 @@
 package group
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 
 	"github.com/lockstep/lockstep/core/coordinator"
@@ -67,11 +69,35 @@ func (c *consumerGroup) changeRegex(from, to string) (regexChange, error) {
 	return x, nil
 }
 
+// maxRegexSize is the most that a regular expression may grow to when its repetitions are written out: a few bytes of it can stand for a million.
+const maxRegexSize = 20_000
+
 func checkRegex(regex string) error {
-	if _, err := compileTopics(regex); err != nil {
-		return refusal{kerr.InvalidRegularExpression, fmt.Sprintf("SubscribedTopicRegex %q: %v", regex, err)}
+	tree, err := syntax.Parse(regex, syntax.Perl)
+	if err == nil && regexSize(tree) > maxRegexSize {
+		err = errors.New("it is too large")
+	}
+	if err == nil {
+		_, err = compileTopics(regex)
+	}
+	if err != nil {
+		return refusal{kerr.InvalidRegularExpression, fmt.Sprintf("SubscribedTopicRegex: %v", err)}
 	}
 	return nil
+}
+
+// regexSize is about how many instructions a regular expression is, at most a little over the limit.
+func regexSize(re *syntax.Regexp) int {
+	size := 1 + len(re.Rune)
+	for _, sub := range re.Sub {
+		if size += regexSize(sub); size > maxRegexSize {
+			return size
+		}
+	}
+	if re.Op == syntax.OpRepeat {
+		size *= max(re.Min, re.Max, 1)
+	}
+	return size
 }
 
 // regexesAfter are the regular expressions that members subscribe to when one has gone over to another.
