@@ -157,7 +157,11 @@ func (m *member) parse(b []byte) (owned []*share) {
 	}
 	for i := range a.Topics {
 		for _, index := range a.Topics[i].Partitions {
-			part := m.topic(a.Topics[i].Topic).partitions[index]
+			known := m.topic(a.Topics[i].Topic).partitions
+			if int(index) >= len(known) {
+				continue // an operator has added it: brokers assign it, members of the classic protocol do not
+			}
+			part := known[index]
 			at := slices.IndexFunc(m.shares, func(s *share) bool { return s.part == part })
 			owned = append(owned, m.shares[at])
 		}

@@ -14,10 +14,13 @@ func (c *Coordinator) DescribeConsumerGroup(id string, done func(kmsg.ConsumerGr
 		told.Group, told.ErrorCode, told.ErrorMessage = id, codeOf(err), kmsg.StringPtr(textOf(err))
 		done(told)
 	}
-	m, err := c.machineOf(id)
 	if id == "" {
-		err = kerr.InvalidGroupID
+		told := kmsg.NewConsumerGroupDescribeResponseGroup()
+		told.ErrorCode = kerr.InvalidGroupID.Code
+		done(told)
+		return
 	}
+	m, err := c.machineOf(id)
 	if err != nil {
 		refuse(err)
 		return

@@ -9,7 +9,7 @@ import (
 )
 
 func stories() []story {
-	return slices.Concat(dataStories(), groupStories(), transactionStories(), topicStories(), configStories(), clusterStories())
+	return slices.Concat(dataStories(), groupStories(), consumerStories(), transactionStories(), topicStories(), configStories(), clusterStories())
 }
 
 func pause() { time.Sleep(5 * time.Millisecond) }
