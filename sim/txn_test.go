@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -95,6 +96,43 @@ func TestTransactionsThatCannotBeAreRefused(t *testing.T) {
 	} {
 		if _, err := ParseSchedule(calm().String() + lines + "\n"); err == nil {
 			t.Errorf("%q is taken", lines)
+		}
+	}
+}
+
+// late is a schedule in which requests of a transactional producer to its coordinator come late, and others in their place before them.
+func late(version int) *Schedule {
+	x := plainTxn()
+	x.IDs, x.Interval, x.Hold, x.Aborts, x.Timeout = 4, 10*time.Millisecond, 2*time.Second, 4, 20*time.Second
+	s := calmTxn(version, x)
+	for i := range x.IDs * 15 {
+		s.Faults = append(s.Faults, Fault{
+			Label: fmt.Sprint("delay/", i), Kind: Delay, At: time.Duration(1+i/x.IDs*2) * time.Second, For: 300 * time.Millisecond,
+			Target: transactorName(i % x.IDs), Peer: "leader:__transaction_state/0", Size: 1_500_000,
+		})
+	}
+	s.Options.Cluster.RequestTimeout, s.Options.For = 1100*time.Millisecond, 30*time.Second
+	s.Options.Producers, s.Options.Topics[0].Partitions = nil, 3
+	return s
+}
+
+// With version 1 a late EndTxn ends the producer's next transaction, as Jepsen found (KAFKA-17754); with version 2 it is refused.
+func TestLateRequestsOfVersion1AreALesson(t *testing.T) {
+	for _, version := range []int{1, 2} {
+		lessons := int64(0)
+		for seed := range uint64(3) {
+			s := late(version)
+			s.Seed = seed
+			r := Run(s, RunOptions{})
+			if r.Verdict() != Passed || r.Stats.Transactions.Committed < 5 {
+				t.Errorf("version %d, seed %d: %s: %s, %+v\n%s", version, seed, r.Verdict(), r.Reason(), r.Stats.Transactions, r.Stack)
+			}
+			for _, l := range r.Stats.Losses {
+				lessons += l.Records
+			}
+		}
+		if lessons > 0 != (version == 1) {
+			t.Errorf("version %d: %d lessons", version, lessons)
 		}
 	}
 }

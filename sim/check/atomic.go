@@ -72,15 +72,15 @@ func (h *History) onMarker(p *partition, ended []int32, marker int32) {
 			continue
 		}
 		if b.txn != first && first >= 0 && !h.isLate(b.txn, b.next-b.base) && !h.isLate(first, 0) {
-			h.violateTorn("marker %s ends what producer %d wrote in two transactions, the first from %s on and another from %s on",
+			h.violateTorn(p, "marker %s ends what producer %d wrote in two transactions, the first from %s on and another from %s on",
 				recordName(p.id, p.batches[marker].base), h.txns[first].producer, recordName(p.id, p.batches[ended[0]].base), recordName(p.id, b.base))
 		}
-		h.noteOutcome(b.txn, at, outcome, p.batches[marker].base)
+		h.noteOutcome(p, b.txn, at, outcome, p.batches[marker].base)
 	}
 }
 
 // noteOutcome takes how a transaction ended in a partition.
-func (h *History) noteOutcome(id int32, partition int, o Outcome, marker int64) {
+func (h *History) noteOutcome(p *partition, id int32, partition int, o Outcome, marker int64) {
 	x := &h.txns[id]
 	if o == Committed {
 		x.committedIn = int32(partition)
@@ -92,27 +92,27 @@ func (h *History) noteOutcome(id int32, partition int, o Outcome, marker int64) 
 	case x.torn:
 	case x.committedIn >= 0 && x.abortedIn >= 0:
 		if x.torn = true; !h.isLate(id, 1) {
-			h.violateTorn("a transaction of producer %d, begun at %s, is committed in %s and aborted in %s", x.producer, seconds(x.began),
+			h.violateTorn(p, "a transaction of producer %d, begun at %s, is committed in %s and aborted in %s", x.producer, seconds(x.began),
 				h.partitions[x.committedIn].id, h.partitions[x.abortedIn].id)
 		}
 	case x.fate == Committed && o == Aborted, x.fate == Aborted && o == Committed:
 		if x.torn = true; !h.isLate(id, 1) {
-			h.violateTorn("a transaction of producer %d, which was told at %s that it is %s, is %s by the marker %s", x.producer, seconds(x.decided),
+			h.violateTorn(p, "a transaction of producer %d, which was told at %s that it is %s, is %s by the marker %s", x.producer, seconds(x.decided),
 				verb[x.fate], verb[o], h.record(partition, marker))
 		}
 	case o == Committed && !x.asked && x.began > 0:
 		if x.torn = true; !h.isLate(id, 1) {
-			h.violateTorn("a transaction of producer %d, begun at %s, is committed by the marker %s, and nobody has asked for that", x.producer, seconds(x.began), h.record(partition, marker))
+			h.violateTorn(p, "a transaction of producer %d, begun at %s, is committed by the marker %s, and nobody has asked for that", x.producer, seconds(x.began), h.record(partition, marker))
 		}
 	}
 }
 
 // violateTorn notes a transaction that is not what it was to be, when the turn ends.
-func (h *History) violateTorn(format string, args ...any) {
+func (h *History) violateTorn(p *partition, format string, args ...any) {
 	if !h.state.decisionsWhole() {
 		return // a coordinator may have forgotten what it had decided
 	}
-	h.state.violate("P6", "I9", fmt.Sprintf("the marker was committed at %s", seconds(h.state.now)), format, args...)
+	h.state.violate("P6", "I9", h.state.did(p.truth.leader, "committed the marker"), format, args...)
 }
 
 // judgeOutcomes: what a producer was told of its transaction's end is what the logs say. A marker may have come before the answer.

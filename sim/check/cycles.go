@@ -1,6 +1,10 @@
 package check
 
-import "github.com/lockstep/lockstep/scheduler"
+import (
+	"fmt"
+
+	"github.com/lockstep/lockstep/scheduler"
+)
 
 // H2, cycles of committed transactions that depend on each other, as Elle names them (Kingsbury and Alvaro, VLDB 2021), in linear time. One depends on
 // another if it has read what that one wrote: then that one was committed before. A cycle of such is G1c, a violation. One of writes in the order of a log
@@ -13,7 +17,7 @@ func (h *History) judgeCycles(now scheduler.Instant) {
 	}
 	if cycle := firstCycle(len(h.txns), h.readEdges()); cycle != nil {
 		a, b := &h.txns[cycle[0]], &h.txns[cycle[1]]
-		h.violate("P6", "H2", "G1c", now, "they were committed by "+seconds(max(a.decided, b.decided)),
+		h.violate("P6", "H2", "G1c", now, fmt.Sprintf("producer %d committed the later one before %s", b.producer, seconds(max(a.decided, b.decided))),
 			"a transaction of producer %d, begun at %s, and one of producer %d, begun at %s, have each read, perhaps by way of others, what the other wrote (G1c)",
 			[]any{a.producer, seconds(a.began), b.producer, seconds(b.began)})
 	}

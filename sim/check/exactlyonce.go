@@ -92,7 +92,7 @@ func (h *History) countCopies(g *copyingGroup, now scheduler.Instant) [][]uint8 
 		}
 		n := &counts[c.from.lane][c.from.counter]
 		if *n++; *n == 2 && h.isWholeAt(c.from) && h.isWholeAt(c.to) && h.producers[int(c.from.lane)/len(h.partitions)].Idempotent {
-			h.violate("P6", "P6", "", now, fmt.Sprintf("the second was committed before %s", seconds(h.txns[c.txn].decided)),
+			h.violate("P6", "P6", "", now, fmt.Sprintf("producer %d committed the second before %s", h.txns[c.txn].producer, seconds(h.txns[c.txn].decided)),
 				"%s was copied twice by group %s", []any{h.valueIn(c.from), g.name})
 			return counts
 		}
@@ -120,7 +120,7 @@ func (h *History) judgeMissing(g *copyingGroup, partition int, counts [][]uint8,
 		if b := h.lanes[v.lane].find(v.counter); b.txn >= 0 && (h.outcomeOf(partition, offset, b) != Committed || h.isLate(b.txn, 1)) {
 			continue
 		}
-		h.violate("P6", "P6", "", now, fmt.Sprintf("group %s was past it before %s", g.name, seconds(now)),
+		h.violate("P6", "P6", "", now, fmt.Sprintf("producer %d, and all others of the group, were past it before %s", g.first, seconds(now)),
 			"%s was not copied by group %s", []any{h.record(partition, offset), g.name})
 		return
 	}

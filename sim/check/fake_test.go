@@ -41,6 +41,7 @@ type fakeLog struct {
 	start, hw, end int64
 	epochs         []storage.EpochEntry
 	producers      []storage.ProducerState
+	stable         int64 // the last stable offset; negative: the high watermark
 }
 
 func (l *fakeLog) TopicID() [16]byte                  { return [16]byte{} }
@@ -105,7 +106,7 @@ func (f *fake) emit(node int32, e event.Event) {
 // open makes a new, empty log on a node.
 func (f *fake) open(nodes ...int32) {
 	for _, id := range nodes {
-		f.logs[id][orders] = &fakeLog{}
+		f.logs[id][orders] = &fakeLog{stable: none}
 		f.emit(id, event.Event{Kind: event.Recovered, Partition: orders, Epoch: -1})
 	}
 }
@@ -259,7 +260,7 @@ func (f *fake) crash(id int32, powerLoss bool, keep int64) {
 func (f *fake) restart(id int32, end int64, epochs ...storage.EpochEntry) {
 	f.s.Restarted(id, f.now)
 	f.emit(id, event.Event{Kind: event.NodeStarting})
-	f.logs[id][orders] = &fakeLog{end: end, epochs: epochs}
+	f.logs[id][orders] = &fakeLog{end: end, epochs: epochs, stable: none}
 	f.emit(id, event.Event{Kind: event.Recovered, Partition: orders, Peer: -1, Epoch: -1, Offset: end})
 	f.turn()
 }
@@ -317,5 +318,10 @@ func clusterWith(f *fake) *fake {
 
 var safe = Topic{RF: 3, MinISR: 2}
 
-func (l *fakeLog) LastStableOffset() int64 { return l.hw }
-func (l *fakeLog) IsRebuilding() bool      { return false }
+func (l *fakeLog) LastStableOffset() int64 {
+	if l.stable >= 0 {
+		return l.stable
+	}
+	return l.hw
+}
+func (l *fakeLog) IsRebuilding() bool { return false }

@@ -12,7 +12,7 @@ import (
 
 // A verdict is a sentence: the promise, what it was about and its fate; then the first cause, with who and when.
 var (
-	aboutSomething = regexp.MustCompile(`^P[1-9] broken: .*(\w-\d+(@\d+)?|broker \d|node \d|nodes \d|leader \d|controller \d|quorum|metadata)`)
+	aboutSomething = regexp.MustCompile(`^P[1-9] broken: .*(\w-\d+(@\d+)?|broker \d|node \d|nodes \d|leader \d|controller \d|quorum|metadata|producer \d|transactional id)`)
 	aCause         = regexp.MustCompile(`^(broker|node|leader|controller|consumer|producer|nothing|the metadata) .* (at|before|until) \d+\.\d{3} s$`)
 )
 
