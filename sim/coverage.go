@@ -40,6 +40,9 @@ const (
 	QuorumTruncations
 	SnapshotsWritten
 	SnapshotsLoaded
+	Transactions
+	ReadCommitted
+	Copies
 	numFeatures
 )
 
@@ -47,6 +50,7 @@ var featureNames = [numFeatures]string{
 	"acks=all", "acks=1", "acks=0", "idempotent", "session", "election", "unclean", "elr", "isr-", "isr+", "isr-refused",
 	"truncation", "diverging", "recovery", "torn-tail", "roll", "retention", "replica-gone", "fenced", "shutdown", "dir-failed",
 	"quorum", "prevote", "raft-truncation", "snapshot", "snapshot-load",
+	"transaction", "read-committed", "exactly-once",
 }
 
 func (f Feature) String() string { return featureNames[f] }
@@ -134,6 +138,11 @@ func (s *sightings) used(o *Options) (used FeatureCounts) {
 	}
 	for _, c := range o.Consumers {
 		s.saw(FetchSessions, c.Sessions)
+		s.saw(ReadCommitted, c.Committed)
+	}
+	s.saw(Transactions, o.hasTransactions())
+	for i := range o.Groups {
+		s.saw(Copies, o.Groups[i].copies())
 	}
 	for f, yes := range s.features {
 		if yes {

@@ -17,7 +17,7 @@ func Promises() []Promise {
 		{"P3", "any", "replicas agree below the high watermark; one leader per partition and epoch; epochs and high watermarks never go back; the ISR is of eligible replicas"},
 		{"P4", "any", "Raft: one leader an epoch, matching logs, complete leaders; the metadata at an offset is the same on every node"},
 		{"P5", "idempotent producer", "no duplicate and no other order, per partition and session"},
-		{"P6", "transactions", "atomic across partitions; read_committed sees no aborted and no open one; zombies are fenced"},
+		{"P6", "transactions", "atomic across partitions; read_committed sees no aborted and no open one; zombies are fenced; a group that copies copies each record once"},
 		{"P7", "groups", "one owner per partition and generation; committed offsets move only by a live generation or a reset"},
 		{"P8", "any", "recovery yields a prefix that has everything synced; no bytes with a bad CRC are served"},
 		{"P9", "any, when all faults have ended, or have nothing to do with it", "a leader everywhere, full ISRs, every produce acknowledged, consumers at the end, within the time to settle"},

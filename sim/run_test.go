@@ -115,6 +115,22 @@ func BenchmarkCanonicalWithGroups(b *testing.B) {
 	}, RunOptions{})
 }
 
+// Four transactional producers beside all else, some of whom crash, a group of three members that copies into another topic, and consumers of both isolations.
+func BenchmarkCanonicalWithTransactions(b *testing.B) {
+	benchmark(b, 1, func(i int) *Schedule {
+		s := canonical(i)
+		o := &s.Options
+		o.Topics = append(o.Topics, TopicOptions{Name: "t1", Partitions: 4, RF: 3, MinISR: 2, SegmentBytes: 1 << 20})
+		x, g := plainTxn(), plainGroup()
+		x.IDs, x.Churn = 4, 10*time.Second
+		g.Members, g.Topics, g.Into, g.Timeout = 3, "t0", "t1", 5*time.Second
+		o.Txns, o.Groups, o.Offsets, o.Transactions = []TxnOptions{x}, []GroupOptions{g}, plainOffsets(), plainTransactions()
+		o.Consumers = append(o.Consumers, o.Consumers[0])
+		o.Consumers[1].Committed = true
+		return s
+	}, RunOptions{})
+}
+
 // The figures are those of both workers together.
 func BenchmarkCanonicalTwoWorkers(b *testing.B) { benchmark(b, 2, canonical, RunOptions{}) }
 

@@ -37,13 +37,21 @@ func (s *State) onTxnCommitted(p *partition, id int32) {
 	}
 	delete(p.txns.open, b.producer)
 	for _, of := range open {
-		p.txns.ended = append(p.txns.ended, endedBatch{p.batches[of].base, p.batches[of].next, b.marker})
+		p.txns.add(endedBatch{p.batches[of].base, p.batches[of].next, b.marker})
 	}
-	slices.SortFunc(p.txns.ended, func(a, b endedBatch) int { return int(a.base - b.base) })
 	s.checkDecided(p, b)
 	if s.onMarker != nil && p.committed.isWhole(p) {
 		s.onMarker(p, open, id)
 	}
+}
+
+// add puts a batch in its place: near the end.
+func (t *txnsOf) add(b endedBatch) {
+	at := len(t.ended)
+	for at > 0 && t.ended[at-1].base > b.base {
+		at--
+	}
+	t.ended = slices.Insert(t.ended, at, b)
 }
 
 // forgetTxns takes the committed log as it is: some of it was lost.
@@ -123,7 +131,7 @@ func (h *History) judgeOutcomes() {
 		if x.fate == Aborted {
 			at, o = x.committedIn, Committed
 		}
-		if at >= 0 && !x.torn && (x.fate == Committed || x.fate == Aborted) && !h.isLate(int32(id), 1) {
+		if at >= 0 && !x.torn && (x.fate == Committed || x.fate == Aborted) && !h.mayDiffer(int32(id), int(at), 1) {
 			verb := map[Outcome]string{Committed: "committed", Aborted: "aborted"}
 			h.violate("P6", "I9", "", x.decided, fmt.Sprintf("producer %d was told so at %s", x.producer, seconds(x.decided)),
 				"a transaction of producer %d, which was told that it is %s, is %s in %s", []any{x.producer, verb[x.fate], verb[o], h.partitions[at].id})

@@ -149,7 +149,7 @@ func (h *History) seeInTxn(consumer, partition int, offset int64, b *sent, v val
 		return
 	}
 	b.seen = true
-	if x.fate == Open && !x.asked && h.reading[consumer] != b.txn && x.began > 0 && !h.isLate(b.txn, 1) {
+	if x.fate == Open && !x.asked && h.reading[consumer] != b.txn && x.began > 0 && !h.mayDiffer(b.txn, partition, 1) {
 		h.violateAs("aborted-read", "P6", t, readAt(consumer, t), "consumer %d read %s (%s), and its transaction is open", consumer, h.record(partition, offset), h.valueName(v))
 	}
 }
@@ -161,6 +161,17 @@ func (h *History) isLate(id int32, records int64) bool {
 	}
 	h.losses = count(h.losses, reasonLate, records)
 	return true
+}
+
+// mayDiffer reports whether a transaction may have ended otherwise in a partition than it was to: records of it are lost as the configuration allows, or
+// decisions of its coordinator, or a late request has changed it.
+func (h *History) mayDiffer(id int32, partition int, records int64) bool {
+	if h.state != nil {
+		if _, whole := h.state.committedEnd(h.partitions[partition].id); !whole || !h.state.decisionsWhole() {
+			return true
+		}
+	}
+	return h.isLate(id, records)
 }
 
 // outcomeOf is how the transaction of a batch ended, as the log says or, without one, the producer knows.
@@ -217,7 +228,7 @@ func (h *History) judgeTxn(producer, partition int, l *lane, i int, known offset
 
 // judgeAborted: of a transaction that was aborted nothing is read.
 func (h *History) judgeAborted(producer, partition int, l *lane, b *sent, now scheduler.Instant) {
-	if !b.seen || h.isLate(b.txn, int64(b.count)) {
+	if !b.seen || h.mayDiffer(b.txn, partition, int64(b.count)) {
 		return
 	}
 	for i := range int64(b.count) {

@@ -72,7 +72,7 @@ func (h *History) checkSeen(now scheduler.Instant) {
 			if h.state != nil && len(h.txns) > 0 && h.state.MayHang() {
 				return
 			}
-			if reason, _ := h.whyGone(i%len(h.partitions), offset, b.batch); reason != "" || b.txn >= 0 && h.isLate(b.txn, 1) {
+			if reason, _ := h.whyGone(i%len(h.partitions), offset, b.batch); reason != "" || b.txn >= 0 && h.mayDiffer(b.txn, i%len(h.partitions), 1) {
 				continue
 			}
 			producer := i / len(h.partitions)

@@ -236,7 +236,7 @@ func (h *History) judgeAcked(producer, partition int, l *lane, b *sent, now sche
 func (h *History) onLostWrite(producer, partition int, b *sent, i int64, now scheduler.Instant) {
 	offset := b.offset + i
 	reason, cause := h.whyGone(partition, offset, b.batch)
-	if reason != "" || b.txn >= 0 && h.isLate(b.txn, int64(b.count)) {
+	if reason != "" || b.txn >= 0 && h.mayDiffer(b.txn, partition, int64(b.count)) {
 		return
 	}
 	if cause == "" {
