@@ -172,6 +172,9 @@ func (m *member) parse(b []byte) (owned []*share) {
 // begin reads on where the group has come to.
 func (m *member) begin(told []fetchedOffset) {
 	m.become(steady)
+	if m.coordinator == nil { // lost meanwhile, and what was to find the next one is of no interest any more
+		m.seek(func() {})
+	}
 	for _, t := range told {
 		t.share.begin(t)
 	}

@@ -117,7 +117,7 @@ func (h *History) awaitAll(id int32, t scheduler.Instant) {
 func (h *History) checkFenced(id int32) {
 	x := &h.txns[id]
 	own := slices.IndexFunc(h.inits, func(i initialized) bool { return i.producer == x.producer })
-	if own < 0 {
+	if own < 0 || h.state != nil && !h.state.decisionsWhole() {
 		return
 	}
 	last := len(h.inits) - 1
