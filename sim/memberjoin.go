@@ -216,11 +216,7 @@ func (m *member) onBeat() {
 		return
 	}
 	m.beatLater()
-	switch {
-	case m.stalled:
-		return
-	case m.coordinator == nil: // it was lost just when the member went on to another state
-		m.seek(func() {})
+	if m.stalled || m.coordinator == nil {
 		return
 	}
 	if m.native != nil {
