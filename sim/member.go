@@ -197,6 +197,9 @@ func (m *member) disown() {
 	for _, s := range m.shares {
 		s.release()
 	}
+	if m.copier != nil {
+		m.copier.reset()
+	}
 }
 
 // release gives a partition up.
@@ -209,9 +212,6 @@ func (s *share) release() {
 func (m *member) hold(owned []*share) {
 	for _, s := range owned {
 		s.held, s.since = true, m.run.world.Now()
-	}
-	if m.copier != nil {
-		m.copier.reset()
 	}
 }
 
