@@ -57,6 +57,29 @@ func (t *txnsOf) add(b endedBatch) {
 // forgetTxns takes the committed log as it is: some of it was lost.
 func (p *partition) forgetTxns() { p.txns = txnsOf{} }
 
+// outcome is how the transaction of a batch in the committed log ended; Committed for one of none.
+func (p *partition) outcome(b *batch) Outcome {
+	if !b.transactional || b.control {
+		return Committed
+	}
+	all := p.txns.ended
+	i := sort.Search(len(all), func(i int) bool { return all[i].next > b.base })
+	if i < len(all) && all[i].base <= b.base {
+		return all[i].outcome
+	}
+	return Open
+}
+
+// isUncommitted reports whether a batch is of a transaction that is not committed; of one whose end is lost nobody knows.
+func (p *partition) isUncommitted(b *batch) bool {
+	return p.committed.isWhole(p) && p.outcome(b) != Committed
+}
+
+// mayBeAborted reports whether a batch is of a transaction that was aborted, or may have been.
+func (p *partition) mayBeAborted(b *batch) bool {
+	return p.outcome(b) == Aborted || b.transactional && !p.committed.isWhole(p)
+}
+
 // outcomeAt is how the transaction of a record in the committed log ended.
 func (s *State) outcomeAt(id partitionName, offset int64) Outcome {
 	all := s.intern(id).txns.ended

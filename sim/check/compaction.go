@@ -159,6 +159,7 @@ func (s *State) onSegmentsReplaced(r *replica, e *event.Event) {
 		}
 	}
 	s.checkEndKept(r, all, to)
+	s.checkCleanedStable(r, to)
 	n := 0
 	for i := r.firstAt(from); i < len(r.slots) && r.at(i).base < to; i++ {
 		var left *retained
@@ -166,6 +167,7 @@ func (s *State) onSegmentsReplaced(r *replica, e *event.Event) {
 			left, n = &all[n], n+1
 		}
 		s.checkRemoved(r, i, left, latest)
+		s.checkMarkerKept(r, i, left)
 		s.checkProducerKept(r, i, left)
 		r.slots[i].take(left)
 	}
@@ -175,7 +177,7 @@ func (s *State) onSegmentsReplaced(r *replica, e *event.Event) {
 
 // took notes in which form a batch was appended: a follower gets what the leader has.
 func (x *slot) took(b record.Batch) {
-	x.form, x.newest = form{b.CRC(), int32(len(b))}, b.MaxTimestamp()
+	x.form, x.newest, x.empty = form{b.CRC(), int32(len(b))}, b.MaxTimestamp(), b.Count() == 0
 	if h := b.DeleteHorizon(); h != record.NoDeleteHorizon {
 		x.horizon = h
 	}
@@ -187,7 +189,7 @@ func (x *slot) take(left *retained) {
 		x.gone = true
 		return
 	}
-	x.form, x.horizon, x.newest = left.form, 0, left.newest
+	x.form, x.horizon, x.newest, x.empty = left.form, 0, left.newest, len(left.offsets) == 0
 	if left.horizon != record.NoDeleteHorizon {
 		x.horizon = left.horizon
 	}
@@ -233,6 +235,9 @@ func (r *replica) latestOffsets() map[string]int64 {
 		end = max(end, l.to)
 	}
 	for ; c.seen < len(r.slots) && r.at(c.seen).next <= end; c.seen++ {
+		if r.part.isUncommitted(r.at(c.seen)) {
+			continue // it replaces nothing
+		}
 		for _, k := range r.part.cleaned.keys[r.slots[c.seen].batch] {
 			if !k.null {
 				c.latest[k.key] = k.offset
@@ -250,7 +255,7 @@ func (s *State) checkRemoved(r *replica, i int, left *retained, latest map[strin
 			continue
 		}
 		overdue := k.tombstone && r.slots[i].horizon > 0 && r.slots[i].horizon <= now
-		if k.null || r.at(i).transactional || latest[k.key] > k.offset || overdue {
+		if k.null || p.mayBeAborted(r.at(i)) || latest[k.key] > k.offset || overdue {
 			p.cleaned.superseded[k.offset] = true
 			continue
 		}
@@ -386,7 +391,7 @@ func (r *replica) relink() {
 	for _, x := range all {
 		r.push(x.batch)
 		last := &r.slots[len(r.slots)-1]
-		last.form, last.gone, last.horizon, last.newest = x.form, x.gone, x.horizon, x.newest
+		last.form, last.gone, last.empty, last.horizon, last.newest = x.form, x.gone, x.empty, x.horizon, x.newest
 	}
 	r.end, r.written = end, written
 	r.first = 0
@@ -400,6 +405,43 @@ func (r *replica) relink() {
 func (s *State) isBeingReplaced(r *replica) bool {
 	for _, name := range s.in.Files(r.node.id, r.part.dir) {
 		if strings.HasSuffix(name, ".swap") {
+			return true
+		}
+	}
+	return false
+}
+
+// checkCleanedStable: what may yet be aborted or committed is not compacted.
+func (s *State) checkCleanedStable(r *replica, to int64) {
+	if !r.part.hasTxns || r.hw < 0 {
+		return
+	}
+	if end := r.stableEnd(r.hw); to > end && to > r.logStart {
+		s.violate("P6", "I11", s.did(r.node.id, "compacted its log"), "broker %d compacted %s up to %d, though a transaction is open from %d on", r.node.id, r.part.id, to, end)
+	}
+}
+
+// checkMarkerKept: the end of a transaction stays as long as records of it do, or they would be read as if it were open, and was compacted once before.
+func (s *State) checkMarkerKept(r *replica, i int, left *retained) {
+	m := r.at(i)
+	if m.marker == Open || left != nil && len(left.offsets) > 0 || r.slots[i].gone || r.slots[i].empty {
+		return
+	}
+	if h := r.slots[i].horizon; h == 0 || h > r.cleaning.began {
+		s.violate("P6", "I11", s.did(r.node.id, "compacted its log"), "the marker %s was compacted away by broker %d at %d ms, and was to stay until %d (0: longer)", recordName(r.part.id, m.base), r.node.id, r.cleaning.began, h)
+	}
+	for at := r.slots[i].previous; at >= int32(r.first) && !r.at(int(at)).control; at = r.slots[at].previous {
+		if b := r.at(int(at)); b.transactional && !r.slots[at].gone && m.marker == Committed && s.hasRecords(r, int(at)) {
+			s.violate("P6", "I11", s.did(r.node.id, "compacted its log"), "the marker %s was compacted away by broker %d, though %s, which it committed, is there", recordName(r.part.id, m.base), r.node.id, recordName(r.part.id, b.base))
+			return
+		}
+	}
+}
+
+// hasRecords reports whether a batch that compaction may have emptied has records.
+func (s *State) hasRecords(r *replica, i int) bool {
+	for _, k := range r.part.cleaned.keys[r.slots[i].batch] {
+		if !r.part.isSuperseded(k.offset) {
 			return true
 		}
 	}

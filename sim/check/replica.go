@@ -68,6 +68,7 @@ type slot struct {
 	previous int32 // place of the same producer's batch before it; none
 	form     form  // what the files have of it
 	gone     bool  // compaction took it; it stays in the model
+	empty    bool  // compaction took its records
 	horizon  int64 // of its tombstones, in ms; 0: none
 	newest   int64 // the latest timestamp, in ms
 }
