@@ -95,12 +95,11 @@ func (e *ending) maybeComplete() {
 		m.log.Loop().AfterFunc(x.Delay(buggify.TxnCompleteLate, 500*time.Millisecond), e.maybeComplete)
 		return
 	}
-	switch err := m.write(e.t.completed(m.nowMs()), nil); err {
-	case nil, kerr.NotCoordinator:
+	if m.write(e.t.completed(m.nowMs()), nil) == nil {
 		delete(m.endings, e.t.id)
-	default:
-		m.log.Loop().AfterFunc(retryBackoff, e.maybeComplete)
+		return
 	}
+	m.log.Loop().AfterFunc(retryBackoff, e.maybeComplete) // also of a full disk the log says that this is no coordinator; it is over when m is gone
 }
 
 // destination is the markers that wait for the end of the turn to go to a broker in one request.
