@@ -29,6 +29,7 @@ type GroupOptions struct {
 	Into      string        // the topic into which members copy what they read, each record exactly once; empty: they do not
 	Timeout   time.Duration // transaction.timeout.ms of members that copy
 	Protocol  string        // of members: consumer (KIP-848), both (every other one), or empty: classic
+	Retention time.Duration // of what they commit, as old members ask for it; 0: the brokers', which is for ever
 }
 
 // The protocols of a group's members.
@@ -55,7 +56,7 @@ func (g *GroupOptions) fields() []field {
 		{"members", &g.Members}, {"topics", &g.Topics}, {"session", &g.Session}, {"rebalance", &g.Rebalance}, {"static", &g.Static},
 		{"commit", &g.Commit}, {"churn", &g.Churn}, {"version", &g.Version},
 		{"into", &g.Into}, {"timeout", &g.Timeout},
-		{"protocol", &g.Protocol},
+		{"protocol", &g.Protocol}, {"retention", &g.Retention},
 	}
 }
 

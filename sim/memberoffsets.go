@@ -172,7 +172,9 @@ func (m *member) commit() {
 	}
 	req := kmsg.NewPtrOffsetCommitRequest()
 	req.Version, req.Group, req.Generation, req.MemberID, req.InstanceID = m.commitVersion(), groupID(m.group), m.generation, m.id, m.instance
-	req.RetentionTimeMillis = -1
+	if req.RetentionTimeMillis = -1; m.o.Retention > 0 {
+		req.RetentionTimeMillis = m.o.Retention.Milliseconds()
+	}
 	var all []saved
 	for i, s := range m.shares {
 		if s.phase == fetching && s.offset != s.committed {
@@ -192,10 +194,15 @@ func (m *member) commit() {
 	}), false)
 }
 
+// lastRetentionVersion is the last of OffsetCommit that says how long an offset is to stay.
+const lastRetentionVersion = 4
+
 func (m *member) commitVersion() int16 {
 	switch {
 	case m.native != nil:
 		return 9
+	case m.o.Retention > 0:
+		return lastRetentionVersion
 	case m.o.Version >= 9:
 		return 8
 	case m.o.Version >= firstStaticVersion:
