@@ -20,7 +20,7 @@ func Promises() []Promise {
 		{"P6", "transactions", "atomic across partitions; read_committed sees no aborted and no open one; zombies are fenced; a group that copies copies each record once"},
 		{"P7", "groups", "one owner per partition and generation; committed offsets move only by a live generation or a reset"},
 		{"P8", "any", "recovery yields a prefix that has everything synced; no bytes with a bad CRC are served"},
-		{"P9", "any, when all faults have ended, or have nothing to do with it", "a leader everywhere, full ISRs, every produce acknowledged, consumers at the end, within the time to settle"},
+		{"P9", "any, when all faults have ended, or have nothing to do with it", "a leader everywhere, full ISRs, every produce acknowledged, consumers at the end, no open transaction, within the time to settle"},
 	}
 }
 

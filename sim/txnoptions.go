@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/coordinator"
 	"github.com/lockstep/lockstep/core/event"
@@ -169,9 +171,21 @@ func (o *Options) drawTransactions(seed uint64) {
 	if len(o.Txns) == 0 || r.IntN(2) == 0 {
 		o.drawCopies(seed)
 	}
+	o.armTransactions(seed)
 	o.Consumers[0].Committed = true
 	for i := range o.Consumers[1:] {
 		o.Consumers[1+i].Committed = r.IntN(2) == 0
+	}
+}
+
+// armTransactions arms half of the rare paths of transactions that are not yet: few seeds have a use for them.
+func (o *Options) armTransactions(seed uint64) {
+	for s := buggify.TxnMarkersLate; s <= buggify.TxnVerifyLate; s++ {
+		r := virtual.Rand(seed, "options/transactions/"+s.String())
+		isArmed := slices.ContainsFunc(o.Buggify, func(a buggify.Armed) bool { return a.Site == s })
+		if r.IntN(2) == 0 && !isArmed {
+			o.Buggify = append(o.Buggify, buggify.Armed{Site: s, OneIn: pick[int64](r, 2, 4, 8, 20, 50)})
+		}
 	}
 }
 
