@@ -427,7 +427,7 @@ func (s *State) checkMarkerKept(r *replica, i int, left *retained) {
 	if m.marker == Open || left != nil && len(left.offsets) > 0 || r.slots[i].gone || r.slots[i].empty {
 		return
 	}
-	if h := r.slots[i].horizon; h == 0 || h > r.cleaning.began {
+	if h := r.slots[i].horizon; h > r.cleaning.began || h == 0 && r.node.incarnation <= 1 { // of what a crash interrupted it is not known
 		s.violate("P6", "I11", s.did(r.node.id, "compacted its log"), "the marker %s was compacted away by broker %d at %d ms, and was to stay until %d (0: longer)", recordName(r.part.id, m.base), r.node.id, r.cleaning.began, h)
 	}
 	for at := r.slots[i].previous; at >= int32(r.first) && !r.at(int(at)).control; at = r.slots[at].previous {
