@@ -23,6 +23,7 @@ func (c *ClusterOptions) drawControllers(seed uint64) {
 	}
 	c.Voters = max(c.Voters-fewer, 1)
 	c.Controllers = max(c.Controllers, min(c.Brokers, 2)) // else nobody could come or go
+	c.AutoJoin = r.IntN(4) == 0
 }
 
 // drawVoterFaults draws the faults that change who votes. Half of them happen when the quorum has other things to do: it has just

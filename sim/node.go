@@ -231,6 +231,7 @@ func (n *Node) properties(o *ClusterOptions) (props []config.Property) {
 		add("controller.quorum.voters", voterList(o))
 	} else {
 		add("controller.quorum.bootstrap.servers", controllerList(o))
+		add("controller.quorum.auto.join.enable", strconv.FormatBool(o.AutoJoin && n.isController()))
 	}
 	add("auto.create.topics.enable", "false")
 	number("broker.session.timeout.ms", o.Session.Milliseconds())

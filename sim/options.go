@@ -34,6 +34,7 @@ type ClusterOptions struct {
 	Combined bool // voters are brokers too; else they are nodes of their own
 	// Controllers are the voters and those that may become voters. 0: the voters are static, and there are no others.
 	Controllers int
+	AutoJoin    bool // controller.quorum.auto.join.enable: controllers that are no voters ask to be
 
 	Session        time.Duration // broker.session.timeout.ms
 	Heartbeat      time.Duration // broker.heartbeat.interval.ms

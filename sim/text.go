@@ -113,7 +113,7 @@ func parseValue(s string, at any) (err error) {
 
 func (c *ClusterOptions) fields() []field {
 	return []field{
-		{"brokers", &c.Brokers}, {"voters", &c.Voters}, {"combined", &c.Combined}, {"controllers", &c.Controllers},
+		{"brokers", &c.Brokers}, {"voters", &c.Voters}, {"combined", &c.Combined}, {"controllers", &c.Controllers}, {"auto.join", &c.AutoJoin},
 		{"session", &c.Session}, {"heartbeat", &c.Heartbeat}, {"lag", &c.ReplicaLag}, {"fetch.wait", &c.FetchWait},
 		{"snapshot.bytes", &c.SnapshotBytes}, {"metadata.segment.bytes", &c.SegmentBytes}, {"quorum.timeout", &c.QuorumTimeout}, {"link.delay", &c.MaxLinkDelay}, {"disk.sync", &c.DiskSync},
 		{"rebalance", &c.AutoRebalance}, {"dial.timeout", &c.DialTimeout}, {"request.timeout", &c.RequestTimeout},

@@ -111,7 +111,7 @@ func (e *eventLog) Emit(ev *event.Event) {
 		e.badRequest(ev)
 	case event.ConnectionLost:
 		e.connectionLost(ev)
-	case event.NodeStopping, event.NodeStopped, event.ControllerActive, event.ControllerResigned, event.BrokerRegistered, event.BrokerFenced,
+	case event.NodeStopping, event.NodeStopped, event.ControllerActive, event.ControllerResigned, event.RaftVoters, event.BrokerRegistered, event.BrokerFenced,
 		event.BrokerUnfenced, event.UncleanElection, event.Truncated, event.IsrCommitted:
 		e.node.log.printf(e.node.cfg.NodeID, "%s", ev)
 	case event.Recovered:
