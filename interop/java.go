@@ -40,6 +40,7 @@ func java() *suite {
 		{"kafka-reassign-partitions", javaReassign},
 		{"kafka-leader-election", javaElection},
 		{"kafka-metadata-quorum", says("org.apache.kafka.tools.MetadataQuorumCommand", "CurrentVoters", "describe", "--status")},
+		{"kafka-metadata-quorum, controllers come and go", javaVoters},
 		{"kafka-transactions", says("org.apache.kafka.tools.TransactionsCommand", "TransactionalId", "list")},
 		{"kafka-log-dirs", says("org.apache.kafka.tools.LogDirsCommand", `"logDirs"`, "--describe")},
 		{"kafka-get-offsets", javaOffsets},
