@@ -90,7 +90,7 @@ func (o *formatOptions) formatting(cfg *config.Config) (f core.Formatting, err e
 	case static && (o.standalone || o.initial != ""):
 		return f, errors.New("format: controller.quorum.voters says who votes; for voters that can change set controller.quorum.bootstrap.servers instead")
 	case !static && cfg.Controller && said == 0:
-		return f, errors.New("format: because controller.quorum.voters is not set on this controller, one of --standalone, --initial-controllers or --no-initial-controllers is needed")
+		return f, errors.New("format: controller.quorum.voters does not say who votes: one of --standalone, --initial-controllers and --no-initial-controllers has to")
 	case o.standalone && !cfg.Controller:
 		return f, errors.New("format: --standalone is for a controller")
 	case o.standalone:

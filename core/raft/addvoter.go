@@ -40,14 +40,14 @@ func (n *Node) onAddRaftVoter(req *kmsg.AddRaftVoterRequest, answer func(*kerr.E
 	switch {
 	case err != nil:
 	case k.id < 0 || k.dir == [16]byte{}:
-		err, why = kerr.InvalidRequest, "Add voter request didn't include a valid voter"
+		err, why = kerr.InvalidRequest, "a voter is an id and a directory id"
 	case !n.reaches(endpoints):
-		err, why = kerr.InvalidRequest, fmt.Sprintf("Add voter request didn't include the endpoint for the default listener %s", n.cfg.ListenerName)
+		err, why = kerr.InvalidRequest, fmt.Sprintf("there is no endpoint for listener %s", n.cfg.ListenerName)
 	default:
 		err, why = s.mayChange()
 	}
 	if err == nil && findVoter(n.voters, k.id) != nil {
-		err, why = kerr.DuplicateVoter, fmt.Sprintf("The voter id for %s is already part of the set of voters %s.", k, joinIDs(n.voters))
+		err, why = kerr.DuplicateVoter, fmt.Sprintf("%s: its id is one of the voters' %s", k, joinIDs(n.voters))
 	}
 	if err != nil {
 		answer(err, why)
@@ -63,9 +63,9 @@ func (s *leader) addVoter(c *voterChange, v Voter, versions versionRange, whenCo
 	n := s.n
 	switch v.KRaftVersion = versions; {
 	case !versions.has(n.history.version()):
-		s.endChange(kerr.InvalidRequest, fmt.Sprintf("Aborted add voter operation for %s since its %s range doesn't support the finalized version %d", c.voter, FeatureKRaftVersion, n.history.version()))
+		s.endChange(kerr.InvalidRequest, fmt.Sprintf("%s does not support %s %d", c.voter, FeatureKRaftVersion, n.history.version()))
 	case !s.isCaughtUp(c.voter):
-		s.endChange(kerr.RequestTimedOut, fmt.Sprintf("Aborted add voter operation for %s since it is lagging behind", c.voter))
+		s.endChange(kerr.RequestTimedOut, fmt.Sprintf("%s has not caught up", c.voter))
 	default:
 		s.appendVoters(c, withVoter(n.voters, v))
 		if !whenCommitted {
@@ -77,7 +77,7 @@ func (s *leader) addVoter(c *voterChange, v Voter, versions versionRange, whenCo
 // leaderFor is this node's leadership, for a request that only the leader may answer and that names no epoch.
 func (n *Node) leaderFor(clusterID *string) (*leader, *kerr.Error, string) {
 	if !n.isOurCluster(clusterID) {
-		return nil, kerr.InconsistentClusterID, fmt.Sprintf("The given id %q doesn't match the cluster id %q", *clusterID, n.cfg.ClusterID)
+		return nil, kerr.InconsistentClusterID, fmt.Sprintf("this is cluster %q, not %q", n.cfg.ClusterID, *clusterID)
 	}
 	if code := n.checkLeaderRequest(n.election.epoch); code != 0 {
 		return nil, kerr.TypedErrorForCode(code), ""

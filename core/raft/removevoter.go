@@ -25,12 +25,12 @@ func (n *Node) onRemoveRaftVoter(req *kmsg.RemoveRaftVoterRequest, answer func(*
 	switch {
 	case err != nil:
 	case k.id < 0 || k.dir == [16]byte{}:
-		err, why = kerr.InvalidRequest, "Remove voter request didn't include a valid voter"
+		err, why = kerr.InvalidRequest, "a voter is an id and a directory id"
 	default:
 		err, why = s.mayChange()
 	}
 	if err == nil && (len(n.voters) == 1 || !isVoter(n.voters, k)) {
-		err, why = kerr.VoterNotFound, fmt.Sprintf("Cannot remove voter %s from the set of voters %s", k, joinIDs(n.voters))
+		err, why = kerr.VoterNotFound, fmt.Sprintf("%s is none of the voters %s, or the last of them", k, joinIDs(n.voters))
 	}
 	if err != nil {
 		answer(err, why)

@@ -17,9 +17,9 @@ func (n *Node) UpgradeKRaftVersion(epoch int32, version int16, validateOnly bool
 		case !ok || n.election.epoch != epoch:
 			answer(kerr.NotController, "")
 		case !supported.has(version):
-			answer(kerr.InvalidUpdateVersion, fmt.Sprintf("%s %d is not supported, only %d to %d.", FeatureKRaftVersion, version, supported.Min, supported.Max))
+			answer(kerr.InvalidUpdateVersion, fmt.Sprintf("%s %d is not supported, only %d to %d", FeatureKRaftVersion, version, supported.Min, supported.Max))
 		case version < now:
-			answer(kerr.InvalidUpdateVersion, fmt.Sprintf("Invalid upgrade of %s from version %d to %d because the new version is a downgrade", FeatureKRaftVersion, now, version))
+			answer(kerr.InvalidUpdateVersion, fmt.Sprintf("%s does not go back, from %d to %d", FeatureKRaftVersion, now, version))
 		case version == now:
 			answer(nil, "")
 		default:
@@ -32,12 +32,12 @@ func (n *Node) UpgradeKRaftVersion(epoch int32, version int16, validateOnly bool
 func (s *leader) upgrade(version int16, validateOnly bool, answer func(*kerr.Error, string)) {
 	n := s.n
 	if s.change != nil || s.hw < 0 {
-		answer(kerr.RequestTimedOut, "Request timed out waiting for leader to establish HWM and to handle previous voter change request")
+		answer(kerr.RequestTimedOut, "another change is under way, or the leader has not committed anything in its epoch yet")
 		return
 	}
 	voters, stranger := s.knownVoters()
 	if stranger != none {
-		answer(kerr.InvalidUpdateVersion, fmt.Sprintf("Directory id must be known for all of the voters: that of %d is not", stranger))
+		answer(kerr.InvalidUpdateVersion, fmt.Sprintf("voter %d has not said yet what its directory is", stranger))
 		return
 	}
 	c := s.beginChange(n.cfg.key(), answer)
@@ -58,7 +58,7 @@ func (s *leader) upgrade(version int16, validateOnly bool, answer func(*kerr.Err
 		}
 		s.askVersions(c, v, func(versions versionRange) {
 			if v.KRaftVersion = versions; !versions.has(version) {
-				s.endChange(kerr.InvalidUpdateVersion, fmt.Sprintf("Invalid upgrade of %s to %d because not all of the voters support it", FeatureKRaftVersion, version))
+				s.endChange(kerr.InvalidUpdateVersion, fmt.Sprintf("voter %d does not support %s %d", v.ID, FeatureKRaftVersion, version))
 				return
 			}
 			left--

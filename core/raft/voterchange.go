@@ -36,13 +36,13 @@ func (s *leader) mayChange() (err *kerr.Error, why string) {
 	offset, ok := s.n.history.votersOffset()
 	switch {
 	case s.change != nil:
-		return kerr.RequestTimedOut, "Request timed out waiting for leader to handle previous voter change request"
+		return kerr.RequestTimedOut, "another change of the voters is under way"
 	case s.hw < 0:
-		return kerr.RequestTimedOut, "Request timed out waiting for leader to establish HWM and fence previous voter changes"
+		return kerr.RequestTimedOut, "the leader has not committed anything in its epoch yet"
 	case s.n.history.version() < 1:
-		return kerr.UnsupportedVersion, fmt.Sprintf("Cluster doesn't support changing voters because the %s feature is %d", FeatureKRaftVersion, s.n.history.version())
+		return kerr.UnsupportedVersion, fmt.Sprintf("voters cannot come and go: %s is %d", FeatureKRaftVersion, s.n.history.version())
 	case !ok || offset >= s.hw:
-		return kerr.RequestTimedOut, fmt.Sprintf("Request timed out waiting for voters to commit the latest voter change at %d with HWM %d", offset, s.hw)
+		return kerr.RequestTimedOut, fmt.Sprintf("the voters at offset %d are not committed: the high watermark is %d", offset, s.hw)
 	}
 	return nil, ""
 }
@@ -54,7 +54,7 @@ func (s *leader) beginChange(voter voterKey, done func(*kerr.Error, string)) *vo
 	c.timer = s.n.env.Loop.AfterFunc(s.n.cfg.RequestTimeout, func() {
 		s.n.step(func() {
 			if s.change == c {
-				s.endChange(kerr.RequestTimedOut, "Request timed out waiting for the change to be committed")
+				s.endChange(kerr.RequestTimedOut, "the change was not committed in time")
 			}
 		})
 	})
@@ -155,7 +155,7 @@ func (s *leader) askVersions(c *voterChange, v *Voter, then func(versionRange)) 
 			switch {
 			case s.change != c: // too late, or this node leads no more
 			case code != 0:
-				s.endChange(kerr.RequestTimedOut, fmt.Sprintf("Aborted the change of voter %d since API_VERSIONS returned an error", c.voter.id))
+				s.endChange(kerr.RequestTimedOut, fmt.Sprintf("nobody answers at the endpoint of voter %d", v.ID))
 			default:
 				then(versions)
 			}
