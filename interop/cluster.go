@@ -69,21 +69,53 @@ func tryCluster(ctx context.Context, binary, parent string, nodes int, settings 
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{nodes: nodes, dir: dir, log: filepath.Join(dir, "log")}
-	c.bootstrap, c.controllers = addresses(port, nodes), addresses(port+nodes, nodes)
-	args := []string{"--dev", strconv.Itoa(nodes), "--port", strconv.Itoa(port)}
+	c := newCluster(dir, port, nodes)
+	return c, c.start(ctx, binary, settings, "--dev", strconv.Itoa(nodes), "--port", strconv.Itoa(port))
+}
+
+func newCluster(dir string, port, nodes int) *cluster {
+	return &cluster{nodes: nodes, dir: dir, log: filepath.Join(dir, "log"), bootstrap: addresses(port, nodes), controllers: addresses(port+nodes, nodes)}
+}
+
+// start returns when all nodes are ready.
+func (c *cluster) start(ctx context.Context, binary string, settings []string, args ...string) error {
 	for _, s := range settings {
 		args = append(args, "--set", s)
 	}
 	c.daemon = exec.CommandContext(ctx, binary, args...)
-	c.daemon.Dir = dir
+	c.daemon.Dir = c.dir
 	c.daemon.Cancel = func() error { return c.daemon.Process.Signal(syscall.SIGTERM) }
 	c.daemon.WaitDelay = 20 * time.Second
-	if err := c.awaitReady(); err != nil {
+	err := c.awaitReady()
+	if err != nil {
 		c.stop()
+	}
+	return err
+}
+
+// startLikeKafka formats and runs one node with the file that startKafka gives to Kafka.
+func startLikeKafka(ctx context.Context, binary, parent string, settings []string) (*cluster, error) {
+	port, err := freePorts(2)
+	if err != nil {
 		return nil, err
 	}
-	return c, nil
+	dir, err := os.MkdirTemp(parent, "like-kafka-")
+	if err != nil {
+		return nil, err
+	}
+	config := filepath.Join(dir, "server.properties")
+	if err := os.WriteFile(config, fmt.Appendf(nil, kafkaProperties, port, port+1, filepath.Join(dir, "data")), 0o644); err != nil {
+		return nil, err
+	}
+	id, err := exec.CommandContext(ctx, binary, "random-uuid").Output()
+	if err != nil {
+		return nil, err
+	}
+	if err := quiet(ctx, dir, binary, "format", "--standalone", "-c", config, "-t", strings.TrimSpace(string(id))); err != nil {
+		return nil, err
+	}
+	c := newCluster(dir, port, 1)
+	return c, c.start(ctx, binary, settings, "--config", config)
 }
 
 func addresses(port, n int) string {

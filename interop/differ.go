@@ -9,21 +9,6 @@ import (
 
 const knownDifferences = "differential/known.txt"
 
-// comparedSettings undo what --dev sets for people in a hurry, and set what kafkaProperties does.
-var comparedSettings = []string{
-	"broker.heartbeat.interval.ms=2000",
-	"broker.session.timeout.ms=9000",
-	"controller.listener.names=CONTROLLER",
-	"controller.quorum.election.backoff.max.ms=1000",
-	"controller.quorum.election.timeout.ms=1000",
-	"controller.quorum.fetch.timeout.ms=2000",
-	"group.initial.rebalance.delay.ms=0",
-	"offsets.topic.replication.factor=1",
-	"process.roles=broker,controller",
-	"transaction.state.log.replication.factor=1",
-	"transaction.state.log.min.isr=1",
-}
-
 // compareTo tells where lockstepd answers differently from a Kafka, and returns how many differences nobody has explained.
 func compareTo(kafka, lockstepd string, o differential.Options) (unexplained int, found []differential.Difference, err error) {
 	known, err := differential.ReadKnown(knownDifferences)

@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// kafkaProperties are those of one node that is configured as lockstepd --dev 1 is.
+// kafkaProperties are those of one node, for Kafka and for lockstepd.
 const kafkaProperties = `process.roles=broker,controller
 node.id=1
 listeners=PLAINTEXT://127.0.0.1:%[1]d,CONTROLLER://127.0.0.1:%[2]d
 controller.listener.names=CONTROLLER
-controller.quorum.voters=1@127.0.0.1:%[2]d
+controller.quorum.bootstrap.servers=127.0.0.1:%[2]d
 log.dirs=%[3]s
 broker.rack=rack-1
 offsets.topic.replication.factor=1
@@ -27,11 +27,6 @@ transaction.state.log.min.isr=1
 default.replication.factor=1
 min.insync.replicas=1
 group.initial.rebalance.delay.ms=0
-broker.heartbeat.interval.ms=2000
-broker.session.timeout.ms=9000
-controller.quorum.election.backoff.max.ms=1000
-controller.quorum.election.timeout.ms=1000
-controller.quorum.fetch.timeout.ms=2000
 `
 
 // kafkaRelease is the metadata.version that lockstepd has, too.
@@ -52,7 +47,7 @@ func startKafka(ctx context.Context, e *env) (addr string, stop func(), err erro
 	if err != nil {
 		return "", nil, err
 	}
-	if _, err := e.java(ctx, "", storage, "format", "-r", kafkaRelease, "-t", strings.TrimSpace(id), "-c", config); err != nil {
+	if _, err := e.java(ctx, "", storage, "format", "--standalone", "-r", kafkaRelease, "-t", strings.TrimSpace(id), "-c", config); err != nil {
 		return "", nil, err
 	}
 	cmd := exec.CommandContext(ctx, "java", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(e.cache, "java", "lib", "*"), "kafka.Kafka", config)

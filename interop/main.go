@@ -118,7 +118,7 @@ func (o *options) compare(ctx context.Context, work string) (unexplained int, fo
 		if err := o.findBinary(ctx, work); err != nil {
 			return 0, nil, err
 		}
-		c, err := startCluster(ctx, o.binary, work, 1, append(slices.Clone(comparedSettings), o.settings...)...)
+		c, err := startLikeKafka(ctx, o.binary, work, o.settings)
 		if err != nil {
 			return 0, nil, err
 		}
