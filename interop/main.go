@@ -34,6 +34,7 @@ func main() {
 	pflag.StringVar(&o.features, "features", "", "only features whose name contains this")
 	pflag.StringVar(&o.cache, "cache", "", "where clients are installed (default: the user's cache directory)")
 	pflag.StringVar(&o.out, "json", "", "a file for the results")
+	pflag.StringVar(&o.results, "results", "", "a file that --json has written: those results instead of a run")
 	pflag.StringVar(&o.doc, "doc", "", "a file for the results as Markdown, docs/COMPATIBILITY.md")
 	pflag.StringVar(&o.binary, "lockstepd", "", "a lockstepd to try instead of one that is built")
 	pflag.StringArrayVar(&o.settings, "set", nil, "a setting for lockstepd: `key=value`")
@@ -61,6 +62,7 @@ type options struct {
 	clients         []string
 	features, cache string
 	out, doc        string
+	results         string
 	binary          string
 	settings        []string
 	kafka           string
@@ -90,25 +92,28 @@ func (o *options) run(ctx context.Context) (failed int, err error) {
 			failed++
 		}
 	}
-	if o.bootstrap != "" {
+	switch {
+	case o.results != "":
+		err = o.read(report)
+	case o.bootstrap != "":
 		c := &cluster{nodes: max(o.bootstrapNodes, 1), bootstrap: o.bootstrap}
 		err = o.runSuites(ctx, c, work, report)
-	} else {
+	default:
 		err = o.runLockstepd(ctx, work, report)
 	}
 	if err != nil {
 		return failed, err
 	}
 	fmt.Println(summary(results))
-	if o.doc != "" {
-		o.kafka = "new"
-		_, found, err := o.compare(ctx, work)
-		if err == nil {
-			err = document(o.doc, results, found, found != nil)
-		}
+	if err := o.write(results); err != nil || o.doc == "" {
 		return failed, err
 	}
-	return failed, o.write(results)
+	o.kafka = "new"
+	_, found, err := o.compare(ctx, work)
+	if err == nil {
+		err = document(o.doc, results, found, found != nil)
+	}
+	return failed, err
 }
 
 // compare is the differential test.
@@ -262,6 +267,22 @@ func (o *options) write(results []result) error {
 		return err
 	}
 	return os.WriteFile(o.out, append(text, '\n'), 0o644)
+}
+
+// read reports the results of an earlier run.
+func (o *options) read(report func(result)) error {
+	text, err := os.ReadFile(o.results)
+	if err != nil {
+		return err
+	}
+	var results []result
+	if err := json.Unmarshal(text, &results); err != nil {
+		return err
+	}
+	for _, r := range results {
+		report(r)
+	}
+	return nil
 }
 
 // moduleVersion is the version of a Go module that this program was built with.

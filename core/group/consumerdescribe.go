@@ -11,7 +11,10 @@ import (
 func (c *Coordinator) DescribeConsumerGroup(id string, done func(kmsg.ConsumerGroupDescribeResponseGroup)) {
 	refuse := func(err error) {
 		told := kmsg.NewConsumerGroupDescribeResponseGroup()
-		told.Group, told.ErrorCode, told.ErrorMessage = id, codeOf(err), kmsg.StringPtr(textOf(err))
+		told.Group, told.ErrorCode = id, codeOf(err)
+		if _, plain := err.(*kerr.Error); !plain {
+			told.ErrorMessage = kmsg.StringPtr(textOf(err)) // there is more to say than the code does
+		}
 		done(told)
 	}
 	if id == "" {

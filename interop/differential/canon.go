@@ -91,7 +91,13 @@ func canonSlice(out map[string]string, path string, v reflect.Value) {
 	for i := range elements {
 		elements[i] = canonElement(v.Index(i))
 	}
-	slices.SortStableFunc(elements, func(a, b element) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.text, b.text)) })
+	inOrder := strings.HasSuffix(v.Type().Elem().Name(), "ConfigSynonym") // the first is the one that counts
+	slices.SortStableFunc(elements, func(a, b element) int {
+		if a.key != b.key || inOrder {
+			return cmp.Compare(a.key, b.key)
+		}
+		return cmp.Compare(a.text, b.text)
+	})
 	seen := map[string]int{}
 	var keys []string
 	for _, e := range elements {
