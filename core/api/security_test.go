@@ -62,6 +62,9 @@ func TestScramCredentialsAreKept(t *testing.T) {
 	}
 	got := alter([]kmsg.AlterUserSCRAMCredentialsRequestDeletion{{Name: "gone", Mechanism: 1}, {Name: "both", Mechanism: 1}},
 		up("a", 1, 4096), up("b", 2, 16384), up("few", 1, 4095), up("many", 1, 16385), up("", 1, 5000), up("other", 3, 5000), up("twice", 1, 5000), up("twice", 2, 5000), up("both", 2, 5000))
+	unsalted := up("unsalted", 1, 4096)
+	unsalted.SaltedPassword = nil
+	x.code("no salted password", alter(nil, unsalted)[0].ErrorCode, kerr.UnacceptableCredential)
 	want := map[string]*kerr.Error{"gone": kerr.ResourceNotFound, "both": kerr.ResourceNotFound, "a": nil, "b": nil, "few": kerr.UnacceptableCredential,
 		"many": kerr.UnacceptableCredential, "": kerr.UnacceptableCredential, "other": kerr.UnsupportedSaslMechanism, "twice": kerr.DuplicateResource}
 	if len(got) != len(want) {

@@ -106,6 +106,8 @@ func checkScramUpsertion(u *kmsg.AlterUserSCRAMCredentialsRequestUpsertion) *fau
 		return refuse(kerr.UnacceptableCredential, "too few iterations")
 	case u.Iterations > maxScramIterations:
 		return refuse(kerr.UnacceptableCredential, "too many iterations")
+	case len(u.SaltedPassword) == 0: // Kafka fails at it, too, with UNKNOWN_SERVER_ERROR
+		return refuse(kerr.UnacceptableCredential, "no salted password")
 	}
 	return nil
 }
