@@ -37,7 +37,7 @@ func TestFranzGoPassesItsOwnTests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := runKgo(t.Context(), e, chaos); err != nil {
+		if err := runKgo(t.Context(), e, "5000", chaos); err != nil {
 			t.Error(err)
 		}
 	})

@@ -24,8 +24,8 @@ const kgoRecords = "50000"
 // kgo runs franz-go's own broker tests, calmly and with connections that die at random.
 func kgoTests() *suite {
 	return &suite{client: "franz-go's broker tests", patience: 10 * time.Minute, version: moduleVersion(kgoModule), need: func(context.Context, *env) error { return have("go") }, cases: []testCase{
-		{"all tests", func(ctx context.Context, e *env) error { return runKgo(ctx, e, "KGO_TEST_CHAOS=0") }},
-		{"all tests, connection chaos", func(ctx context.Context, e *env) error { return runKgo(ctx, e, "KGO_TEST_CHAOS=1") }},
+		{"all tests", func(ctx context.Context, e *env) error { return runKgo(ctx, e, kgoRecords, "KGO_TEST_CHAOS=0") }},
+		{"all tests, connection chaos", func(ctx context.Context, e *env) error { return runKgo(ctx, e, kgoRecords, "KGO_TEST_CHAOS=1") }},
 	}}
 }
 
@@ -41,7 +41,7 @@ func buildKgo(ctx context.Context, work string) (binary string, err error) {
 	return binary, quiet(ctx, "", "go", "test", "-c", "-o", binary, kgoModule+"/pkg/kgo")
 }
 
-func runKgo(ctx context.Context, e *env, chaos string) error {
+func runKgo(ctx context.Context, e *env, records, chaos string) error {
 	binary, err := buildKgo(ctx, filepath.Dir(e.dir))
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func runKgo(ctx context.Context, e *env, chaos string) error {
 	}
 	cmd := exec.CommandContext(ctx, binary, "-test.v", "-test.timeout", "10m", "-test.skip", "Fuzz|Share")
 	cmd.Dir = filepath.Join(strings.TrimSpace(string(source)), "pkg", "kgo") // some tests read the package's source
-	cmd.Env = append(cmd.Environ(), "KGO_SEEDS="+e.bootstrap, "KGO_TEST_RF="+strconv.Itoa(int(e.replicas())), "KGO_TEST_RECORDS="+kgoRecords, "KGO_LOG_LEVEL=none", chaos)
+	cmd.Env = append(cmd.Environ(), "KGO_SEEDS="+e.bootstrap, "KGO_TEST_RF="+strconv.Itoa(int(e.replicas())), "KGO_TEST_RECORDS="+records, "KGO_LOG_LEVEL=none", chaos)
 	out, err := cmd.CombinedOutput()
 	return judgeKgo(string(out), hasNewGroups, err)
 }
