@@ -12,12 +12,14 @@ import (
 	"github.com/lockstep/lockstep/core/env"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/group"
+	"github.com/lockstep/lockstep/core/invariant"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/raft"
 	"github.com/lockstep/lockstep/core/replica"
 	"github.com/lockstep/lockstep/core/storage"
 	"github.com/lockstep/lockstep/core/txn"
 	"github.com/lockstep/lockstep/core/wire"
+	"github.com/lockstep/lockstep/disk"
 	"github.com/lockstep/lockstep/network"
 )
 
@@ -30,7 +32,9 @@ type Broker struct {
 	env env.Env
 	cfg *config.Config
 
-	disk         *storage.PatientDisk
+	disk         *storage.PatientDisk // of the metadata log
+	dirs         []*storage.LogDir    // of all other logs, in the order of log.dirs
+	metadataDir  *storage.LogDir      // usually one of them
 	meta         storage.MetaProperties
 	peers        *wire.Peers
 	loader       *metadata.Loader
@@ -54,8 +58,36 @@ func New(e env.Env, cfg *config.Config) *Broker {
 	b := &Broker{env: e, cfg: cfg}
 	b.disk = storage.NewPatientDisk(&e, b.onFullDisk)
 	b.env.Disk = b.disk
+	b.makeLogDirs(e)
 	b.emit(event.NodeStarting, "")
 	return b
+}
+
+// makeLogDirs tells the disks' directories apart: one has the metadata log.
+func (b *Broker) makeLogDirs(e env.Env) {
+	disks := e.Disks
+	if disks == nil {
+		disks = []disk.Disk{e.Disk}
+	}
+	invariant.Check(len(disks) == len(b.cfg.LogDirs), "%d disks for log.dirs %v", len(disks), b.cfg.LogDirs)
+	for i, d := range disks {
+		own := &b.env
+		if d != e.Disk {
+			its := e
+			its.Disk = d
+			its.Disk = storage.NewPatientDisk(&its, nil)
+			own = &its
+		}
+		dir := storage.NewLogDir(own, b.cfg.LogDirs[i], [16]byte{})
+		if dir.Metadata = d == e.Disk; dir.Metadata {
+			b.metadataDir = dir
+		}
+		b.dirs = append(b.dirs, dir)
+	}
+	if b.metadataDir == nil {
+		b.metadataDir = storage.NewLogDir(&b.env, b.cfg.LogDir, [16]byte{})
+		b.metadataDir.Metadata = true
+	}
 }
 
 func (b *Broker) emit(kind event.Kind, note string) {
@@ -69,7 +101,7 @@ func (b *Broker) Start(done func(error)) {
 	b.peers = wire.NewPeers(&b.env, fmt.Sprintf("node-%d", b.cfg.NodeID), maxPeerFrame)
 	b.loader = metadata.NewLoader(&b.env)
 	b.loader.OnFailure(b.onUnreadableMetadata)
-	steps := []func(func(error)){b.readMetaProperties, b.openQuorum, b.openLogs, b.listen}
+	steps := []func(func(error)){b.openLogDirs, b.openQuorum, b.openLogs, b.listen}
 	inOrder(steps, func(err error) {
 		switch {
 		case b.failure != nil:
@@ -98,13 +130,6 @@ func inOrder(steps []func(done func(error)), done func(error)) {
 	})
 }
 
-func (b *Broker) readMetaProperties(done func(error)) {
-	openMetaProperties(&b.env, b.cfg, func(m storage.MetaProperties, err error) {
-		b.meta = m
-		done(err)
-	})
-}
-
 func (b *Broker) openQuorum(done func(error)) {
 	raft.Open(&b.env, b.raftConfig(), b.peers, (*quorumListener)(b), func(n *raft.Node, err error) {
 		if err != nil {
@@ -125,14 +150,15 @@ func (b *Broker) openLogs(done func(error)) {
 		done(nil)
 		return
 	}
-	storage.OpenManager(&b.env, b.logConfig, func(logs *storage.Manager, err error) {
+	storage.OpenManager(&b.env, b.dirs, b.logConfig, func(logs *storage.Manager, err error) {
 		if err != nil {
 			done(fmt.Errorf("opening the logs: %w", err))
 			return
 		}
 		b.logs = logs
 		b.replicas = replica.NewManager(&b.env, b.replicaConfig(), logs, b.peers, b.alterPartition)
-		b.replicas.OnLogDirFailure(b.fail)
+		b.replicas.OnLogDirFailure(b.onLogDirOffline, b.fail)
+		b.replicas.AssignDirsWith(b.assignDirs)
 		b.groups = group.New(&b.env, b.groupConfig(), b.loader.Image, b.replicas)
 		b.transactions = txn.New(&b.env, b.txnConfig(), b.txnNeeds(), b.replicas)
 		b.loader.Subscribe(b.replicas.Apply)
@@ -203,7 +229,7 @@ func (b *Broker) onFullDisk() {
 	}
 }
 
-// fail stops the node: its only log directory is gone, so it can neither lead, follow nor vote. Whoever found
+// fail stops the node: its only log directory, or that of the metadata log, is gone, so it can neither lead, follow nor vote. Whoever found
 // out has emitted LogDirFailed.
 func (b *Broker) fail(err error) {
 	if b.stopping {
@@ -250,6 +276,9 @@ func (b *Broker) handOver(done func()) {
 
 func (b *Broker) closeDown(done func(error)) {
 	b.disk.GiveUp()
+	for _, d := range b.dirs {
+		d.GiveUp()
+	}
 	if b.replicas != nil {
 		b.replicas.Shutdown()
 	}

@@ -172,7 +172,7 @@ var edges = map[string]map[string]string{
 	"core": {
 		"core/buggify": "names of its sites",
 		"core/env":     "what a broker is given", "core/event": "starting, ready, stopped",
-		"core/api": "wiring", "core/config": "wiring", "core/group": "wiring", "core/record": "wiring", "core/txn": "wiring", "core/controller": "wiring", "core/metadata": "wiring", "core/raft": "wiring",
+		"core/api": "wiring", "core/config": "wiring", "core/group": "wiring", "core/invariant": "assertions", "core/record": "wiring", "core/txn": "wiring", "core/controller": "wiring", "core/metadata": "wiring", "core/raft": "wiring",
 		"core/replica": "wiring", "core/storage": "wiring", "core/wire": "wiring",
 		"disk": "the log directory", "network": "listeners", "scheduler": "heartbeats",
 		"math/rand/v2": "ids drawn at first start", "encoding/base64": "the cluster id's text", "hash/fnv": "one cluster id for all that have the same voters",

@@ -1,11 +1,9 @@
 package core
 
 import (
-	"math/rand/v2"
 	"testing"
 
 	"github.com/lockstep/lockstep/core/config"
-	"github.com/lockstep/lockstep/core/env"
 	"github.com/lockstep/lockstep/scheduler/virtual"
 )
 
@@ -15,8 +13,7 @@ func formatted(t *testing.T, seed uint64, props ...config.Property) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &env.Env{Rand: func(purpose string) *rand.Rand { return virtual.Rand(seed, purpose) }}
-	return format(e, cfg).ClusterID
+	return newMetaProperties(virtual.Rand(seed, "format"), cfg).ClusterID
 }
 
 func TestNodesWithTheSameVotersAgreeOnTheClusterID(t *testing.T) {

@@ -1,10 +1,12 @@
 package core
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/lockstep/lockstep/core/buggify"
+	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/scheduler"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -29,6 +31,8 @@ type lifecycle struct {
 	asking      bool              // one request to the controller at a time
 	changed     bool              // the controller changed while we asked
 	answered    scheduler.Instant // when the controller last did, or the shutdown began
+	untold      bool              // a directory failed of which the controller has not heard
+	untoldTimer scheduler.Timer
 	stopped     bool
 	rand        *rand.Rand
 }
@@ -119,7 +123,11 @@ func (l *lifecycle) registration() *kmsg.BrokerRegistrationRequest {
 	req := kmsg.NewPtrBrokerRegistrationRequest()
 	req.BrokerID, req.ClusterID, req.IncarnationID = b.cfg.NodeID, b.meta.ClusterID, l.incarnation
 	req.PreviousBrokerEpoch = b.logs.CleanShutdownEpoch()
-	req.LogDirs = [][16]byte{b.meta.DirectoryID}
+	for _, d := range b.dirs {
+		if d.IsOnline() {
+			req.LogDirs = append(req.LogDirs, d.ID)
+		}
+	}
 	if b.cfg.Rack != "" {
 		req.Rack = &b.cfg.Rack
 	}
@@ -137,10 +145,62 @@ func (l *lifecycle) heartbeat() {
 	req.BrokerID, req.BrokerEpoch = l.broker.cfg.NodeID, l.epoch
 	req.CurrentMetadataOffset = l.broker.Image().Offset() - 1
 	req.WantShutdown = l.released != nil
-	l.ask(req, l.onHeartbeat)
+	req.OfflineLogDirs = l.broker.offlineDirs()
+	told := len(req.OfflineLogDirs)
+	l.ask(req, func(resp kmsg.Response, err error) { l.onHeartbeat(resp, err, told) })
 }
 
-func (l *lifecycle) onHeartbeat(msg kmsg.Response, err error) {
+// onLogDirOffline tells the controller at once that a directory failed (KIP-858). If that cannot be done for
+// log.dir.failure.timeout.ms the broker stops: others may wait for it to lead what it cannot.
+func (l *lifecycle) onLogDirOffline(err error) {
+	if l.stopped {
+		return
+	}
+	l.untold = true
+	if l.untoldTimer == nil {
+		l.untoldTimer = l.broker.env.Loop.AfterFunc(l.broker.cfg.LogDirFailureTimeout, func() {
+			if l.untold && !l.stopped {
+				l.broker.onUntoldFailure(err)
+			}
+		})
+	}
+	l.timer.Reset(0)
+}
+
+// onLogDirOffline is called when a directory failed and the broker goes on.
+func (b *Broker) onLogDirOffline(err error) {
+	if b.lifecycle != nil {
+		b.lifecycle.onLogDirOffline(err)
+	}
+}
+
+func (b *Broker) offlineDirs() (ids [][16]byte) {
+	for _, d := range b.dirs {
+		if !d.IsOnline() && d.ID != [16]byte{} {
+			ids = append(ids, d.ID)
+		}
+	}
+	return ids
+}
+
+// onUntoldFailure stops the broker.
+func (b *Broker) onUntoldFailure(err error) {
+	err = fmt.Errorf("the controller could not be told that a log directory failed: %w", err)
+	b.env.Event.Emit(&event.Event{Kind: event.LogDirFailed, Peer: -1, Epoch: -1, Offset: -1, Note: err.Error()})
+	b.fail(err)
+}
+
+// onTold notes that the controller has heard of the first so many directories that failed.
+func (l *lifecycle) onTold(count int) {
+	if !l.untold || count < len(l.broker.offlineDirs()) {
+		return
+	}
+	l.untold = false
+	l.untoldTimer.Stop()
+	l.untoldTimer = nil
+}
+
+func (l *lifecycle) onHeartbeat(msg kmsg.Response, err error, told int) {
 	if err == nil {
 		err = kerr.ErrorForCode(msg.(*kmsg.BrokerHeartbeatResponse).ErrorCode)
 	}
@@ -154,6 +214,7 @@ func (l *lifecycle) onHeartbeat(msg kmsg.Response, err error) {
 		return
 	}
 	l.answered = l.broker.env.Loop.Now()
+	l.onTold(told)
 	resp := msg.(*kmsg.BrokerHeartbeatResponse)
 	if l.released != nil && resp.ShouldShutdown {
 		l.release()
@@ -165,7 +226,7 @@ func (l *lifecycle) onHeartbeat(msg kmsg.Response, err error) {
 		l.ready()
 		l.ready = nil
 	}
-	if l.unfenced && l.released == nil {
+	if l.unfenced && l.released == nil && !l.untold {
 		interval := l.broker.cfg.HeartbeatInterval
 		if x := l.broker.env.Buggify; x.Fires(buggify.HeartbeatLate) {
 			interval += x.Delay(buggify.HeartbeatLate, interval)
@@ -215,6 +276,17 @@ func (l *lifecycle) release() {
 	}
 	l.stop()
 	l.released()
+}
+
+// assignDirs tells the controller in which directories this broker's replicas are.
+func (b *Broker) assignDirs(req *kmsg.AssignReplicasToDirsRequest, done func(*kmsg.AssignReplicasToDirsResponse, error)) {
+	b.server.AskController(req, func(resp kmsg.Response, err error) {
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		done(resp.(*kmsg.AssignReplicasToDirsResponse), nil)
+	})
 }
 
 // alterPartition carries the ISR proposals of this broker's leaders to the controller.

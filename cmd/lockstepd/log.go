@@ -101,12 +101,14 @@ type eventLog struct {
 func (e *eventLog) Emit(ev *event.Event) {
 	switch ev.Kind {
 	case event.LogDirFailed:
-		e.node.log.printf(e.node.cfg.NodeID, "log directory %s failed: %s", e.node.cfg.LogDir, failed(ev))
+		e.node.log.printf(e.node.cfg.NodeID, "log directory %s failed: %s", e.node.data, failed(ev))
 		e.node.fail(errors.New("its log directory failed"))
+	case event.LogDirOffline:
+		e.node.log.printf(e.node.cfg.NodeID, "a log directory is offline, and what is in it: %s", ev.Note)
 	case event.DiskFull:
-		e.node.log.printf(e.node.cfg.NodeID, "no space left for log directory %s: nothing new is written until there is some (%s)", e.node.cfg.LogDir, ev.Note)
+		e.node.log.printf(e.node.cfg.NodeID, "no space left for log directory %s: nothing new is written until there is some (%s)", e.node.data, ev.Note)
 	case event.DiskHasRoom:
-		e.node.log.printf(e.node.cfg.NodeID, "log directory %s has space again", e.node.cfg.LogDir)
+		e.node.log.printf(e.node.cfg.NodeID, "log directory %s has space again", e.node.data)
 	case event.BadRequest:
 		e.badRequest(ev)
 	case event.ConnectionLost:

@@ -177,7 +177,7 @@ func (v *metadataView) partition(p *metadata.Partition) kmsg.MetadataResponseTop
 	answer := kmsg.NewMetadataResponseTopicPartition()
 	answer.Partition, answer.LeaderEpoch = p.Index, p.LeaderEpoch
 	answer.Replicas, answer.ISR = p.Replicas, p.ISR
-	answer.OfflineReplicas = v.offline(p.Replicas)
+	answer.OfflineReplicas = v.offline(p)
 	var err *kerr.Error
 	if answer.Leader, err = v.leader(p); err != nil {
 		answer.ErrorCode = err.Code
@@ -206,10 +206,10 @@ func (k *call) leader(p *metadata.Partition) (int32, *kerr.Error) {
 	return b.ID, nil
 }
 
-// offline lists the replicas whose broker is fenced, gone or not on this listener.
-func (k *call) offline(replicas []int32) (offline []int32) {
-	for _, id := range replicas {
-		if b := k.server.Image().Broker(id); b == nil || b.Fenced || !hasListener(b, k.listener) {
+// offline lists the replicas whose broker is fenced, gone or not on this listener, or whose log directory failed.
+func (k *call) offline(p *metadata.Partition) (offline []int32) {
+	for _, id := range p.Replicas {
+		if b := k.server.Image().Broker(id); b == nil || b.Fenced || !hasListener(b, k.listener) || !b.HasOnlineDir(p.Dir(id)) {
 			offline = append(offline, id)
 		}
 	}

@@ -3,32 +3,36 @@ package api
 import (
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/replica"
+	"github.com/lockstep/lockstep/core/storage"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// DescribeLogDirs (key 35), versions 1 to 5: what lies in this broker's one log directory; of the named partitions, or of
-// all for null. The sizes of the volume (KIP-827) are -1: a disk.Disk does not tell. No log is a future one: replicas do not
-// move between directories where there is one.
+// DescribeLogDirs (key 35), versions 1 to 5: what lies in each of this broker's log directories; of the named partitions, or of
+// all for null. One that is offline has KAFKA_STORAGE_ERROR (KIP-113). The sizes of the volumes (KIP-827) are -1: a disk.Disk does not tell.
 func (k *call) describeLogDirs() {
 	req := k.req.Body.(*kmsg.DescribeLogDirsRequest)
-	dir := kmsg.NewDescribeLogDirsResponseDir()
-	dir.Dir = k.server.Config.LogDir
 	asked := askedLogs(req)
-	k.server.Replicas.Partitions(func(p *replica.Partition) {
-		if p.Log() == nil || asked != nil && !asked[p.ID()] {
-			return
-		}
-		if n := len(dir.Topics); n == 0 || dir.Topics[n-1].Topic != p.ID().Topic {
-			t := kmsg.NewDescribeLogDirsResponseDirTopic()
-			t.Topic = p.ID().Topic
-			dir.Topics = append(dir.Topics, t)
-		}
-		t := &dir.Topics[len(dir.Topics)-1]
-		t.Partitions = append(t.Partitions, describeLog(p))
-	})
 	resp := kmsg.NewPtrDescribeLogDirsResponse()
-	resp.Dirs = append(resp.Dirs, dir)
+	for _, d := range k.server.Replicas.LogDirs() {
+		resp.Dirs = append(resp.Dirs, k.describeLogDir(d, asked))
+	}
 	k.reply(resp)
+}
+
+func (k *call) describeLogDir(d *storage.LogDir, asked map[event.Partition]bool) kmsg.DescribeLogDirsResponseDir {
+	dir := kmsg.NewDescribeLogDirsResponseDir()
+	dir.Dir = d.Path
+	if !d.IsOnline() {
+		dir.ErrorCode = kerr.KafkaStorageError.Code
+		return dir
+	}
+	k.server.Replicas.Partitions(func(p *replica.Partition) {
+		if asked == nil || asked[p.ID()] {
+			addLog(&dir, d, p)
+		}
+	})
+	return dir
 }
 
 // askedLogs is nil for all.
@@ -45,9 +49,19 @@ func askedLogs(req *kmsg.DescribeLogDirsRequest) map[event.Partition]bool {
 	return asked
 }
 
-func describeLog(p *replica.Partition) kmsg.DescribeLogDirsResponseDirTopicPartition {
+// addLog adds what a partition has in the directory d.
+func addLog(dir *kmsg.DescribeLogDirsResponseDir, d *storage.LogDir, p *replica.Partition) {
+	l := p.Log()
+	if l == nil || l.LogDir() != d {
+		return
+	}
+	if n := len(dir.Topics); n == 0 || dir.Topics[n-1].Topic != p.ID().Topic {
+		t := kmsg.NewDescribeLogDirsResponseDirTopic()
+		t.Topic = p.ID().Topic
+		dir.Topics = append(dir.Topics, t)
+	}
 	rp := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
-	rp.Partition, rp.Size = p.ID().Index, p.Log().Size()
-	rp.OffsetLag = max(0, p.HighWatermark()-p.Log().LogEndOffset())
-	return rp
+	rp.Partition, rp.Size, rp.OffsetLag = p.ID().Index, l.Size(), max(0, p.HighWatermark()-l.LogEndOffset())
+	t := &dir.Topics[len(dir.Topics)-1]
+	t.Partitions = append(t.Partitions, rp)
 }

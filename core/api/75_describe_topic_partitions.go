@@ -126,7 +126,7 @@ func (p *topicPage) partition(part *metadata.Partition) kmsg.DescribeTopicPartit
 	told.LeaderID, _ = p.leader(part)
 	told.Replicas, told.ISR = part.Replicas, part.ISR
 	told.EligibleLeaderReplicas, told.LastKnownELR = notNull(part.ELR), notNull(part.LastKnownELR)
-	told.OfflineReplicas = p.offline(part.Replicas)
+	told.OfflineReplicas = p.offline(part)
 	return told
 }
 

@@ -48,6 +48,8 @@ func (k *call) answerAsController() {
 		c.UpdateFeatures(req, replyTo[*kmsg.UpdateFeaturesResponse](k))
 	case *kmsg.UnregisterBrokerRequest:
 		c.UnregisterBroker(req, replyTo[*kmsg.UnregisterBrokerResponse](k))
+	case *kmsg.AssignReplicasToDirsRequest:
+		c.AssignReplicasToDirs(req, replyTo[*kmsg.AssignReplicasToDirsResponse](k))
 	case *kmsg.AlterPartitionRequest:
 		c.AlterPartition(req, replyTo[*kmsg.AlterPartitionResponse](k))
 	case *kmsg.BrokerRegistrationRequest:
@@ -133,6 +135,8 @@ func errorResponse(req kmsg.Request, err error) kmsg.Response {
 	case *kmsg.UnregisterBrokerResponse:
 		r.ErrorCode, r.ErrorMessage = code, message
 	case *kmsg.AlterPartitionResponse:
+		r.ErrorCode = code
+	case *kmsg.AssignReplicasToDirsResponse:
 		r.ErrorCode = code
 	case *kmsg.BrokerRegistrationResponse:
 		r.ErrorCode, r.BrokerEpoch = code, -1

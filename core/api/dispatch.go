@@ -78,6 +78,7 @@ func handlerTable() []func(*call) {
 		kmsg.ConsumerGroupDescribe:        (*call).consumerGroupDescribe,
 		kmsg.GetTelemetrySubscriptions:    (*call).getTelemetrySubscriptions,
 		kmsg.PushTelemetry:                (*call).pushTelemetry,
+		kmsg.AssignReplicasToDirs:         (*call).assignReplicasToDirs,
 		kmsg.ListConfigResources:          (*call).listConfigResources,
 		kmsg.DescribeTopicPartitions:      (*call).describeTopicPartitions,
 		kmsg.AddRaftVoter:                 (*call).addRaftVoter,

@@ -43,6 +43,9 @@ type node struct {
 	loop   *virtual.Node
 	host   *simnet.Host
 	disk   *simdisk.Disk
+	more   []*simdisk.Disk // of log.dirs after the first
+	config *config.Config
+	starts int
 	broker *core.Broker
 	events []event.Event
 }
@@ -83,32 +86,55 @@ func startFormatted(t testing.TB, size int, format func(id int32) core.Formattin
 			fmt.Sprintf("listeners=PLAINTEXT://n%d:%d,CONTROLLER://n%d:%d", id, clientPort, id, controllerPort),
 			quorum,
 		}, strings.Split(strings.ReplaceAll(strings.Join(more, "\n"), "{id}", fmt.Sprint(id)), "\n")...)
-		cfg := parse(t, props)
-		n.broker = core.New(c.env(n), cfg)
-		run := func() {
-			n.broker.Start(func(err error) {
-				if err != nil {
-					t.Fatalf("node %d: %v", n.id, err)
-				}
-				ready++
-			})
+		n.config = parse(t, props)
+		for range n.config.LogDirs[1:] {
+			n.more = append(n.more, simdisk.New(n.loop, 1, simdisk.Options{}))
+		}
+		started := func(err error) {
+			if err != nil {
+				t.Fatalf("node %d: %v", n.id, err)
+			}
+			ready++
+		}
+		if format == nil {
+			c.boot(n, started)
+			continue
 		}
 		n.loop.After(0, func() {
-			if format == nil {
-				run()
-				return
-			}
 			e := c.env(n)
-			core.Format(&e, cfg, format(id), func(_ storage.MetaProperties, err error) {
+			core.Format(&e, n.config, format(id), func(_ storage.MetaProperties, err error) {
 				if err != nil {
 					t.Fatalf("node %d: %v", n.id, err)
 				}
-				run()
+				c.boot(n, started)
 			})
 		})
 	}
 	c.until("the nodes are ready", func() bool { return ready == size })
 	return c
+}
+
+// boot starts an incarnation of a node.
+func (c *cluster) boot(n *node, started func(error)) {
+	n.starts++
+	n.broker = core.New(c.env(n), n.config)
+	broker := n.broker
+	n.loop.After(0, func() { broker.Start(started) })
+}
+
+// restart kills a node's process and waits until the next one is ready, or for the error that it cannot be.
+func (c *cluster) restart(id int32) (err error) {
+	c.Helper()
+	n := c.nodes[id-1]
+	n.loop.Kill()
+	for _, d := range append([]*simdisk.Disk{n.disk}, n.more...) {
+		d.Kill()
+	}
+	n.host.Crash(false)
+	started := false
+	c.boot(n, func(e error) { err, started = e, true })
+	c.until("started", func() bool { return started })
+	return err
 }
 
 func parse(t testing.TB, lines []string) *config.Config {
@@ -128,9 +154,16 @@ func parse(t testing.TB, lines []string) *config.Config {
 }
 
 func (c *cluster) env(n *node) env.Env {
+	var disks []disk.Disk
+	if len(n.more) > 0 {
+		disks = append(disks, n.disk)
+	}
+	for _, d := range n.more {
+		disks = append(disks, d)
+	}
 	return env.Env{
-		Loop: n.loop, Disk: n.disk, Net: n.host, Event: n,
-		Rand: func(purpose string) *rand.Rand { return virtual.Rand(1, fmt.Sprint(n.id, "/", purpose)) },
+		Loop: n.loop, Disk: n.disk, Disks: disks, Net: n.host, Event: n,
+		Rand: func(purpose string) *rand.Rand { return virtual.Rand(1, fmt.Sprint(n.id, "/", n.starts, purpose)) },
 	}
 }
 

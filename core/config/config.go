@@ -32,7 +32,8 @@ type Config struct {
 	Broker     bool // process.roles has broker
 	Controller bool // process.roles has controller
 	Rack       string
-	LogDir     string
+	LogDir     string   // of the metadata log
+	LogDirs    []string // of all others
 
 	Listeners               []Listener // brokers' and controllers', as configured
 	Advertised              []Listener // of the broker's listeners only
@@ -50,8 +51,9 @@ type Config struct {
 	SnapshotEveryBytes int64
 	MetadataSegment    int32
 
-	HeartbeatInterval time.Duration
-	SessionTimeout    time.Duration
+	HeartbeatInterval    time.Duration
+	LogDirFailureTimeout time.Duration // longest time to tell the controller
+	SessionTimeout       time.Duration
 
 	ReplicaLagTimeMax    time.Duration
 	ReplicaFetchWaitMax  time.Duration

@@ -90,7 +90,7 @@ func TestBadInputIsNamed(t *testing.T) {
 		"controller.quorum.voters=2@h:1":       "node 1 is a controller but not among the voters",
 		"controller.quorum.voters=1@h:1,1@h:2": "1 is named twice",
 		"controller.quorum.voters=one@h:1":     "is not of the form id@host:port",
-		"log.dirs=/a,/b":                       "several log directories",
+		"log.dirs=/a,/b,/a/":                   "/a/ is named twice",
 
 		"controller.quorum.bootstrap.servers=h":                                                                  "not of the form host:port",
 		"controller.quorum.bootstrap.servers=h:1\nlisteners=PLAINTEXT://h:2,CONTROLLER://h:0":                    "needs a port that others can know",

@@ -90,7 +90,7 @@ func (c *Config) derive() error {
 	c.deriveNumbers()
 	c.deriveGroups()
 	c.deriveTransactions()
-	return errors.Join(c.deriveRoles(), c.deriveListeners(), c.deriveVoters(), c.deriveLogDir(), c.checkGroups())
+	return errors.Join(c.deriveRoles(), c.deriveListeners(), c.deriveVoters(), c.deriveLogDirs(), c.checkGroups())
 }
 
 func (c *Config) deriveNumbers() {
@@ -106,6 +106,7 @@ func (c *Config) deriveNumbers() {
 	}
 	c.HeartbeatInterval = c.millis("broker.heartbeat.interval.ms")
 	c.SessionTimeout = c.millis("broker.session.timeout.ms")
+	c.LogDirFailureTimeout = c.millis("log.dir.failure.timeout.ms")
 	c.ReplicaLagTimeMax = c.millis("replica.lag.time.max.ms")
 	c.ReplicaFetchWaitMax = c.millis("replica.fetch.wait.max.ms")
 	c.ReplicaFetchBackoff = c.millis("replica.fetch.backoff.ms")
@@ -371,12 +372,22 @@ func (c *Config) isOwn(at Listener) bool {
 	})
 }
 
-func (c *Config) deriveLogDir() error {
-	c.LogDir, _ = c.Value("log.dir")
-	if dirs := c.list("log.dirs"); len(dirs) > 1 {
-		return errors.New("log.dirs: several log directories are not supported yet; name one")
-	} else if len(dirs) == 1 {
-		c.LogDir = dirs[0]
+func (c *Config) deriveLogDirs() error {
+	c.LogDirs = c.list("log.dirs")
+	if len(c.LogDirs) == 0 {
+		c.LogDirs = c.list("log.dir")
+	}
+	for i, dir := range c.LogDirs {
+		if slices.ContainsFunc(c.LogDirs[:i], func(other string) bool { return strings.TrimRight(other, "/") == strings.TrimRight(dir, "/") }) {
+			return fmt.Errorf("log.dirs: %s is named twice", dir)
+		}
+	}
+	if len(c.LogDirs) == 0 {
+		return errors.New("log.dirs: at least one directory is needed")
+	}
+	c.LogDir = c.LogDirs[0]
+	if dir, ok := c.Value("metadata.log.dir"); ok && dir != "" {
+		c.LogDir = dir
 	}
 	return nil
 }

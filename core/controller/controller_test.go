@@ -577,11 +577,11 @@ func TestAReplacedDiskAndAReassignmentAreOneChange(t *testing.T) {
 	w.mustReassign("a", 3, 2)
 	w.expire(2)
 	wiped := registration(2, 1)
-	wiped.LogDirs = [][16]byte{{2, 22}, {2, 23}}
+	wiped.LogDirs = [][16]byte{{2, 22}}
 	wiped.Features = wiped.Features[:1]
 	w.register(wiped)
 	p := w.expectReplicas("a", []int32{3, 2, 1}, []int32{3}, []int32{1})
-	if p.Dir(2) != metadata.DirUnassigned || p.Dir(1) != [16]byte{2, 1} || p.Dir(3) != [16]byte{2, 3} {
+	if p.Dir(2) != [16]byte{2, 22} || p.Dir(1) != [16]byte{2, 1} || p.Dir(3) != [16]byte{2, 3} {
 		t.Errorf("directories %v", p.Dirs)
 	}
 }

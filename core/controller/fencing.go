@@ -20,7 +20,7 @@ type leaderUpdate struct {
 	home            *home // where its replicas are from now on; nil: where they were
 }
 
-// home is the directories that a broker has registered.
+// home is the only directory that a broker has registered.
 type home struct {
 	broker int32
 	dirs   [][16]byte
@@ -33,14 +33,6 @@ func (h *home) lacks(p *metadata.Partition) bool {
 	}
 	dir := p.Dir(h.broker)
 	return !isReservedID(dir) && !slices.Contains(h.dirs, dir)
-}
-
-// dir is where a replica is made anew: in the only directory, or where the broker chooses.
-func (h *home) dir() [16]byte {
-	if len(h.dirs) == 1 {
-		return h.dirs[0]
-	}
-	return metadata.DirUnassigned
 }
 
 // concerns reports whether a partition has to be looked at.
@@ -68,7 +60,7 @@ func (c *Controller) leaderUpdatesOf(records []metadata.Record, u leaderUpdate, 
 			return id != u.remove && id != u.uncleanShutdown && c.mayLead(p, id, id == u.add)
 		}
 		if u.home.lacks(p) {
-			b.dirs = p.DirsWith(u.home.broker, u.home.dir())
+			b.dirs = p.DirsWith(u.home.broker, u.home.dirs[0])
 		}
 		if r := b.build(); r != nil {
 			records = append(records, r)
@@ -98,8 +90,7 @@ func (c *Controller) mayLead(p *metadata.Partition, id int32, assumeActive bool)
 	if b == nil || !assumeActive && !b.Active() {
 		return false
 	}
-	dir := p.Dir(id)
-	return dir == metadata.DirMigrating || dir == metadata.DirUnassigned || slices.Contains(b.Dirs, dir)
+	return b.HasOnlineDir(p.Dir(id))
 }
 
 // fenceRecords fence a broker: it leaves every ISR and leadership first, so that whoever replays

@@ -52,15 +52,18 @@ func registrationError(err *kerr.Error) *kmsg.BrokerRegistrationResponse {
 // endIncarnation cleans up after an incarnation that is gone. old is nil if there was none.
 //
 // One whose disk was wiped or replaced has no mark of a clean shutdown to show, even if there was one: it names no previous
-// epoch, and so it leaves the ELRs too. Its replicas are said to be in its new directory at once, where Kafka's brokers
-// tell that themselves (AssignReplicasToDirs, KIP-858); they could not lead else.
+// epoch, and so it leaves the ELRs too. If it was its only one, its replicas are said to be in its new directory at once, where Kafka's brokers
+// tell that themselves (AssignReplicasToDirs, KIP-858); they could not lead else. Of several, one that is missing may only be offline.
 func (c *Controller) endIncarnation(old *metadata.Broker, req *kmsg.BrokerRegistrationRequest) []metadata.Record {
 	oldEpoch := noEpoch
 	if old != nil {
 		oldEpoch = old.Epoch
 	}
 	clean := req.Version >= 3 && req.PreviousBrokerEpoch == oldEpoch
-	u := leaderUpdate{remove: req.BrokerID, add: none, uncleanShutdown: none, home: &home{req.BrokerID, req.LogDirs}}
+	u := leaderUpdate{remove: req.BrokerID, add: none, uncleanShutdown: none}
+	if (old == nil || len(old.Dirs) == 1) && len(req.LogDirs) == 1 {
+		u.home = &home{req.BrokerID, req.LogDirs}
+	}
 	if !clean && c.elrEnabled() {
 		u.remove, u.uncleanShutdown = none, req.BrokerID
 	}

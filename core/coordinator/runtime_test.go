@@ -95,7 +95,7 @@ func (b *broker) start() {
 	cfg.DefaultMinISR, cfg.RetentionCheckInterval, cfg.TransactionVerification = 1, 0, false
 	b.m = nil
 	b.loop.Post(func() {
-		storage.OpenManager(e, cfg.LogConfig, func(logs *storage.Manager, err error) {
+		storage.OpenManager(e, []*storage.LogDir{storage.NewLogDir(e, "d", [16]byte{1})}, cfg.LogConfig, func(logs *storage.Manager, err error) {
 			if err != nil {
 				b.Fatal(err)
 			}

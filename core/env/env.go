@@ -15,8 +15,10 @@ import (
 // Env is everything outside a broker. The same core runs on any implementation of it.
 type Env struct {
 	Loop scheduler.Loop
-	Disk disk.Disk
-	Net  network.Network
+	Disk disk.Disk // of the metadata log; of logs: theirs
+	// Disks are the log directories, in the order of log.dirs; one of them may be Disk. Nil: Disk is the only one.
+	Disks []disk.Disk
+	Net   network.Network
 	// Rand returns the stream of random numbers for a purpose: independent of all others, so that
 	// a new draw in one place shifts no other. Each call restarts the purpose's stream's numbering
 	// at a new incarnation of the broker only; keep what it returns.

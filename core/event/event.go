@@ -93,6 +93,8 @@ const (
 
 	RaftVoters // the voters are those of the log's end now. Note: "1,2,3", Offset: of their record, -1 if they are not in the log
 
+	LogDirOffline // a log directory failed, and the broker goes on with the others. Note: which, and why
+
 	numKinds
 )
 
@@ -111,7 +113,7 @@ var kindNames = [numKinds]string{
 	PartitionChanged: "partition-changed", UncleanElection: "unclean-election",
 	CoordinatorLoaded: "coordinator-loaded", CoordinatorUnloaded: "coordinator-unloaded",
 	DiskFull: "disk-full", DiskHasRoom: "disk-has-room",
-	RaftVoters: "raft-voters",
+	RaftVoters: "raft-voters", LogDirOffline: "log-dir-offline",
 }
 
 func (k Kind) String() string { return kindNames[k] }

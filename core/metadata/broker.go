@@ -1,5 +1,7 @@
 package metadata
 
+import "slices"
+
 // Broker is a registered broker.
 type Broker struct {
 	ID                   int32
@@ -19,6 +21,11 @@ type Broker struct {
 
 // Active reports whether the broker may join ISRs and be elected (KIP-841).
 func (b *Broker) Active() bool { return !b.Fenced && !b.InControlledShutdown }
+
+// HasOnlineDir reports whether a replica in that directory can be there: it is online, or not known yet (KIP-858).
+func (b *Broker) HasOnlineDir(dir [16]byte) bool {
+	return dir == DirMigrating || dir == DirUnassigned || slices.Contains(b.Dirs, dir)
+}
 
 // Endpoint returns the broker's endpoint of a listener name.
 func (b *Broker) Endpoint(listener string) (Endpoint, bool) {

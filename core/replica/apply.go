@@ -43,7 +43,7 @@ func (m *Manager) applyDelta(d *metadata.Delta) {
 	}
 	for _, id := range d.Partitions {
 		if reg := m.image.Partition(id); reg != nil {
-			m.applyPartition(reg)
+			m.applyPartition(reg, true)
 		} else if p := m.byID.get(id); p != nil {
 			m.drop(p)
 		}
@@ -71,7 +71,7 @@ func (m *Manager) isRegistered(img *metadata.Image) bool {
 // topic's configuration may be another.
 func (m *Manager) applyAll() {
 	m.image.Partitions(func(reg *metadata.Partition) bool {
-		m.applyPartition(reg)
+		m.applyPartition(reg, false)
 		return true
 	})
 	for _, p := range slices.Clone(m.partitions) {
@@ -104,7 +104,8 @@ func (m *Manager) hosts(id event.Partition, topicID [16]byte) bool {
 	return reg != nil && reg.TopicID == topicID && reg.HasReplica(m.cfg.NodeID)
 }
 
-func (m *Manager) applyPartition(reg *metadata.Partition) {
+// applyPartition follows one partition. isNew: if it was not hosted, this broker has no log of it, in no directory.
+func (m *Manager) applyPartition(reg *metadata.Partition, isNew bool) {
 	id := reg.Key()
 	p := m.byID.get(id)
 	if p != nil && p.topicID != reg.TopicID {
@@ -118,13 +119,14 @@ func (m *Manager) applyPartition(reg *metadata.Partition) {
 		return
 	}
 	if p == nil {
-		p = m.host(id, reg.TopicID)
+		p = m.host(id, reg.TopicID, isNew)
 	}
 	p.apply(reg)
 }
 
-func (m *Manager) host(id event.Partition, topicID [16]byte) *Partition {
+func (m *Manager) host(id event.Partition, topicID [16]byte, isNew bool) *Partition {
 	p := newPartition(m, id, topicID)
+	p.isNew = isNew
 	m.byID.put(p)
 	at, _ := slices.BinarySearchFunc(m.partitions, id, comparePartition)
 	m.partitions = slices.Insert(m.partitions, at, p)

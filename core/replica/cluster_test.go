@@ -192,7 +192,7 @@ func (n *testNode) start() {
 	}
 	n.loop.Post(func() {
 		n.peers = wire.NewPeers(e, "test", 100<<20)
-		storage.OpenManager(e, cfg.LogConfig, func(logs *storage.Manager, err error) {
+		storage.OpenManager(e, []*storage.LogDir{storage.NewLogDir(e, "d", [16]byte{1})}, cfg.LogConfig, func(logs *storage.Manager, err error) {
 			if err != nil {
 				n.c.Fatal(err)
 			}

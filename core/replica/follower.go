@@ -246,6 +246,6 @@ func (f *following) startAt(offset int64) {
 // meanwhile ends with an error that says nothing of the disk.
 func (f *following) onTruncated(err error) {
 	if err != nil && !f.p.removed && !errors.Is(err, storage.ErrTruncated) {
-		f.p.m.onFailure(err)
+		f.p.m.onFailure(f.p.log.LogDir(), err)
 	}
 }

@@ -1,7 +1,10 @@
 package replica
 
 import (
+	"errors"
+
 	"github.com/lockstep/lockstep/core/event"
+	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/storage"
 )
 
@@ -13,32 +16,55 @@ func (m *Manager) openLog(p *Partition) {
 	}
 	if l := m.logs.Get(p.id); l != nil {
 		if l.TopicID() == p.topicID {
+			m.logs.DeleteRivals(p.id)
 			p.onLogOpen(l)
 			return
 		}
 		m.deleteStray(l) // another topic of this name, deleted while we were down
 		return
 	}
+	dir := m.dirFor(p)
+	if dir == nil {
+		p.onOffline()
+		return
+	}
 	m.busy[p.id] = true
-	m.logs.Create(p.id, p.topicID, m.cfg.LogConfig(p.id), func(_ *storage.Log, err error) { m.onDirDone(p.id, err) })
+	m.logs.Create(dir, p.id, p.topicID, m.cfg.LogConfig(p.id), func(_ *storage.Log, err error) { m.onDirDone(p.id, dir, err) })
+}
+
+// dirFor is the log directory to make p's log in: the one that the controller has for it, else the one with the fewest logs. Nil: p may
+// have a log already, in a directory that is offline, and there must not be another.
+//
+// Counter-example: B, which has the only replica, restarts while the disk with it is away. With an empty log in another directory
+// it would lead, and all records would be gone, though they are all there when the disk is back.
+func (m *Manager) dirFor(p *Partition) *storage.LogDir {
+	if m.logs.HasLost(p.id, p.topicID) || !p.isNew && m.logs.AnyOffline() {
+		return nil
+	}
+	if reg := m.image.Partition(p.id); reg != nil && reg.HasReplica(m.cfg.NodeID) {
+		if d := m.logs.Dir(reg.Dir(m.cfg.NodeID)); d != nil {
+			return d
+		}
+	}
+	return m.logs.Emptiest()
 }
 
 // deleteLog removes the log of a partition that is not hosted any more, or not under this topic id.
 func (m *Manager) deleteLog(id event.Partition) {
-	if m.busy[id] || m.logs.Get(id) == nil || m.failed != nil {
+	l := m.logs.Get(id)
+	if m.busy[id] || l == nil || m.failed != nil {
 		return // onDirDone looks again
 	}
 	m.busy[id] = true
-	m.logs.Delete(id, func(err error) { m.onDirDone(id, err) })
+	m.logs.Delete(id, func(err error) { m.onDirDone(id, l.LogDir(), err) })
 }
 
-func (m *Manager) onDirDone(id event.Partition, err error) {
+func (m *Manager) onDirDone(id event.Partition, dir *storage.LogDir, err error) {
 	delete(m.busy, id)
 	if err != nil {
-		m.onFailure(err)
-		return
+		m.onFailure(dir, err)
 	}
-	if m.stopped {
+	if m.stopped || m.failed != nil {
 		return
 	}
 	if p := m.byID.get(id); p != nil {
@@ -48,9 +74,14 @@ func (m *Manager) onDirDone(id event.Partition, err error) {
 	m.deleteLog(id)
 }
 
-// onFailure takes the broker's one log directory offline: what its files hold is unknown from here.
-func (m *Manager) onFailure(err error) {
-	if m.failed != nil {
+// onFailure takes a log directory offline: what its files hold is unknown from here. Without the last one, or the one with the metadata
+// log, the broker cannot go on.
+func (m *Manager) onFailure(dir *storage.LogDir, err error) {
+	if m.failed != nil || !dir.IsOnline() {
+		return
+	}
+	if m.logs.CanLose(dir) {
+		m.onDirOffline(dir, err)
 		return
 	}
 	m.failed = err
@@ -63,8 +94,45 @@ func (m *Manager) onFailure(err error) {
 	}
 }
 
-func (m *Manager) onCheckpoint(err error) {
-	if err != nil {
-		m.onFailure(err)
+// onDirOffline goes on without a directory: the partitions in it are offline until the broker starts again (KIP-112).
+func (m *Manager) onDirOffline(dir *storage.LogDir, err error) {
+	m.env.Event.Emit(&event.Event{Kind: event.LogDirOffline, Peer: -1, Epoch: -1, Offset: -1, Note: dir.Path + ": " + err.Error()})
+	m.logs.Fail(dir, err)
+	for _, p := range m.partitions {
+		if p.log != nil && p.log.LogDir() == dir {
+			p.onOffline()
+		}
 	}
+	if m.onLogDirOffline != nil {
+		m.onLogDirOffline(err)
+	}
+}
+
+func (m *Manager) onCheckpoint(err error) {
+	var failed *storage.DirError
+	if errors.As(err, &failed) {
+		m.onFailure(failed.Dir, err)
+	}
+}
+
+// untoldDir is where the controller is to know this replica; false if it knows that, or need not know.
+func (p *Partition) untoldDir() (dir [16]byte, untold bool) {
+	if p.reg == nil || !p.reg.HasReplica(p.m.cfg.NodeID) || p.m.failed != nil {
+		return dir, false
+	}
+	known := p.reg.Dir(p.m.cfg.NodeID)
+	switch {
+	case p.offline:
+		return metadata.DirLost, p.m.seemsOnline(known)
+	case p.isOnline():
+		dir = p.log.LogDir().ID
+		return dir, dir != known
+	}
+	return dir, false
+}
+
+// seemsOnline reports whether the controller takes a replica that it knows to be in a directory for one that can lead. What failed it
+// learns from heartbeats.
+func (m *Manager) seemsOnline(dir [16]byte) bool {
+	return dir == metadata.DirUnassigned || dir == metadata.DirMigrating || m.logs.Dir(dir) != nil
 }

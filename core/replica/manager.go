@@ -86,6 +86,7 @@ type Manager struct {
 	watchers  map[string]Watcher // by topic
 	purgatory *purgatory
 	alter     alterQueue
+	assign    assignQueue
 	fetchers  []*fetcher // by leader
 	woken     []*delayedFetch
 	produces  []*delayedProduce // free
@@ -96,6 +97,7 @@ type Manager struct {
 	cleaner   *storage.Cleaner
 
 	onLogDirFailure func(error)
+	onLogDirOffline func(error)
 }
 
 // brokerInfo is what eligibility for the ISR needs of a registered broker, copied out of the image
@@ -115,6 +117,7 @@ func NewManager(e *env.Env, cfg Config, logs *storage.Manager, peers *wire.Peers
 		purgatory: newPurgatory(e.Loop),
 	}
 	m.alter = alterQueue{m: m, send: alter}
+	m.assign.m = m
 	m.onWoken = m.flushWoken
 	m.every(0, cfg.ReplicaLagTimeMax/2, m.checkISRs)
 	m.every(1, cfg.CheckpointInterval, func() {
@@ -137,8 +140,14 @@ func (m *Manager) every(i int, d time.Duration, f func()) {
 	})
 }
 
-// OnLogDirFailure sets who is told, once, that the log directory failed. All partitions are offline by then.
-func (m *Manager) OnLogDirFailure(f func(error)) { m.onLogDirFailure = f }
+// OnLogDirFailure sets who is told that a log directory failed: offline of one of several, failed, once, when the broker cannot go on
+// without it. The partitions in it are offline by then.
+func (m *Manager) OnLogDirFailure(offline, failed func(error)) {
+	m.onLogDirOffline, m.onLogDirFailure = offline, failed
+}
+
+// AssignDirsWith sets who carries requests to the active controller, and calls done once, with its response or why there is none.
+func (m *Manager) AssignDirsWith(send AssignDirsSender) { m.assign.send = send }
 
 // SetBrokerEpoch is called with the epoch of each successful registration (KIP-903). The image that has the
 // registration may have come before.
@@ -169,6 +178,7 @@ func (m *Manager) Shutdown() {
 		p.resign()
 	}
 	m.alter.stop()
+	m.assign.stop()
 	m.flushWoken()
 	m.purgatory.stop()
 }
@@ -182,6 +192,9 @@ func (m *Manager) Partitions(f func(*Partition)) {
 		f(p)
 	}
 }
+
+// LogDirs are the broker's log directories, in the order of log.dirs.
+func (m *Manager) LogDirs() []*storage.LogDir { return m.logs.Dirs() }
 
 // Image is the newest image applied, nil before the first.
 func (m *Manager) Image() *metadata.Image { return m.image }

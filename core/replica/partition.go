@@ -17,7 +17,8 @@ type Partition struct {
 	topicID [16]byte
 	log     *storage.Log // nil until opened
 	removed bool         // no longer hosted; callbacks may still come
-	offline bool         // the log directory failed
+	offline bool         // its log directory failed
+	isNew   bool         // made while this broker ran: it has no log yet, in no directory
 
 	reg            *metadata.Partition // the newest registration accepted; taken on once the log is open
 	leaderID       int32               // taken on; -1: none
@@ -137,6 +138,7 @@ func (p *Partition) apply(reg *metadata.Partition) {
 	if p.isOnline() {
 		p.takeOn()
 	}
+	p.m.assign.submit(p)
 }
 
 func (p *Partition) refreshMinISR() {
@@ -166,10 +168,11 @@ func (p *Partition) onConfigChanged() {
 // before a restart was opened without knowing the topic's configuration, which only the image has.
 func (p *Partition) onLogOpen(l *storage.Log) {
 	p.log = l
-	l.OnFailure(p.m.onFailure)
+	l.OnFailure(func(err error) { p.m.onFailure(l.LogDir(), err) })
 	l.SetConfig(p.m.cfg.LogConfig(p.id))
 	if p.reg != nil {
 		p.takeOn()
+		p.m.assign.submit(p)
 	}
 }
 
@@ -206,6 +209,7 @@ func (p *Partition) resign() {
 func (p *Partition) onOffline() {
 	p.offline = true
 	p.resign()
+	p.m.assign.submit(p)
 }
 
 // refusal is why this replica does not serve as leader now.
@@ -258,7 +262,7 @@ func (p *Partition) emit(kind event.Kind, peer int32, offset int64, note string)
 
 func (p *Partition) onRetention(err error) {
 	if err != nil && !p.removed {
-		p.m.onFailure(err)
+		p.m.onFailure(p.log.LogDir(), err)
 	}
 }
 

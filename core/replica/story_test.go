@@ -566,7 +566,7 @@ func TestFailedDiskTakesPartitionsOffline(t *testing.T) {
 	c := newCluster(t, 2, nil)
 	a := c.nodes[1]
 	var told error
-	a.m.OnLogDirFailure(func(err error) { told = err })
+	a.m.OnLogDirFailure(nil, func(err error) { told = err })
 	a.disk.FailWrites(kerr.KafkaStorageError)
 	r := a.produce(acksLeader, "m1")
 	c.until("answered", func() bool { return r.done })

@@ -398,7 +398,7 @@ func TestSliceOutlivesTruncationAndClose(t *testing.T) {
 func (n *node) openManager() (m *Manager) {
 	n.t.Helper()
 	n.must("manager", func(done func(error)) {
-		OpenManager(n.env, func(event.Partition) LogConfig { return smallConfig() }, func(opened *Manager, err error) {
+		OpenManager(n.env, oneDir(n.env), func(event.Partition) LogConfig { return smallConfig() }, func(opened *Manager, err error) {
 			m = opened
 			done(err)
 		})
@@ -409,7 +409,7 @@ func (n *node) openManager() (m *Manager) {
 func (n *node) create(m *Manager, p event.Partition, id byte) (l *Log) {
 	n.t.Helper()
 	n.must("create", func(done func(error)) {
-		m.Create(p, [16]byte{id}, smallConfig(), func(made *Log, err error) { l = made; done(err) })
+		m.Create(m.Emptiest(), p, [16]byte{id}, smallConfig(), func(made *Log, err error) { l = made; done(err) })
 	})
 	return l
 }
@@ -428,7 +428,9 @@ func TestManagerFindsItsLogsAgain(t *testing.T) {
 	}
 	l.SetHighWatermark(4)
 	l.AdvanceLogStart(3)
-	if err := n.await("create", func(done func(error)) { m.Create(a, [16]byte{1}, smallConfig(), func(_ *Log, err error) { done(err) }) }); err != ErrExists {
+	if err := n.await("create", func(done func(error)) {
+		m.Create(m.Emptiest(), a, [16]byte{1}, smallConfig(), func(_ *Log, err error) { done(err) })
+	}); err != ErrExists {
 		t.Fatal(err)
 	}
 	m.SetBrokerEpoch(77)

@@ -100,4 +100,5 @@ type OpenOptions struct {
 	AnyBatch bool
 
 	held *heldMemory // shared by a Manager's logs; nil: the log's own
+	home *LogDir     // nil: not a Manager's
 }

@@ -513,15 +513,15 @@ func newManagedScene(t *testing.T) (*crashScene, *Manager) {
 	config := func(event.Partition) LogConfig { return s.config }
 	var m *Manager
 	s.do("open", func(done func(error)) {
-		OpenManager(s.env, config, func(opened *Manager, err error) { m = opened; done(err) })
+		OpenManager(s.env, oneDir(s.env), config, func(opened *Manager, err error) { m = opened; done(err) })
 	})
 	var l *Log
 	s.do("create", func(done func(error)) {
-		m.Create(testPartition, [16]byte{1}, s.config, func(created *Log, err error) { l = created; done(err) })
+		m.Create(m.Emptiest(), testPartition, [16]byte{1}, s.config, func(created *Log, err error) { l = created; done(err) })
 	})
 	s.log = l
 	s.reopen = func(n *node, _ int64, done func(*Log, error)) {
-		OpenManager(n.env, config, func(m *Manager, err error) {
+		OpenManager(n.env, oneDir(n.env), config, func(m *Manager, err error) {
 			if err != nil {
 				done(nil, err)
 				return

@@ -73,6 +73,8 @@ func (n *node) await(what string, start func(done func(error))) (err error) {
 	return err
 }
 
+func oneDir(e *env.Env) []*LogDir { return []*LogDir{NewLogDir(e, "d", [16]byte{1})} }
+
 func smallConfig() LogConfig {
 	c := DefaultLogConfig()
 	c.SegmentBytes, c.IndexIntervalBytes = 1500, 200

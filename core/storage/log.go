@@ -21,6 +21,7 @@ type Log struct {
 	partition     event.Partition
 	topicID       [16]byte
 	dir           string
+	home          *LogDir // nil: not a Manager's
 	config        LogConfig
 	keepProducers bool
 	anyBatch      bool
@@ -65,7 +66,7 @@ type Log struct {
 
 func newLog(e *env.Env, o *OpenOptions) *Log {
 	l := &Log{
-		env: e, partition: o.Partition, topicID: o.TopicID, dir: o.Dir, config: o.Config,
+		env: e, partition: o.Partition, topicID: o.TopicID, dir: o.Dir, home: o.home, config: o.Config,
 		keepProducers: o.KeepProducers, anyBatch: o.AnyBatch, segments: newSegments(),
 		producers: producers{states: map[int64]*ProducerState{}},
 	}
@@ -86,6 +87,9 @@ func (l *Log) TopicID() [16]byte { return l.topicID }
 
 // Dir is the log's directory on its disk.
 func (l *Log) Dir() string { return l.dir }
+
+// LogDir is the log directory that has the log; nil if no Manager opened it.
+func (l *Log) LogDir() *LogDir { return l.home }
 
 // Config is the current configuration.
 func (l *Log) Config() LogConfig { return l.config }

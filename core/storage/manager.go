@@ -1,67 +1,86 @@
 package storage
 
 import (
-	"bytes"
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/google/btree"
 	"github.com/lockstep/lockstep/core/env"
 	"github.com/lockstep/lockstep/core/event"
-	"github.com/lockstep/lockstep/disk"
 )
 
-// Manager is all partition logs of a disk but the metadata log.
+// Manager is all partition logs of a broker but the metadata log, in one log directory or several.
 type Manager struct {
-	env            *env.Env
-	logs           *btree.BTreeG[*Log]
-	pivot          Log
-	creating       map[event.Partition]bool
-	deleting       map[event.Partition][]func() // what waits for the end of each
-	clean          bool
-	highWatermarks map[event.Partition]int64
-	starts         map[event.Partition]int64 // checkpoints as read, while logs are opened
-	points         map[event.Partition]int64
-	cleaned        map[event.Partition]int64
-	config         func(event.Partition) LogConfig
-	onFailure      func(*Log, error)
-	held           heldMemory
+	env       *env.Env
+	dirs      []*LogDir
+	logs      *btree.BTreeG[*Log]
+	rivals    []*Log // of partitions that have a log, in another directory: one of the two is of a topic that is no more
+	pivot     Log
+	creating  map[event.Partition]*LogDir  // where
+	deleting  map[event.Partition][]func() // what waits for the end of each
+	config    func(event.Partition) LogConfig
+	onFailure func(*Log, error)
+	held      heldMemory
 
 	checkpointing bool
-	waiting       []func(error)     // for a checkpoint after the one under way
-	last          map[string][]byte // content of the checkpoint files
+	waiting       []func(error) // for a checkpoint after the one under way
 	brokerEpoch   int64
-	cleanEpoch    int64 // the broker epoch in the mark that was read; -1 without one
 }
 
-// OpenManager opens every log in the disk's root, one after the other. If the last shutdown was clean its mark is
-// removed first. A log that cannot be opened is the error: the disk is no good.
-func OpenManager(e *env.Env, cfg func(event.Partition) LogConfig, done func(*Manager, error)) {
+// ErrTwice is wrapped by OpenManager's error if a partition's log is in two directories.
+var ErrTwice = errors.New("storage: in two log directories")
+
+// OpenManager opens every log in the roots of the directories, one after the other. Where the last shutdown was clean its mark is
+// removed first. A directory with a log that cannot be opened is offline; if it is the only one, or has the metadata log, that is the error.
+func OpenManager(e *env.Env, dirs []*LogDir, cfg func(event.Partition) LogConfig, done func(*Manager, error)) {
 	m := &Manager{
-		env: e, config: cfg, brokerEpoch: -1, cleanEpoch: -1,
-		creating: map[event.Partition]bool{},
+		env: e, dirs: dirs, config: cfg, brokerEpoch: -1,
+		creating: map[event.Partition]*LogDir{},
 		deleting: map[event.Partition][]func(){},
-		last:     map[string][]byte{},
-		logs:     btree.NewG(16, func(a, b *Log) bool { return a.partition.Compare(b.partition) < 0 }),
+		logs:     newLogTree(),
 	}
-	e.Disk.List(".", func(names []string, err error) {
-		if err != nil {
-			done(nil, err)
+	sequence(len(dirs), func(i int, next func(error)) {
+		if d := dirs[i]; d.IsOnline() {
+			m.load(d, func(err error) { next(m.onLoaded(d, err)) })
 			return
 		}
-		steps(func(err error) { m.opened(err, done) },
-			func(next func(error)) { m.takeCleanMark(names, next) },
-			func(next func(error)) { m.readOffsets(names, recoveryPointFile, &m.points, next) },
-			func(next func(error)) { m.readOffsets(names, logStartFile, &m.starts, next) },
-			func(next func(error)) { m.readOffsets(names, replicationFile, &m.highWatermarks, next) },
-			func(next func(error)) { m.readOffsets(names, cleanerFile, &m.cleaned, next) },
-			func(next func(error)) { m.openAll(names, next) })
+		next(nil)
+	}, func(err error) { m.opened(err, done) })
+}
+
+func newLogTree() *btree.BTreeG[*Log] {
+	return btree.NewG(16, func(a, b *Log) bool { return a.partition.Compare(b.partition) < 0 })
+}
+
+func (m *Manager) load(d *LogDir, done func(error)) {
+	d.env.Disk.List(".", func(names []string, err error) {
+		if err != nil {
+			done(err)
+			return
+		}
+		steps(done,
+			func(next func(error)) { d.readMarks(names, next) },
+			func(next func(error)) { m.openAll(d, names, next) })
 	})
 }
 
+// onLoaded has the broker go on without a directory that failed, if it can.
+func (m *Manager) onLoaded(d *LogDir, err error) error {
+	d.points, d.starts, d.cleaned = nil, nil, nil
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, ErrTwice) || !m.CanLose(d) {
+		return err
+	}
+	m.Fail(d, err)
+	return nil
+}
+
 func (m *Manager) opened(err error, done func(*Manager, error)) {
-	m.points, m.starts, m.cleaned = nil, nil, nil
 	if err != nil {
 		done(nil, err)
 		return
@@ -69,60 +88,39 @@ func (m *Manager) opened(err error, done func(*Manager, error)) {
 	done(m, nil)
 }
 
-func (m *Manager) takeCleanMark(names []string, next func(error)) {
-	for _, name := range names {
-		if name == cleanShutdownFile {
-			m.clean = true
-		}
-	}
-	if !m.clean {
-		next(nil)
-		return
-	}
-	steps(next,
-		m.readCleanMark,
-		func(next func(error)) { removeFile(m.env.Disk, cleanShutdownFile, next) },
-		func(next func(error)) { m.env.Disk.SyncDir(".", next) })
-}
-
-func (m *Manager) readCleanMark(next func(error)) {
-	ReadFile(m.env.Disk, cleanShutdownFile, func(b []byte, err error) {
-		m.cleanEpoch = parseCleanShutdown(b)
-		next(err)
-	})
-}
-
-// readOffsets reads an offset checkpoint; a missing or damaged one is as good as an empty one.
-func (m *Manager) readOffsets(names []string, file string, into *map[event.Partition]int64, next func(error)) {
-	*into = map[event.Partition]int64{}
-	ReadFile(m.env.Disk, file, func(b []byte, err error) {
-		if errors.Is(err, disk.ErrNotExist) {
-			next(nil)
-			return
-		}
-		entries, bad := parseOffsets(b)
-		if bad == nil {
-			for _, e := range entries {
-				(*into)[e.partition] = e.offset
-			}
-		}
-		next(err)
-	})
-}
-
-func (m *Manager) openAll(names []string, next func(error)) {
+func (m *Manager) openAll(d *LogDir, names []string, next func(error)) {
 	sequence(len(names), func(i int, next func(error)) {
 		dir, isDir := strings.CutSuffix(names[i], "/")
 		p, ok := parseLogDir(dir)
 		switch {
 		case isDir && strings.HasSuffix(dir, deleteSuffix) && strings.Contains(dir, "."):
-			m.env.Disk.Remove(dir, next)
+			d.env.Disk.Remove(dir, next)
 		case !isDir || !ok || p == event.MetadataPartition:
 			next(nil)
 		default:
-			m.open(p, [16]byte{}, m.config(p), func(_ *Log, err error) { next(err) })
+			m.open(d, p, [16]byte{}, m.config(p), func(l *Log, err error) {
+				if err == nil {
+					err = m.adopt(l)
+				}
+				next(err)
+			})
 		}
 	}, next)
+}
+
+// adopt takes a log in that was found. Two of one partition may be of different topics, one of which was deleted while its directory was
+// offline: which it is, the metadata will tell.
+func (m *Manager) adopt(l *Log) error {
+	other := m.Get(l.partition)
+	if other == nil {
+		m.logs.ReplaceOrInsert(l)
+		return nil
+	}
+	if other.topicID == l.topicID {
+		return fmt.Errorf("%w: %s is in %s and in %s; remove the one that is older", ErrTwice, l.partition, other.home.Path, l.home.Path)
+	}
+	m.rivals = append(m.rivals, l)
+	return nil
 }
 
 // parseLogDir is the partition whose log a directory named "topic-partition" holds.
@@ -138,19 +136,18 @@ func parseLogDir(dir string) (event.Partition, bool) {
 	return event.Partition{Topic: dir[:at], Index: int32(index)}, true
 }
 
-func (m *Manager) open(p event.Partition, topicID [16]byte, cfg LogConfig, done func(*Log, error)) {
+func (m *Manager) open(d *LogDir, p event.Partition, topicID [16]byte, cfg LogConfig, done func(*Log, error)) {
 	o := OpenOptions{
-		Dir: p.String(), Partition: p, TopicID: topicID, Config: cfg, Clean: m.clean,
-		RecoveryPoint: m.points[p], LogStartOffset: m.starts[p], HighWatermark: m.highWatermarks[p],
-		CleanedUpTo: m.cleaned[p], KeepProducers: true, held: &m.held,
+		Dir: p.String(), Partition: p, TopicID: topicID, Config: cfg, Clean: d.clean,
+		RecoveryPoint: d.points[p], LogStartOffset: d.starts[p], HighWatermark: d.highWatermarks[p],
+		CleanedUpTo: d.cleaned[p], KeepProducers: true, held: &m.held, home: d,
 	}
-	Open(m.env, o, func(l *Log, err error) {
+	Open(d.env, o, func(l *Log, err error) {
 		if err != nil {
 			done(nil, err)
 			return
 		}
-		l.SetHighWatermark(min(m.highWatermarks[p], l.LogEndOffset()))
-		m.logs.ReplaceOrInsert(l)
+		l.SetHighWatermark(min(d.highWatermarks[p], l.LogEndOffset()))
 		l.OnFailure(func(err error) {
 			if m.onFailure != nil {
 				m.onFailure(l, err)
@@ -160,20 +157,92 @@ func (m *Manager) open(p event.Partition, topicID [16]byte, cfg LogConfig, done 
 	})
 }
 
-// OnFailure calls f when any log fails: the whole disk is then to be taken offline.
+// OnFailure calls f when any log fails: its whole directory is then to be taken offline.
 func (m *Manager) OnFailure(f func(*Log, error)) { m.onFailure = f }
 
 // SetBrokerEpoch is what the clean-shutdown mark will say (KIP-966).
 func (m *Manager) SetBrokerEpoch(epoch int64) { m.brokerEpoch = epoch }
 
-// Clean reports whether the last shutdown was clean.
-func (m *Manager) Clean() bool { return m.clean }
+// Clean reports whether the last shutdown was clean, in all directories.
+func (m *Manager) Clean() bool {
+	return !slices.ContainsFunc(m.dirs, func(d *LogDir) bool { return !d.clean || !d.IsOnline() })
+}
 
-// CleanShutdownEpoch is the broker epoch that the last shutdown, if it was clean, left behind; else -1 (KIP-966).
-func (m *Manager) CleanShutdownEpoch() int64 { return m.cleanEpoch }
+// CleanShutdownEpoch is the broker epoch that the last shutdown, if it was clean, left behind in all directories; else -1 (KIP-966).
+func (m *Manager) CleanShutdownEpoch() int64 {
+	epoch := m.dirs[0].cleanEpoch
+	if slices.ContainsFunc(m.dirs, func(d *LogDir) bool { return d.cleanEpoch != epoch || !d.IsOnline() }) {
+		return -1
+	}
+	return epoch
+}
 
-// HighWatermarks is what the checkpoint said when the manager was opened.
-func (m *Manager) HighWatermarks() map[event.Partition]int64 { return m.highWatermarks }
+// Dirs are the log directories, in the order of log.dirs.
+func (m *Manager) Dirs() []*LogDir { return m.dirs }
+
+// Dir is the directory with an id, if it is online; else nil.
+func (m *Manager) Dir(id [16]byte) *LogDir {
+	for _, d := range m.dirs {
+		if d.ID == id && d.IsOnline() {
+			return d
+		}
+	}
+	return nil
+}
+
+// CanLose reports whether the broker can go on without a directory.
+func (m *Manager) CanLose(d *LogDir) bool {
+	return !d.Metadata && slices.ContainsFunc(m.dirs, func(other *LogDir) bool { return other != d && other.IsOnline() })
+}
+
+// AnyOffline reports whether a directory is offline.
+func (m *Manager) AnyOffline() bool {
+	return slices.ContainsFunc(m.dirs, func(d *LogDir) bool { return !d.IsOnline() })
+}
+
+// HasLost reports whether a partition's log lies in a directory that has failed since the start.
+func (m *Manager) HasLost(p event.Partition, topicID [16]byte) bool {
+	return slices.ContainsFunc(m.dirs, func(d *LogDir) bool { id, had := d.lost[p]; return had && id == topicID })
+}
+
+// Fail takes a directory offline: what its files hold is unknown from here. Its logs fail, and are forgotten.
+func (m *Manager) Fail(d *LogDir, err error) {
+	d.failure = err
+	d.lost = map[event.Partition][16]byte{}
+	for _, l := range m.in(d) {
+		m.logs.Delete(l)
+		d.lost[l.partition] = l.topicID
+		l.fail("log directory", err) // its files stay open: an operation that has several steps may be under way
+		l.recent.releaseAll()
+	}
+	m.rivals = slices.DeleteFunc(m.rivals, func(l *Log) bool { return l.home == d })
+}
+
+// in is the logs in a directory, sorted by partition.
+func (m *Manager) in(d *LogDir) (all []*Log) {
+	m.Each(func(l *Log) {
+		if l.home == d {
+			all = append(all, l)
+		}
+	})
+	return all
+}
+
+// Emptiest is the directory for a new log: the first of those with the fewest.
+func (m *Manager) Emptiest() *LogDir {
+	counts := map[*LogDir]int{}
+	m.Each(func(l *Log) { counts[l.home]++ })
+	for _, d := range m.creating { // order: a sum
+		counts[d]++
+	}
+	var found *LogDir
+	for _, d := range m.dirs {
+		if d.IsOnline() && (found == nil || counts[d] < counts[found]) {
+			found = d
+		}
+	}
+	return found
+}
 
 // Get returns a partition's log, or nil.
 func (m *Manager) Get(p event.Partition) *Log {
@@ -187,20 +256,32 @@ func (m *Manager) Each(f func(*Log)) {
 	m.logs.Ascend(func(l *Log) bool { f(l); return true })
 }
 
-// Create makes a partition's log; ErrExists if there is one, or is about to be.
-func (m *Manager) Create(p event.Partition, topicID [16]byte, cfg LogConfig, done func(*Log, error)) {
-	if m.Get(p) != nil || m.creating[p] {
+// Create makes a partition's log in a directory; ErrExists if there is one, or is about to be.
+func (m *Manager) Create(d *LogDir, p event.Partition, topicID [16]byte, cfg LogConfig, done func(*Log, error)) {
+	if m.Get(p) != nil || m.creating[p] != nil {
 		done(nil, ErrExists)
 		return
 	}
-	delete(m.highWatermarks, p) // of an earlier topic of that name
-	m.creating[p] = true
+	delete(d.highWatermarks, p) // of an earlier topic of that name
+	m.creating[p] = d
 	m.afterDelete(p, func() {
-		m.open(p, topicID, cfg, func(l *Log, err error) {
+		m.open(d, p, topicID, cfg, func(l *Log, err error) {
 			delete(m.creating, p)
-			done(l, err)
+			m.created(l, err, done)
 		})
 	})
+}
+
+func (m *Manager) created(l *Log, err error, done func(*Log, error)) {
+	switch {
+	case err != nil:
+	case l.home.IsOnline():
+		m.logs.ReplaceOrInsert(l)
+	default: // it failed meanwhile
+		l.closeFiles()
+		l, err = nil, ErrOffline
+	}
+	done(l, err)
 }
 
 // afterDelete runs f when no directory of the partition is being removed.
@@ -224,6 +305,7 @@ func (m *Manager) Delete(p event.Partition, done func(error)) {
 	l.Delete(func(err error) {
 		waiting := m.deleting[p]
 		delete(m.deleting, p)
+		m.promoteRival(p)
 		done(err)
 		for _, f := range waiting {
 			f()
@@ -231,19 +313,50 @@ func (m *Manager) Delete(p event.Partition, done func(error)) {
 	})
 }
 
-// Checkpoint writes the recovery points, log starts and high watermarks of all logs, where they have changed.
+// promoteRival has the partition's other log, in another directory, take the place of one that was deleted.
+func (m *Manager) promoteRival(p event.Partition) {
+	at := slices.IndexFunc(m.rivals, func(l *Log) bool { return l.partition == p })
+	if at < 0 || m.Get(p) != nil {
+		return
+	}
+	m.logs.ReplaceOrInsert(m.rivals[at])
+	m.rivals = slices.Delete(m.rivals, at, at+1)
+}
+
+// DeleteRivals removes what logs of a partition there are besides the one that Get returns. What fails is removed after the next start.
+func (m *Manager) DeleteRivals(p event.Partition) {
+	m.rivals = slices.DeleteFunc(m.rivals, func(l *Log) bool {
+		if l.partition == p {
+			l.Delete(func(error) {})
+		}
+		return l.partition == p
+	})
+}
+
+// Checkpoint writes the recovery points, log starts and high watermarks of all logs, where they have changed. An error is a *DirError.
 func (m *Manager) Checkpoint(done func(error)) {
 	if m.checkpointing {
 		m.waiting = append(m.waiting, done)
 		return
 	}
 	m.checkpointing = true
-	points, starts, highWatermarks, cleaned := m.offsets()
-	steps(func(err error) { m.checkpointed(err, done) },
-		func(next func(error)) { m.writeOffsets(recoveryPointFile, points, next) },
-		func(next func(error)) { m.writeOffsets(logStartFile, starts, next) },
-		func(next func(error)) { m.writeOffsets(replicationFile, highWatermarks, next) },
-		func(next func(error)) { m.writeCleaned(cleaned, next) })
+	all := make([]offsets, len(m.dirs))
+	m.Each(func(l *Log) { all[slices.Index(m.dirs, l.home)].add(l) })
+	sequence(len(m.dirs), func(i int, next func(error)) {
+		d := m.dirs[i]
+		if !d.IsOnline() {
+			next(nil)
+			return
+		}
+		d.checkpoint(all[i], func(err error) { next(dirError(d, err)) })
+	}, func(err error) { m.checkpointed(err, done) })
+}
+
+func dirError(d *LogDir, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &DirError{d, err}
 }
 
 func (m *Manager) checkpointed(err error, done func(error)) {
@@ -259,53 +372,22 @@ func (m *Manager) checkpointed(err error, done func(error)) {
 	}
 }
 
-// offsets is the content of the checkpoints. A log start is noted where the first segment does not tell it.
-func (m *Manager) offsets() (points, starts, highWatermarks, cleaned []partitionOffset) {
-	m.Each(func(l *Log) {
-		points = append(points, partitionOffset{l.partition, l.recoveryPoint})
-		highWatermarks = append(highWatermarks, partitionOffset{l.partition, l.highWatermark})
-		if l.logStart > l.segments.first().base {
-			starts = append(starts, partitionOffset{l.partition, l.logStart})
-		}
-		if l.cleaned > 0 {
-			cleaned = append(cleaned, partitionOffset{l.partition, l.cleaned})
-		}
-	})
-	return points, starts, highWatermarks, cleaned
-}
-
-// writeCleaned writes the cleaner's checkpoint, which is not there until a log was compacted.
-func (m *Manager) writeCleaned(entries []partitionOffset, next func(error)) {
-	if len(entries) == 0 && m.last[cleanerFile] == nil {
-		next(nil)
-		return
-	}
-	m.writeOffsets(cleanerFile, entries, next)
-}
-
-func (m *Manager) writeOffsets(file string, entries []partitionOffset, next func(error)) {
-	content := marshalOffsets(entries)
-	if bytes.Equal(m.last[file], content) {
-		next(nil)
-		return
-	}
-	WriteFileAtomic(m.env.Disk, file, content, func(err error) {
-		if err == nil {
-			m.last[file] = content
-		}
-		next(err)
-	})
-}
-
-// Shutdown closes all logs, checkpoints, and marks the shutdown as clean if all went well.
+// Shutdown closes all logs, checkpoints, and marks the shutdown as clean in every directory if all went well.
 func (m *Manager) Shutdown(done func(error)) {
 	var all []*Log
 	m.Each(func(l *Log) { all = append(all, l) })
+	all = append(all, m.rivals...)
 	steps(done,
 		func(next func(error)) { closeAll(all, next) },
 		m.Checkpoint,
 		func(next func(error)) {
-			WriteFileAtomic(m.env.Disk, cleanShutdownFile, marshalCleanShutdown(m.brokerEpoch), next)
+			sequence(len(m.dirs), func(i int, next func(error)) {
+				if d := m.dirs[i]; d.IsOnline() {
+					d.writeCleanMark(m.brokerEpoch, next)
+					return
+				}
+				next(nil)
+			}, next)
 		})
 }
 

@@ -29,10 +29,14 @@ type Disk struct {
 	workers  *workers
 	lock     *os.File
 	poisoned []os.FileInfo // files of which a Sync failed, whoever opens them next
+	broken   error         // why there is no directory
 	unused   *op           // records to reuse
 }
 
 var _ disk.Disk = (*Disk)(nil)
+
+// ErrInUse is wrapped by New's error if another process, or another Disk, uses the directory.
+var ErrInUse = errors.New("is in use by another process")
 
 // New opens the directory, made if absent, as a disk whose callbacks go through p. It fails when
 // another process, or another Disk, uses the directory.
@@ -48,11 +52,19 @@ func New(root string, p scheduler.Poster) (*Disk, error) {
 	return &Disk{root: root, poster: p, workers: newWorkers(), lock: lock}, nil
 }
 
+// Broken is a disk that New could not open because of err: every call on it answers that.
+func Broken(err error, p scheduler.Poster) *Disk {
+	return &Disk{poster: p, workers: newWorkers(), broken: err}
+}
+
 // Close waits for what is under way and gives the directory free. Calls of the Disk after it answer
 // disk.ErrClosed. Files still retained stay readable through Handle until their last Close. It
 // blocks: it is for after the loop's end, or for another goroutine.
 func (d *Disk) Close() error {
 	d.workers.close()
+	if d.broken != nil {
+		return nil
+	}
 	return d.lock.Close()
 }
 
@@ -182,6 +194,9 @@ func (d *Disk) offload(work func() error, done func(err error)) {
 
 // path is where a name lies. A name that leads out of the root, or to the lock, is refused.
 func (d *Disk) path(name string) (string, error) {
+	if d.broken != nil {
+		return "", d.broken
+	}
 	clean := path.Clean(name)
 	if path.IsAbs(clean) || !filepath.IsLocal(filepath.FromSlash(clean)) {
 		return "", fmt.Errorf("osdisk: name %q leads out of the log directory", name)

@@ -22,7 +22,7 @@ func lockDir(root string) (*os.File, error) {
 	}
 	f.Close()
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fmt.Errorf("osdisk: log directory %s is in use by another process", root)
+		return nil, fmt.Errorf("osdisk: log directory %s %w", root, ErrInUse)
 	}
 	return nil, fmt.Errorf("osdisk: locking log directory %s: %w", root, err)
 }
