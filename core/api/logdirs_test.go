@@ -137,9 +137,13 @@ func TestABrokerGoesOnWithoutOneOfItsDirectories(t *testing.T) {
 	c.knowsDirs("t")
 	n := c.nodes[0]
 	lost, kept := n.inDir("t", 6, 1), n.inDir("t", 6, 0)
+	began := c.world.Now()
 	n.breakDir()
 	for i := range int32(6) {
 		c.produceTo("t", i, "a")
+	}
+	if took := c.world.Now().Sub(began); took > 15*time.Second { // replica.lag.time.max.ms is 30 s
+		t.Errorf("nothing was committed for %v", took)
 	}
 	img := func() *metadata.Image { return c.nodes[1].broker.Image() }
 	c.until("node 1 leaves the ISR of what it lost", func() bool {

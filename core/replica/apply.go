@@ -151,7 +151,7 @@ func (m *Manager) applyBrokers() {
 	m.brokers = m.brokers[:0]
 	m.image.Brokers(func(b *metadata.Broker) bool {
 		m.brokers = append(m.brokers, brokerInfo{
-			id: b.ID, epoch: b.Epoch, eligible: b.Active(), addr: m.endpoint(b),
+			id: b.ID, epoch: b.Epoch, eligible: b.Active(), addr: m.endpoint(b), registered: b,
 		})
 		return true
 	})
@@ -173,12 +173,17 @@ func (m *Manager) broker(id int32) *brokerInfo {
 	return &m.brokers[at]
 }
 
-// isEligible reports whether a broker that fetched with this epoch may join an ISR (KIP-841, KIP-903).
+// isEligible reports whether a broker that fetched with this epoch may join p's ISR (KIP-841, KIP-903), and has the log directory that
+// its replica is in.
+//
 // Counter-example to leaving the epoch out: B, in the ISR, loses its disk and restarts; the fetch it sent before still
 // says that it has everything.
-func (m *Manager) isEligible(id int32, fetchedWith int64) bool {
-	b := m.broker(id)
-	return b != nil && b.eligible && (fetchedWith == -1 || fetchedWith == b.epoch)
+//
+// Counter-example to leaving the directory out, as Kafka does: one of B's directories fails, the controller takes B out of the ISR at once, and
+// yet nothing is committed for replica.lag.time.max.ms: B was caught up a moment ago and seems about to join again.
+func (p *Partition) isEligible(id int32, fetchedWith int64) bool {
+	b := p.m.broker(id)
+	return b != nil && b.eligible && (fetchedWith == -1 || fetchedWith == b.epoch) && (p.reg == nil || b.registered.HasOnlineDir(p.reg.Dir(id)))
 }
 
 // endpoint is where to fetch from a broker.

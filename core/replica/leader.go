@@ -119,7 +119,7 @@ func (p *Partition) refreshFollowers() {
 	for i := range l.followers {
 		f := &l.followers[i]
 		f.inMaximalISR = contains(maximal, f.id)
-		f.eligible = p.m.isEligible(f.id, f.brokerEpoch)
+		f.eligible = p.isEligible(f.id, f.brokerEpoch)
 	}
 }
 
@@ -146,7 +146,7 @@ func (p *Partition) onAppended() {
 func (p *Partition) onFollowerFetch(f *follower, offset, logStartOffset, brokerEpoch int64) {
 	if f.brokerEpoch != brokerEpoch {
 		f.brokerEpoch = brokerEpoch
-		f.eligible = p.m.isEligible(f.id, brokerEpoch)
+		f.eligible = p.isEligible(f.id, brokerEpoch)
 	}
 	moved, started := f.logEndOffset != offset, f.logStartOffset != logStartOffset
 	f.fetched(p.m.loop.Now(), offset, logStartOffset, p.log.LogEndOffset())

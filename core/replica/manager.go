@@ -107,6 +107,8 @@ type brokerInfo struct {
 	epoch    int64
 	eligible bool // neither fenced nor shutting down
 	addr     network.Addr
+
+	registered *metadata.Broker
 }
 
 // NewManager takes over the logs that are open. Nothing is led or followed before Apply.
