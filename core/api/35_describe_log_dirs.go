@@ -49,10 +49,18 @@ func askedLogs(req *kmsg.DescribeLogDirsRequest) map[event.Partition]bool {
 	return asked
 }
 
-// addLog adds what a partition has in the directory d.
+// addLog adds what a partition has in the directory d: its log, or the one that will be.
 func addLog(dir *kmsg.DescribeLogDirsResponseDir, d *storage.LogDir, p *replica.Partition) {
-	l := p.Log()
-	if l == nil || l.LogDir() != d {
+	l, future := p.Log(), p.FutureLog()
+	rp := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
+	switch rp.Partition = p.ID().Index; {
+	case l == nil:
+		return
+	case l.LogDir() == d:
+		rp.Size, rp.OffsetLag = l.Size(), max(0, p.HighWatermark()-l.LogEndOffset())
+	case future != nil && future.LogDir() == d:
+		rp.Size, rp.OffsetLag, rp.IsFuture = future.Size(), l.LogEndOffset()-future.LogEndOffset(), true
+	default:
 		return
 	}
 	if n := len(dir.Topics); n == 0 || dir.Topics[n-1].Topic != p.ID().Topic {
@@ -60,8 +68,6 @@ func addLog(dir *kmsg.DescribeLogDirsResponseDir, d *storage.LogDir, p *replica.
 		t.Topic = p.ID().Topic
 		dir.Topics = append(dir.Topics, t)
 	}
-	rp := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
-	rp.Partition, rp.Size, rp.OffsetLag = p.ID().Index, l.Size(), max(0, p.HighWatermark()-l.LogEndOffset())
 	t := &dir.Topics[len(dir.Topics)-1]
 	t.Partitions = append(t.Partitions, rp)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/lockstep/lockstep/core/replica"
 	"github.com/lockstep/lockstep/disk"
 	"github.com/lockstep/lockstep/disk/simdisk"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -311,4 +312,174 @@ func copyFile(c *cluster, n *node, to *simdisk.Disk, name string, content []byte
 		})
 	})
 	c.until("copied", func() bool { return written })
+}
+
+func (x *client) alterLogDir(topic string, dir string, partitions ...int32) []int16 {
+	x.Helper()
+	req := kmsg.NewPtrAlterReplicaLogDirsRequest()
+	req.Version = 2
+	d := kmsg.NewAlterReplicaLogDirsRequestDir()
+	d.Dir = dir
+	d.Topics = append(d.Topics, kmsg.AlterReplicaLogDirsRequestDirTopic{Topic: topic, Partitions: partitions})
+	req.Dirs = append(req.Dirs, d)
+	var codes []int16
+	for _, p := range ask[*kmsg.AlterReplicaLogDirsResponse](x, req).Topics[0].Partitions {
+		codes = append(codes, p.ErrorCode)
+	}
+	return codes
+}
+
+// other is the name of the other of two directories.
+func other(dir int) string { return []string{"b", "a"}[dir] }
+
+// filesOf is the names on a node's disks that begin so: of the first, and of the second.
+func (n *node) filesOf(prefix string) (all [2][]string) {
+	for i, d := range []*simdisk.Disk{n.disk, n.more[0]} {
+		for _, name := range d.Names() {
+			if strings.HasPrefix(name, prefix) {
+				all[i] = append(all[i], name)
+			}
+		}
+	}
+	return all
+}
+
+// A leader's and a follower's replica move to the other directory while clients produce; nothing is lost, and nothing is left behind.
+func TestAReplicaMovesToAnotherDirectory(t *testing.T) {
+	c := start(t, 3, twoDirs)
+	x := c.client()
+	id := x.topicOf("t", 1, 3, "min.insync.replicas=2", "segment.bytes=1048576")
+	c.knowsDirs("t")
+	leader := c.nodes[0].broker.Image().Partition(event.Partition{Topic: "t"}).Leader
+	at := c.dial(leader, clientPort)
+	sent := 0
+	produce := func(n int) {
+		for range n {
+			at.code("produce", at.produce(13, -1, "t", id, plain(fmt.Sprint("value ", sent), strings.Repeat("x", 50_000))).ErrorCode, nil)
+			sent++
+		}
+	}
+	produce(60)
+	for _, n := range []*node{c.nodes[leader-1], c.nodes[leader%3]} {
+		from := n.dirOf("t", 0)
+		to := c.dial(n.id, clientPort)
+		if codes := to.alterLogDir("t", other(from), 0); codes[0] != 0 {
+			t.Fatal(codes)
+		}
+		sawFuture := false
+		c.until("moved", func() bool {
+			for _, d := range to.describeLogDirs().Dirs {
+				for _, topic := range d.Topics {
+					sawFuture = sawFuture || topic.Partitions[0].IsFuture && topic.Partitions[0].OffsetLag > 0
+				}
+			}
+			produce(1)
+			return n.dirOf("t", 0) == 1-from
+		})
+		if !sawFuture {
+			t.Error("nobody saw a future log")
+		}
+		c.knowsDirs("t")
+		produce(5)
+		c.wait(time.Second)
+		if files := n.filesOf("t-0"); len(files[from]) != 0 || slices.ContainsFunc(files[1-from], func(name string) bool { return !strings.HasPrefix(name, "t-0/") }) {
+			t.Errorf("files: %v", files)
+		}
+	}
+	if err := c.restart(leader); err != nil {
+		t.Fatal(err)
+	}
+	c.until("all replicas have all", func() bool {
+		for _, n := range c.nodes {
+			p := n.broker.Replicas().Partition(event.Partition{Topic: "t"})
+			if p == nil || p.Log() == nil || p.Log().LogEndOffset() != int64(2*sent) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func TestAlterReplicaLogDirsRefusesWhatCannotBe(t *testing.T) {
+	c := start(t, 3, twoDirs)
+	x := c.client()
+	x.topicOf("t", 2, 3)
+	x.topicOf("u", 3, 1)
+	c.knowsDirs("t")
+	c.knowsDirs("u")
+	if codes := x.alterLogDir("t", "nowhere", 0); codes[0] != kerr.LogDirNotFound.Code {
+		t.Errorf("an unknown directory: %v", codes)
+	}
+	if codes := x.alterLogDir("t", "a", 0, 7); codes[0] != 0 || codes[1] != kerr.UnknownTopicOrPartition.Code {
+		t.Errorf("an unknown partition: %v", codes)
+	}
+	if codes := x.alterLogDir(strings.Repeat("t", 240), "a", 0); codes[0] != kerr.InvalidTopicException.Code {
+		t.Errorf("a long name: %v", codes)
+	}
+	for i := range int32(3) {
+		if c.nodes[0].dirOf("u", i) < 0 {
+			if codes := x.alterLogDir("u", "b", i); codes[0] != kerr.ReplicaNotAvailable.Code {
+				t.Errorf("a replica of others: %v", codes)
+			}
+			if moved := ask[*kmsg.AlterPartitionAssignmentsResponse](x, reassignmentOf("u", i, 1)); moved.ErrorCode != 0 {
+				t.Fatal(moved)
+			}
+			c.until("it comes, where it was wanted", func() bool { return c.nodes[0].dirOf("u", i) == 1 })
+		}
+	}
+	c.nodes[0].breakDir()
+	x.until("the second directory is offline", func() bool {
+		c.produceTo("t", 0, "a")
+		c.produceTo("t", 1, "a")
+		return x.describeLogDirs().Dirs[1].ErrorCode != 0
+	})
+	if codes := x.alterLogDir("t", "b", 0, 1); codes[0] != kerr.KafkaStorageError.Code || codes[1] != kerr.KafkaStorageError.Code {
+		t.Errorf("a directory that is offline: %v", codes)
+	}
+}
+
+func reassignmentOf(topic string, index int32, replicas ...int32) *kmsg.AlterPartitionAssignmentsRequest {
+	req := reassignment(topic, replicas)
+	req.Topics[0].Partitions[0].Partition = index
+	return req
+}
+
+// A move that is taken back half way, one whose topic is deleted, and one that a crash ends: it goes on by itself.
+func TestAMoveThatIsInterrupted(t *testing.T) {
+	c := start(t, 1, twoDirs)
+	x, n := c.client(), c.nodes[0]
+	id := x.topic("t", 1)
+	c.knowsDirs("t")
+	for i := range 100 {
+		x.code("produce", x.produce(13, -1, "t", id, plain(fmt.Sprint(i), strings.Repeat("x", 50_000))).ErrorCode, nil)
+	}
+	from := n.dirOf("t", 0)
+	p := func() *replica.Partition { return n.broker.Replicas().Partition(event.Partition{Topic: "t"}) }
+	x.alterLogDir("t", other(from), 0)
+	c.until("something is copied", func() bool { f := p().FutureLog(); return f != nil && f.LogEndOffset() > 50 })
+	x.alterLogDir("t", other(1-from), 0)
+	c.until("the copy is gone", func() bool { return p().FutureLog() == nil && len(n.filesOf("t-0")[1-from]) == 0 })
+	c.wait(time.Second)
+	if n.dirOf("t", 0) != from {
+		t.Error("it moved all the same")
+	}
+
+	x.alterLogDir("t", other(from), 0)
+	c.until("something is copied", func() bool { f := p().FutureLog(); return f != nil && f.LogEndOffset() > 50 })
+	if err := c.restart(1); err != nil {
+		t.Fatal(err)
+	}
+	c.until("it moved after the crash", func() bool { return p() != nil && n.dirOf("t", 0) == 1-from })
+	if end := p().Log().LogEndOffset(); end != 200 {
+		t.Errorf("it ends at %d", end)
+	}
+	c.knowsDirs("t")
+	x = c.client()
+	x.alterLogDir("t", other(1-from), 0)
+	req := kmsg.NewPtrDeleteTopicsRequest()
+	req.Version, req.TopicNames, req.TimeoutMillis = 5, []string{"t"}, 5000
+	ask[*kmsg.DeleteTopicsResponse](x, req)
+	c.until("nothing is left of it", func() bool { f := n.filesOf("t-0"); return len(f[0])+len(f[1]) == 0 })
+	x.topic("t", 1)
+	x.produce(9, -1, "t", [16]byte{}, plain("a"))
 }

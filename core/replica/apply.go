@@ -95,6 +95,7 @@ func (m *Manager) applyAll() {
 // deleteStray removes a log that was found on the disk and that is not hosted any more.
 func (m *Manager) deleteStray(l *storage.Log) {
 	m.env.Event.Emit(&event.Event{Kind: event.ReplicaRemoved, Partition: l.Partition(), TopicID: l.TopicID(), Peer: -1, Epoch: -1, Offset: -1})
+	m.logs.DeleteFuture(l.Partition(), func(error) {})
 	m.deleteLog(l.Partition())
 }
 
@@ -144,6 +145,7 @@ func (m *Manager) drop(p *Partition) {
 	}
 	p.remove()
 	m.env.Event.Emit(&event.Event{Kind: event.ReplicaRemoved, Partition: p.id, TopicID: p.topicID, Peer: -1, Epoch: p.leaderEpoch, Offset: -1})
+	m.logs.DeleteFuture(p.id, func(error) {})
 	m.deleteLog(p.id)
 }
 

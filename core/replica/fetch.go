@@ -234,8 +234,15 @@ func (op *delayedFetch) nextSlice() *storage.Slice {
 
 func (op *delayedFetch) readDisk(i int, p *Partition, read storage.ReadRequest) {
 	op.reading++
-	epoch := p.leaderEpoch
-	s, err := p.log.Read(read, func(s storage.Slice, err error) { op.onRead(i, p, epoch, s, err) })
+	epoch, log := p.leaderEpoch, p.log
+	s, err := log.Read(read, func(s storage.Slice, err error) {
+		if err != nil && p.log != log && p.isOnline() { // another has taken its place meanwhile
+			op.reading--
+			op.readDisk(i, p, read)
+			return
+		}
+		op.onRead(i, p, epoch, s, err)
+	})
 	if err != storage.ErrPending { // it looks in memory first, and may have better luck there
 		op.onRead(i, p, epoch, s, err)
 	}

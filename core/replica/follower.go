@@ -1,14 +1,12 @@
 package replica
 
 import (
-	"errors"
 	"time"
 
 	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/record"
-	"github.com/lockstep/lockstep/core/storage"
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/lockstep/lockstep/network"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -75,7 +73,7 @@ func (p *Partition) becomeFollower(reg *metadata.Partition) {
 // leader and is still writing would be overtaken.
 func (f *following) isReady() bool {
 	p := f.p
-	return f.state == fetching && p.isOnline() && p.log.NextOffset() == p.log.LogEndOffset()
+	return f.state == fetching && !p.held && p.isOnline() && p.log.NextOffset() == p.log.LogEndOffset()
 }
 
 // position is where to go on. The last fetched epoch always comes from the log: remembered from the last response it would
@@ -230,22 +228,21 @@ func truncationOffset(leader, own wire.EpochEnd, leo int64) int64 {
 }
 
 func (f *following) truncateTo(offset int64) {
-	f.p.log.TruncateTo(offset, f.onTruncated)
+	f.p.log.TruncateTo(offset, f.truncated())
 	f.changed()
 }
 
 // startAt drops the whole log and goes on at offset. The high watermark goes there too (KAFKA-9491): left behind, it would be
 // below the log start of what may be the next leader.
 func (f *following) startAt(offset int64) {
-	f.p.log.TruncateFullyAndStartAt(offset, f.onTruncated)
+	f.p.log.TruncateFullyAndStartAt(offset, f.truncated())
 	f.p.log.SetHighWatermark(offset)
 	f.changed()
 }
 
-// onTruncated need not be waited for: the log's ends have moved already, and its disk operations keep their order. One that is removed
-// meanwhile ends with an error that says nothing of the disk.
-func (f *following) onTruncated(err error) {
-	if err != nil && !f.p.removed && !errors.Is(err, storage.ErrTruncated) {
-		f.p.m.onFailure(f.p.log.LogDir(), err)
-	}
+// truncated is called when a truncation ends, which need not be waited for: the log's ends have moved already, and its disk operations
+// keep their order.
+func (f *following) truncated() func(error) {
+	log := f.p.log
+	return func(err error) { f.p.onLogError(log, err) }
 }

@@ -126,6 +126,9 @@ func (p *Partition) refreshFollowers() {
 // onAppended runs when a batch that was accepted as leader is written, or dropped by a truncation: only now may it
 // be counted or fetched. We may follow by now; then the log may have become quiet, which the fetcher waits for.
 func (p *Partition) onAppended() {
+	if p.move != nil {
+		p.move.poke()
+	}
 	if p.lead == nil {
 		p.follow.changed()
 		return

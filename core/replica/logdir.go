@@ -32,7 +32,7 @@ func (m *Manager) openLog(p *Partition) {
 	m.logs.Create(dir, p.id, p.topicID, m.cfg.LogConfig(p.id), func(_ *storage.Log, err error) { m.onDirDone(p.id, dir, err) })
 }
 
-// dirFor is the log directory to make p's log in: the one that the controller has for it, else the one with the fewest logs. Nil: p may
+// dirFor is the log directory to make p's log in: the one that an administrator asked for, or that the controller has for it, else the one with the fewest logs. Nil: p may
 // have a log already, in a directory that is offline, and there must not be another.
 //
 // Counter-example: B, which has the only replica, restarts while the disk with it is away. With an empty log in another directory
@@ -40,6 +40,12 @@ func (m *Manager) openLog(p *Partition) {
 func (m *Manager) dirFor(p *Partition) *storage.LogDir {
 	if m.logs.HasLost(p.id, p.topicID) || !p.isNew && m.logs.AnyOffline() {
 		return nil
+	}
+	if d := m.preferred[p.id]; d != nil {
+		delete(m.preferred, p.id)
+		if d.IsOnline() {
+			return d
+		}
 	}
 	if reg := m.image.Partition(p.id); reg != nil && reg.HasReplica(m.cfg.NodeID) {
 		if d := m.logs.Dir(reg.Dir(m.cfg.NodeID)); d != nil {
@@ -101,6 +107,9 @@ func (m *Manager) onDirOffline(dir *storage.LogDir, err error) {
 	for _, p := range m.partitions {
 		if p.log != nil && p.log.LogDir() == dir {
 			p.onOffline()
+		} else if p.move != nil && p.move.to == dir {
+			p.move.end()
+			m.assign.submit(p)
 		}
 	}
 	if m.onLogDirOffline != nil {
@@ -125,7 +134,9 @@ func (p *Partition) untoldDir() (dir [16]byte, untold bool) {
 	case p.offline:
 		return metadata.DirLost, p.m.seemsOnline(known)
 	case p.isOnline():
-		dir = p.log.LogDir().ID
+		if dir = p.log.LogDir().ID; p.move != nil && p.move.near {
+			dir = p.move.to.ID
+		}
 		return dir, dir != known
 	}
 	return dir, false

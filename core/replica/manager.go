@@ -80,8 +80,9 @@ type Manager struct {
 	brokers     []brokerInfo
 
 	byID       hosted
-	partitions []*Partition             // by id; the same as byID
-	busy       map[event.Partition]bool // a log directory is being made or removed
+	partitions []*Partition                        // by id; the same as byID
+	busy       map[event.Partition]bool            // a log directory is being made or removed
+	preferred  map[event.Partition]*storage.LogDir // where an administrator wants replicas that are not there yet
 
 	watchers  map[string]Watcher // by topic
 	purgatory *purgatory
@@ -116,6 +117,7 @@ func NewManager(e *env.Env, cfg Config, logs *storage.Manager, peers *wire.Peers
 	m := &Manager{
 		env: e, loop: e.Loop, cfg: cfg, logs: logs, peers: peers, brokerEpoch: -1,
 		busy:      map[event.Partition]bool{},
+		preferred: map[event.Partition]*storage.LogDir{},
 		purgatory: newPurgatory(e.Loop),
 	}
 	m.alter = alterQueue{m: m, send: alter}
@@ -221,7 +223,8 @@ func (m *Manager) checkISRs() {
 func (m *Manager) deleteOldSegments() {
 	for _, p := range m.partitions {
 		if p.isOnline() {
-			p.log.DeleteOldSegments(p.onRetention)
+			log := p.log
+			log.DeleteOldSegments(func(err error) { p.onLogError(log, err) })
 		}
 	}
 }

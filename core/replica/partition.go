@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/lockstep/lockstep/core/event"
@@ -35,6 +36,8 @@ type Partition struct {
 	consumerFetches fetchList      // wait for the high watermark
 	followerFetches fetchList      // wait for the log end offset
 	preparing       []*preparation // wait to be appended, in order
+	held            bool           // all batches wait
+	move            *move          // to another log directory; nil: none
 	deletions       []*deletion    // wait for the replicas' log starts
 
 	event        event.Event // the latest
@@ -92,6 +95,14 @@ func (p *Partition) MaximalISR() []int32 {
 // Log is nil until it is open.
 func (p *Partition) Log() *storage.Log { return p.log }
 
+// FutureLog is the copy that is being made in another log directory; nil if there is none.
+func (p *Partition) FutureLog() *storage.Log {
+	if p.move == nil {
+		return nil
+	}
+	return p.move.future
+}
+
 // HighWatermark is -1 until the log is open.
 func (p *Partition) HighWatermark() int64 {
 	if p.log == nil {
@@ -139,6 +150,9 @@ func (p *Partition) apply(reg *metadata.Partition) {
 		p.takeOn()
 	}
 	p.m.assign.submit(p)
+	if p.move != nil {
+		p.move.poke()
+	}
 }
 
 func (p *Partition) refreshMinISR() {
@@ -174,6 +188,7 @@ func (p *Partition) onLogOpen(l *storage.Log) {
 		p.takeOn()
 		p.m.assign.submit(p)
 	}
+	p.resumeMove()
 }
 
 // takeOn becomes what the registration says.
@@ -203,6 +218,9 @@ func (p *Partition) resign() {
 	p.tellResigned()
 	p.lead = nil
 	p.m.unfollow(p)
+	if p.move != nil {
+		p.move.end()
+	}
 	p.failWaiting(p.refusal())
 }
 
@@ -260,9 +278,11 @@ func (p *Partition) emit(kind event.Kind, peer int32, offset int64, note string)
 	p.m.env.Event.Emit(e)
 }
 
-func (p *Partition) onRetention(err error) {
-	if err != nil && !p.removed {
-		p.m.onFailure(p.log.LogDir(), err)
+// onLogError takes the error of a change of the log. One that is removed, or that another takes the place of, ends what is under way with
+// an error that says nothing of the disk.
+func (p *Partition) onLogError(log *storage.Log, err error) {
+	if err != nil && !p.removed && p.log == log && !errors.Is(err, storage.ErrTruncated) {
+		p.m.onFailure(log.LogDir(), err)
 	}
 }
 

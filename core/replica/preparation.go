@@ -21,7 +21,7 @@ type preparation struct {
 
 // mustPrepare reports whether a batch cannot be appended at once.
 func (p *Partition) mustPrepare(e *ProduceEntry) bool {
-	return len(p.preparing) > 0 || p.log.ProduceRules().Demands(e.Batch, e.Facts, p.m.loop.UnixMilli())
+	return p.held || len(p.preparing) > 0 || p.log.ProduceRules().Demands(e.Batch, e.Facts, p.m.loop.UnixMilli())
 }
 
 // prepare appends the entry when it, and all before it, are ready.
@@ -48,7 +48,7 @@ func (w *produceWait) prepare(e *ProduceEntry, frame *network.Frame) {
 }
 
 func (p *Partition) appendPrepared() {
-	for len(p.preparing) > 0 && p.preparing[0].ready {
+	for !p.held && len(p.preparing) > 0 && p.preparing[0].ready {
 		x := p.preparing[0]
 		p.preparing[0] = nil
 		p.preparing = p.preparing[1:]

@@ -259,6 +259,10 @@ func (l *Log) withIndex(g *segment, done func(error)) {
 		done(nil)
 		return
 	}
+	if l.moving {
+		l.afterMove = append(l.afterMove, func() { l.withIndex(g, done) })
+		return
+	}
 	l.readIndexes(g, func(index offsetIndex, times timeIndex, err error) {
 		switch {
 		case g.indexed || g.removed:

@@ -48,6 +48,9 @@ type Log struct {
 	cleaned     int64 // what lies below was compacted
 	cleaning    *cleaning
 	uncleanable bool       // a batch cannot be read
+	moving      bool       // its directory is about to get another name
+	afterMove   []func()   // what waits for that
+	swapFailed  bool       // it could not take the place of another log
 	jitter      *rand.Rand // of segment.jitter.ms; made at its first use
 	layout      int        // changes whenever cleaned segments take the place of others
 

@@ -31,7 +31,7 @@ type LogDir struct {
 
 // NewLogDir is the directory on the disk of e.
 func NewLogDir(e *env.Env, path string, id [16]byte) *LogDir {
-	return &LogDir{Path: path, ID: id, env: e, cleanEpoch: -1, last: map[string][]byte{}}
+	return &LogDir{Path: path, ID: id, env: e, cleanEpoch: -1, last: map[string][]byte{}, lost: map[event.Partition][16]byte{}}
 }
 
 // Disk is the directory as a disk.

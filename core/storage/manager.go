@@ -14,13 +14,19 @@ import (
 
 // Manager is all partition logs of a broker but the metadata log, in one log directory or several.
 type Manager struct {
-	env       *env.Env
-	dirs      []*LogDir
-	logs      *btree.BTreeG[*Log]
-	rivals    []*Log // of partitions that have a log, in another directory: one of the two is of a topic that is no more
-	pivot     Log
-	creating  map[event.Partition]*LogDir  // where
-	deleting  map[event.Partition][]func() // what waits for the end of each
+	env      *env.Env
+	dirs     []*LogDir
+	logs     *btree.BTreeG[*Log]
+	futures  *btree.BTreeG[*Log]
+	rivals   []*Log // of partitions that have a log, in another directory: one of the two is of a topic that is no more
+	pivot    Log
+	creating map[event.Partition]*LogDir  // where
+	deleting map[event.Partition][]func() // what waits for the end of each
+
+	makingFuture map[event.Partition]bool
+	futuresMade  int
+	foundFutures []foundFuture // at the start
+
 	config    func(event.Partition) LogConfig
 	onFailure func(*Log, error)
 	held      heldMemory
@@ -41,6 +47,9 @@ func OpenManager(e *env.Env, dirs []*LogDir, cfg func(event.Partition) LogConfig
 		creating: map[event.Partition]*LogDir{},
 		deleting: map[event.Partition][]func(){},
 		logs:     newLogTree(),
+		futures:  newLogTree(),
+
+		makingFuture: map[event.Partition]bool{},
 	}
 	sequence(len(dirs), func(i int, next func(error)) {
 		if d := dirs[i]; d.IsOnline() {
@@ -48,7 +57,13 @@ func OpenManager(e *env.Env, dirs []*LogDir, cfg func(event.Partition) LogConfig
 			return
 		}
 		next(nil)
-	}, func(err error) { m.opened(err, done) })
+	}, func(err error) {
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		m.settleFutures(func(err error) { m.opened(err, done) })
+	})
 }
 
 func newLogTree() *btree.BTreeG[*Log] {
@@ -69,7 +84,6 @@ func (m *Manager) load(d *LogDir, done func(error)) {
 
 // onLoaded has the broker go on without a directory that failed, if it can.
 func (m *Manager) onLoaded(d *LogDir, err error) error {
-	d.points, d.starts, d.cleaned = nil, nil, nil
 	if err == nil {
 		return nil
 	}
@@ -81,6 +95,9 @@ func (m *Manager) onLoaded(d *LogDir, err error) error {
 }
 
 func (m *Manager) opened(err error, done func(*Manager, error)) {
+	for _, d := range m.dirs {
+		d.points, d.starts, d.cleaned = nil, nil, nil
+	}
 	if err != nil {
 		done(nil, err)
 		return
@@ -95,6 +112,11 @@ func (m *Manager) openAll(d *LogDir, names []string, next func(error)) {
 		switch {
 		case isDir && strings.HasSuffix(dir, deleteSuffix) && strings.Contains(dir, "."):
 			d.env.Disk.Remove(dir, next)
+		case isDir && strings.HasSuffix(dir, futureSuffix):
+			if p, ok := parseFutureName(dir); ok {
+				m.foundFutures = append(m.foundFutures, foundFuture{d, dir, p})
+			}
+			next(nil)
 		case !isDir || !ok || p == event.MetadataPartition:
 			next(nil)
 		default:
@@ -137,12 +159,23 @@ func parseLogDir(dir string) (event.Partition, bool) {
 }
 
 func (m *Manager) open(d *LogDir, p event.Partition, topicID [16]byte, cfg LogConfig, done func(*Log, error)) {
+	m.openAs(d, p.String(), p, topicID, cfg, false, done)
+}
+
+// openAs opens a log, which may be a future one, by the name of its directory.
+func (m *Manager) openAs(d *LogDir, name string, p event.Partition, topicID [16]byte, cfg LogConfig, isFuture bool, done func(*Log, error)) {
 	o := OpenOptions{
-		Dir: p.String(), Partition: p, TopicID: topicID, Config: cfg, Clean: d.clean,
+		Dir: name, Partition: p, TopicID: topicID, Config: cfg, Clean: d.clean,
 		RecoveryPoint: d.points[p], LogStartOffset: d.starts[p], HighWatermark: d.highWatermarks[p],
 		CleanedUpTo: d.cleaned[p], KeepProducers: true, held: &m.held, home: d,
 	}
-	Open(d.env, o, func(l *Log, err error) {
+	e := d.env
+	if isFuture {
+		quiet := *d.env
+		quiet.Event = event.Discard
+		e = &quiet
+	}
+	Open(e, o, func(l *Log, err error) {
 		if err != nil {
 			done(nil, err)
 			return
@@ -208,19 +241,22 @@ func (m *Manager) HasLost(p event.Partition, topicID [16]byte) bool {
 // Fail takes a directory offline: what its files hold is unknown from here. Its logs fail, and are forgotten.
 func (m *Manager) Fail(d *LogDir, err error) {
 	d.failure = err
-	d.lost = map[event.Partition][16]byte{}
 	for _, l := range m.in(d) {
-		m.logs.Delete(l)
-		d.lost[l.partition] = l.topicID
+		if m.Get(l.partition) == l {
+			m.logs.Delete(l)
+			d.lost[l.partition] = l.topicID
+		} else {
+			m.futures.Delete(l)
+		}
 		l.fail("log directory", err) // its files stay open: an operation that has several steps may be under way
 		l.recent.releaseAll()
 	}
 	m.rivals = slices.DeleteFunc(m.rivals, func(l *Log) bool { return l.home == d })
 }
 
-// in is the logs in a directory, sorted by partition.
+// in is the logs in a directory, sorted by partition, and then the future ones.
 func (m *Manager) in(d *LogDir) (all []*Log) {
-	m.Each(func(l *Log) {
+	m.eachOfAll(func(l *Log) {
 		if l.home == d {
 			all = append(all, l)
 		}
@@ -228,10 +264,16 @@ func (m *Manager) in(d *LogDir) (all []*Log) {
 	return all
 }
 
+// eachOfAll is Each, and then the same for future logs.
+func (m *Manager) eachOfAll(f func(*Log)) {
+	m.Each(f)
+	m.futures.Ascend(func(l *Log) bool { f(l); return true })
+}
+
 // Emptiest is the directory for a new log: the first of those with the fewest.
 func (m *Manager) Emptiest() *LogDir {
 	counts := map[*LogDir]int{}
-	m.Each(func(l *Log) { counts[l.home]++ })
+	m.eachOfAll(func(l *Log) { counts[l.home]++ })
 	for _, d := range m.creating { // order: a sum
 		counts[d]++
 	}
@@ -341,7 +383,7 @@ func (m *Manager) Checkpoint(done func(error)) {
 	}
 	m.checkpointing = true
 	all := make([]offsets, len(m.dirs))
-	m.Each(func(l *Log) { all[slices.Index(m.dirs, l.home)].add(l) })
+	m.eachOfAll(func(l *Log) { all[slices.Index(m.dirs, l.home)].add(l) })
 	sequence(len(m.dirs), func(i int, next func(error)) {
 		d := m.dirs[i]
 		if !d.IsOnline() {
@@ -375,7 +417,7 @@ func (m *Manager) checkpointed(err error, done func(error)) {
 // Shutdown closes all logs, checkpoints, and marks the shutdown as clean in every directory if all went well.
 func (m *Manager) Shutdown(done func(error)) {
 	var all []*Log
-	m.Each(func(l *Log) { all = append(all, l) })
+	m.eachOfAll(func(l *Log) { all = append(all, l) })
 	all = append(all, m.rivals...)
 	steps(done,
 		func(next func(error)) { closeAll(all, next) },
