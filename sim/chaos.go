@@ -189,8 +189,10 @@ func (c *chaos) heal() {
 	for _, n := range c.run.cluster.nodes {
 		n.loop.Resume()
 		n.loop.SetWallClock(0)
-		n.disk.Thaw()
-		n.disk.SetSlow(1)
+		for _, d := range n.disks() {
+			d.Thaw()
+			d.SetSlow(1)
+		}
 		n.repair()
 		if !n.Up() || n.isOffline() { // one that shuts down comes back when it is done
 			n.restart()

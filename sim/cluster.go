@@ -54,9 +54,13 @@ func readRegion(r disk.Region, p []byte) {
 func (c *Cluster) add(id int32, o *ClusterOptions) (err error) {
 	n := &Node{cluster: c, id: id, name: nodeName(id), loop: c.run.world.Node(id)}
 	n.host = c.net.Host(n.name, n.loop)
-	n.disk = simdisk.New(n.loop, c.run.schedule.Seed, simdisk.Options{
+	options := simdisk.Options{
 		SyncDelay: simdisk.Range{Min: 200 * time.Microsecond, Max: o.DiskSync},
-	})
+	}
+	n.disk = simdisk.New(n.loop, c.run.schedule.Seed, options)
+	for i := 1; i < o.LogDirs; i++ {
+		n.more = append(n.more, simdisk.New(n.loop, c.run.schedule.Seed+uint64(i)<<48, options))
+	}
 	n.config, _, err = config.Parse(n.properties(o))
 	c.nodes = append(c.nodes, n)
 	return err
@@ -68,7 +72,9 @@ func (c *Cluster) release() {
 		return
 	}
 	for _, n := range c.nodes {
-		n.disk.Release()
+		for _, d := range n.disks() {
+			d.Release()
+		}
 	}
 	c.net.Release()
 }
@@ -119,10 +125,10 @@ func (c *Cluster) Voters(id int32) (ids []int32) {
 }
 
 // File implements check.Inspector: the bytes of a file as reads see them; read only.
-func (c *Cluster) File(id int32, name string) []byte { return c.byID(id).disk.Peek(name) }
+func (c *Cluster) File(id int32, name string) []byte { return c.byID(id).diskWith(name).Peek(name) }
 
 // Files implements check.Inspector: the names of all files in a directory of a node, which ends in a slash.
-func (c *Cluster) Files(id int32, dir string) []string { return c.byID(id).disk.NamesIn(dir) }
+func (c *Cluster) Files(id int32, dir string) []string { return c.byID(id).diskWith(dir).NamesIn(dir) }
 
 // controller is the active controller in the newest epoch; nil if there is none.
 func (c *Cluster) controller() (active *Node) {

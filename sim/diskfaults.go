@@ -26,16 +26,16 @@ func (c *chaos) applyToDisk(s *strike, n *Node) {
 }
 
 func (c *chaos) applyToSpeed(s *strike, n *Node) {
-	before := n.written
+	before, d := n.written, c.diskOf(s, n)
 	if s.fault.Kind == FrozenDisk {
 		s.did = func() bool { return n.written > before || n.Up() }
-		n.disk.Freeze()
-		s.undo = n.disk.Thaw
+		d.Freeze()
+		s.undo = d.Thaw
 		return
 	}
 	s.did = func() bool { return n.written > before && s.fault.Size > 1 }
-	n.disk.SetSlow(s.fault.Size)
-	s.undo = func() { n.disk.SetSlow(1) }
+	d.SetSlow(s.fault.Size)
+	s.undo = func() { d.SetSlow(1) }
 }
 
 // forgottenSync is the size of a FailingDisk as of fsyncgate.
@@ -47,15 +47,16 @@ func (c *chaos) breakDisk(s *strike, n *Node) {
 		c.forgetSync(s, n)
 		return
 	}
+	d := c.diskOf(s, n)
 	switch {
 	case s.fault.Size == 1:
-		n.disk.FailSyncs(disk.ErrIO)
+		d.FailSyncs(disk.ErrIO)
 	case s.fault.Size == 2:
-		n.disk.FailNext(simdisk.OpWrite, disk.ErrIO)
+		d.FailNext(simdisk.OpWrite, disk.ErrIO)
 	case s.fault.Size == 3:
-		n.disk.FailNext(simdisk.OpSync, disk.ErrIO)
+		d.FailNext(simdisk.OpSync, disk.ErrIO)
 	default:
-		n.disk.FailWrites(disk.ErrIO)
+		d.FailWrites(disk.ErrIO)
 	}
 	s.did = n.isOffline
 	s.undo = func() {
@@ -68,10 +69,10 @@ func (c *chaos) breakDisk(s *strike, n *Node) {
 
 // fillDisk leaves a disk no space. The node is not started again: it is to go on by itself when there is some.
 func (c *chaos) fillDisk(s *strike, n *Node) {
-	before := n.filled
-	n.disk.SetCapacity(max(n.disk.Used(), 1))
+	before, d := n.filled, c.diskOf(s, n)
+	d.SetCapacity(max(d.Used(), 1))
 	s.did = func() bool { return n.filled > before }
-	s.undo = func() { n.disk.SetCapacity(0) }
+	s.undo = func() { d.SetCapacity(0) }
 }
 
 // forgetSync fails a sync as systems do (fsyncgate): what it was to make durable never will be, though reads see it and the next sync
@@ -81,14 +82,15 @@ func (c *chaos) forgetSync(s *strike, n *Node) {
 	if !c.allows(s, n) {
 		return
 	}
-	n.disk.ForgetFailedSyncs(true)
-	n.disk.FailNext(simdisk.OpSync, disk.ErrIO)
+	d := c.diskOf(s, n)
+	d.ForgetFailedSyncs(true)
+	d.FailNext(simdisk.OpSync, disk.ErrIO)
 	n.forgetful, n.lost = true, max(n.lost, lostPower)
-	s.did = func() bool { return n.isOffline() || n.disk.HasForgotten() }
+	s.did = func() bool { return n.isOffline() || n.hasForgotten() }
 	s.undo = func() {
 		c.checkOffline(n)
 		n.repair()
-		if n.isOffline() || n.disk.HasForgotten() {
+		if n.isOffline() || n.hasForgotten() {
 			n.restart()
 		}
 	}
@@ -96,7 +98,7 @@ func (c *chaos) forgetSync(s *strike, n *Node) {
 
 // checkOffline judges that a broker has stopped using a disk that failed a sync.
 func (c *chaos) checkOffline(n *Node) {
-	if n.disk.HasForgotten() && n.Up() && !n.stopping && !n.isOffline() {
+	if n.hasForgotten() && n.Up() && !n.stopping && !n.isOffline() {
 		c.run.violate("P8", "I13", fmt.Sprintf("P8 broken: broker %d goes on with a disk that failed a sync", n.id), fmt.Sprintf("a sync of broker %d failed", n.id))
 	}
 }

@@ -53,6 +53,7 @@ const (
 	UnregisterBroker             // the broker is killed and unregistered, and registers again at the end
 	AddVoter                     // the operator makes a voter of Target's controller, or of the first that is none, if the voters can change; Size 1: by the leader itself, not by a broker
 	RemoveVoter                  // the operator takes Target out of the voters, or the first of them; Size as before
+	MoveLogDir                   // the operator moves the Size-th replica of Target's partition to its broker's other log directory
 	numKinds
 )
 
@@ -63,7 +64,7 @@ var kindNames = [numKinds]string{
 	"slow-disk", "frozen-disk", "failing-disk", "full-disk",
 	"clock-offset", "clock-drift", "clock-jump", "clock-freeze",
 	"reassign", "elect-leader", "alter-config", "add-partitions", "recreate-topic", "update-features", "unregister-broker",
-	"add-voter", "remove-voter",
+	"add-voter", "remove-voter", "move-log-dir",
 }
 
 func (k Kind) String() string { return kindNames[k] }
@@ -87,7 +88,9 @@ func (k Kind) hasPeer() bool {
 }
 
 // isOperators says that the fault is an operator's doing: it strikes no node, and Target names a partition.
-func (k Kind) isOperators() bool { return k >= Reassign && k <= UpdateFeatures || k.isVoters() }
+func (k Kind) isOperators() bool {
+	return k >= Reassign && k <= UpdateFeatures || k.isVoters() || k == MoveLogDir
+}
 
 // isVoters says that the fault changes the voters: it is an operator's, and Target is one of them.
 func (k Kind) isVoters() bool { return k == AddVoter || k == RemoveVoter }

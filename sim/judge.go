@@ -107,7 +107,7 @@ func (j *judge) observe(node int32, e *event.Event) {
 	switch e.Kind {
 	case event.BrokerFenced:
 		j.service.onFenced(node, e, w.Now())
-	case event.LogDirFailed:
+	case event.LogDirFailed, event.LogDirOffline:
 		j.service.onLogDirFailed(node, e, w.Now())
 	case event.RaftBecame:
 		j.service.quorum.onLeader(node, e, w.Now())
@@ -316,4 +316,6 @@ func (c *Cluster) Replica(id int32, p event.Partition) check.Replica {
 func (c *Cluster) UnixMilli(id int32) int64 { return c.byID(id).loop.UnixMilli() }
 
 // Durable implements check.Inspector.
-func (c *Cluster) Durable(id int32, name string) []byte { return c.byID(id).disk.PeekDurable(name) }
+func (c *Cluster) Durable(id int32, name string) []byte {
+	return c.byID(id).diskWith(name).PeekDurable(name)
+}

@@ -35,6 +35,8 @@ func witness(k Kind) *Schedule {
 		if k == RemoveVoter {
 			s.Faults[0].Target = "controller"
 		}
+	case MoveLogDir:
+		s.Options.Cluster.LogDirs = 2
 	case ElectLeader: // there is something to do when the preferred leader was away
 		s.Faults[0].At = 3 * time.Second
 		s.Faults = append([]Fault{{Label: "kill/0", Kind: Kill, At: time.Second, For: time.Second, Target: "leader:t0/0"}}, s.Faults...)

@@ -35,6 +35,7 @@ type Node struct {
 	loop    *virtual.Node
 	host    *simnet.Host
 	disk    *simdisk.Disk
+	more    []*simdisk.Disk // of further log directories
 	config  *config.Config
 
 	broker      *core.Broker   // nil while the process is down
@@ -42,7 +43,7 @@ type Node struct {
 	incarnation int
 	ready       bool // Start has succeeded in this incarnation
 	failed      error
-	logDirLost  bool   // the log directory failed in this incarnation
+	logDirLost  bool   // the log directory failed in this incarnation, or one of several
 	forgetful   bool   // the disk loses what a sync that fails was to make durable
 	filled      uint64 // times the disk had no space, in all incarnations
 	written     uint64 // log end offsets moved so far, in all incarnations
@@ -121,13 +122,15 @@ func (n *Node) restart() {
 
 // repair mends the disk.
 func (n *Node) repair() {
-	n.disk.FailWrites(nil)
-	n.disk.FailSyncs(nil)
-	n.disk.FailNext(simdisk.OpWrite, nil)
-	n.disk.FailNext(simdisk.OpSync, nil)
-	n.disk.ForgetFailedSyncs(false)
+	for _, d := range n.disks() {
+		d.FailWrites(nil)
+		d.FailSyncs(nil)
+		d.FailNext(simdisk.OpWrite, nil)
+		d.FailNext(simdisk.OpSync, nil)
+		d.ForgetFailedSyncs(false)
+		d.SetCapacity(0)
+	}
 	n.forgetful = false
-	n.disk.SetCapacity(0)
 }
 
 func (n *Node) onStarted(broker *core.Broker, err error) {
@@ -144,7 +147,7 @@ func (n *Node) env() env.Env {
 	seed, prefix := n.cluster.run.schedule.Seed, n.name+"/"+strconv.Itoa(n.incarnation)+"/"
 	stream := func(purpose string) *rand.Rand { return n.cluster.run.world.Stream(seed, prefix+purpose) }
 	n.rare = n.cluster.run.sites(stream)
-	return env.Env{Loop: n.loop, Disk: n.disk, Net: n.host, Rand: stream, Event: n, Buggify: n.rare}
+	return env.Env{Loop: n.loop, Disk: n.disk, Disks: n.envDisks(), Net: n.host, Rand: stream, Event: n, Buggify: n.rare}
 }
 
 // Emit implements event.Sink.
@@ -154,7 +157,7 @@ func (n *Node) Emit(e *event.Event) {
 		n.written++
 	case event.DiskFull:
 		n.filled++
-	case event.LogDirFailed:
+	case event.LogDirFailed, event.LogDirOffline:
 		n.logDirLost = true
 	}
 	n.cluster.run.observe(n.id, e)
@@ -163,31 +166,41 @@ func (n *Node) Emit(e *event.Event) {
 // crash ends the process, or the machine's power. Nobody starts a process again on pages of which the disk knows nothing: the machine
 // has to go, too, if a sync has failed.
 func (n *Node) crash(power bool) {
-	if !power && !n.disk.HasForgotten() {
+	if !power && !n.hasForgotten() {
 		n.end(false)
-		n.disk.Kill()
+		for _, d := range n.disks() {
+			d.Kill()
+		}
 		return
 	}
 	n.end(true)
-	n.disk.PowerLoss()
+	for _, d := range n.disks() {
+		d.PowerLoss()
+	}
 }
 
 // crashWorst is a loss of power that takes all that was not synced.
 func (n *Node) crashWorst() {
 	n.end(true)
-	n.disk.WorstPowerLoss()
+	for _, d := range n.disks() {
+		d.WorstPowerLoss()
+	}
 }
 
 // crashDirectories is a loss of power that takes what was not synced of directories only.
 func (n *Node) crashDirectories() {
 	n.end(true)
-	n.disk.MovesLoss()
+	for _, d := range n.disks() {
+		d.MovesLoss()
+	}
 }
 
 // crashAndWipe is a loss of power and of the disk: the node comes back as a new machine of the same name.
 func (n *Node) crashAndWipe() {
 	n.end(true)
-	n.disk.Wipe()
+	for _, d := range n.disks() {
+		d.Wipe()
+	}
 	n.lost = lostDisk
 	n.cluster.run.judge.wiped(n.id)
 }
@@ -261,6 +274,13 @@ func (n *Node) properties(o *ClusterOptions) (props []config.Property) {
 	}
 	if o.RetentionCheck > 0 {
 		number("log.retention.check.interval.ms", o.RetentionCheck.Milliseconds())
+	}
+	if o.LogDirs > 1 {
+		var dirs []string
+		for i := range o.LogDirs {
+			dirs = append(dirs, dirName(i))
+		}
+		add("log.dirs", strings.Join(dirs, ","))
 	}
 	if o.CleanerBackoff > 0 {
 		number("log.cleaner.backoff.ms", o.CleanerBackoff.Milliseconds())

@@ -217,3 +217,15 @@ func (s *setting) text(v int64) string {
 	}
 	return strconv.FormatInt(v, 10)
 }
+
+func moveLogDirRequest(p event.Partition, dir string) (kmsg.Request, func(kmsg.Response) int16) {
+	req := kmsg.NewPtrAlterReplicaLogDirsRequest()
+	req.Version = 2
+	d := kmsg.NewAlterReplicaLogDirsRequestDir()
+	d.Dir = dir
+	d.Topics = append(d.Topics, kmsg.AlterReplicaLogDirsRequestDirTopic{Topic: p.Topic, Partitions: []int32{p.Index}})
+	req.Dirs = append(req.Dirs, d)
+	return req, func(resp kmsg.Response) int16 {
+		return resp.(*kmsg.AlterReplicaLogDirsResponse).Topics[0].Partitions[0].ErrorCode
+	}
+}

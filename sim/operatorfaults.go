@@ -31,7 +31,19 @@ func (c *chaos) applyAsOperator(s *strike) {
 		c.recreate(s)
 	case UpdateFeatures:
 		c.updateFeatures(s)
+	case MoveLogDir:
+		c.moveLogDir(s, p, reg)
 	}
+}
+
+// moveLogDir asks the broker itself, again and again while the fault lasts: it may be down, or about to make the replica.
+func (c *chaos) moveLogDir(s *strike, p event.Partition, reg *metadata.Partition) {
+	n := c.run.cluster.byID(reg.Replicas[int(s.fault.Size)%len(reg.Replicas)])
+	if n == nil || len(n.more) == 0 {
+		return
+	}
+	req, code := moveLogDirRequest(p, n.otherDir(p))
+	c.wish(s, wish{req: req, error: code, to: func() int32 { return n.id }})
 }
 
 // callOperator has the operator there, from the first time on that there is something to do.

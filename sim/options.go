@@ -48,6 +48,7 @@ type ClusterOptions struct {
 	AutoRebalance  time.Duration // leader.imbalance.check.interval.seconds
 	RetentionCheck time.Duration // log.retention.check.interval.ms; 0: the default
 	CleanerBackoff time.Duration // log.cleaner.backoff.ms; 0: the default
+	LogDirs        int           // how many log.dirs a node has, each a disk of its own; 0: one
 	DialTimeout    time.Duration
 	RequestTimeout time.Duration // of clients
 	MetadataAge    time.Duration // of clients, after which they ask again; 0: 10 s

@@ -117,7 +117,7 @@ func (c *ClusterOptions) fields() []field {
 		{"session", &c.Session}, {"heartbeat", &c.Heartbeat}, {"lag", &c.ReplicaLag}, {"fetch.wait", &c.FetchWait},
 		{"snapshot.bytes", &c.SnapshotBytes}, {"metadata.segment.bytes", &c.SegmentBytes}, {"quorum.timeout", &c.QuorumTimeout}, {"link.delay", &c.MaxLinkDelay}, {"disk.sync", &c.DiskSync},
 		{"rebalance", &c.AutoRebalance}, {"dial.timeout", &c.DialTimeout}, {"request.timeout", &c.RequestTimeout},
-		{"metadata.age", &c.MetadataAge}, {"retransmit", &c.Retransmit}, {"retention.check", &c.RetentionCheck}, {"cleaner.backoff", &c.CleanerBackoff},
+		{"metadata.age", &c.MetadataAge}, {"retransmit", &c.Retransmit}, {"retention.check", &c.RetentionCheck}, {"cleaner.backoff", &c.CleanerBackoff}, {"log.dirs", &c.LogDirs},
 	}
 }
 

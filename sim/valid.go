@@ -31,6 +31,8 @@ func (c *ClusterOptions) check() error {
 		return errors.New("1 to 9 voters, of combined nodes no more than brokers")
 	case c.Controllers != 0 && (c.Controllers < c.Voters || c.Controllers > 9 || c.Combined && c.Controllers > c.Brokers):
 		return errors.New("no controllers, for static voters, or as many as there are voters up to 9, of combined nodes no more than brokers")
+	case c.LogDirs > 4:
+		return errors.New("cluster: log.dirs is above 4")
 	case c.SnapshotBytes < 1:
 		return errors.New("cluster: snapshot.bytes is not above zero")
 	case c.AutoRebalance < time.Second:

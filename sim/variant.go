@@ -7,6 +7,7 @@ type Variant struct {
 	Length    time.Duration `json:"length,omitempty"`    // of the main phase, simulated, in ns; 0: as drawn
 	Unbounded bool          `json:"unbounded,omitempty"` // losses of power and disks beyond what the promises survive
 	Voters    bool          `json:"voters,omitempty"`    // voters come and go
+	LogDirs   bool          `json:"logDirs,omitempty"`   // every node has two log directories
 }
 
 // Draw is the schedule of a seed.
@@ -20,6 +21,10 @@ func (v Variant) Draw(seed uint64) *Schedule {
 	if v.Voters {
 		o.Cluster.drawControllers(seed)
 		s.Faults = drawVoterFaults(seed, &o)
+	}
+	if v.LogDirs {
+		o.Cluster.LogDirs = 2
+		s.Faults = append(s.Faults, drawLogDirFaults(seed, &o)...)
 	}
 	s.Options, s.Faults = o, append(DrawFaults(seed, o), s.Faults...)
 	SortFaults(s.Faults)
@@ -37,6 +42,9 @@ func (v Variant) Flags() (flags string) {
 	if v.Voters {
 		flags += " --voters"
 	}
+	if v.LogDirs {
+		flags += " --log-dirs"
+	}
 	return flags
 }
 
@@ -48,6 +56,7 @@ func (s *Schedule) variant() (v Variant) {
 	}
 	v.Unbounded = s.Options.Unbounded && !drawn.Unbounded
 	v.Voters = s.Options.Cluster.Controllers > 0
+	v.LogDirs = s.Options.Cluster.LogDirs > 1
 	return v
 }
 

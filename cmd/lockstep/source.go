@@ -13,6 +13,7 @@ func variantFlags(f *pflag.FlagSet, v *sim.Variant) {
 	f.Var((*duration)(&v.Length), "length", "how long clients and faults are at work, in simulated time; as drawn if not given")
 	f.BoolVar(&v.Unbounded, "unbounded", false, "let power and disks be lost beyond what the promises survive: only what never may break is checked then")
 	f.BoolVar(&v.Voters, "voters", false, "let voters of the quorum come and go")
+	f.BoolVar(&v.LogDirs, "log-dirs", false, "every node has two log directories, one of which may fail, and replicas move between them")
 }
 
 // source is where a schedule comes from: --seed N, or a file.
