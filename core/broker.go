@@ -156,6 +156,11 @@ func (b *Broker) openLogs(done func(error)) {
 			return
 		}
 		b.logs = logs
+		for _, d := range b.dirs {
+			if err := d.Failure(); err != nil {
+				b.emit(event.LogDirOffline, d.Path+": "+err.Error())
+			}
+		}
 		b.replicas = replica.NewManager(&b.env, b.replicaConfig(), logs, b.peers, b.alterPartition)
 		b.replicas.OnLogDirFailure(b.onLogDirOffline, b.fail)
 		b.replicas.AssignDirsWith(b.assignDirs)

@@ -76,7 +76,11 @@ func (p *Partition) moveTo(to *storage.LogDir) error {
 	}
 	v := &move{p: p, to: to, busy: true}
 	p.move = v
-	p.m.logs.CreateFuture(to, p.id, p.log.LogStartOffset(), v.onCreated)
+	p.log.PauseCleaning(func() {
+		if !v.ended {
+			p.m.logs.CreateFuture(to, p.id, p.log.LogStartOffset(), v.onCreated)
+		}
+	})
 	return nil
 }
 
@@ -93,14 +97,11 @@ func (v *move) onCreated(l *storage.Log, err error) {
 	}
 }
 
-// resumeMove goes on with what an earlier incarnation began.
+// resumeMove begins anew what an earlier incarnation began.
 func (p *Partition) resumeMove() {
-	l := p.m.logs.Future(p.id)
-	if l == nil {
-		return
+	if to := p.m.logs.TakeInterrupted(p.id); to != nil && to.IsOnline() {
+		_ = p.moveTo(to) // it is refused if there is a directory offline
 	}
-	p.move = &move{p: p, to: l.LogDir()}
-	p.move.begin(l)
 }
 
 func (v *move) begin(l *storage.Log) {
@@ -126,6 +127,9 @@ func (v *move) end() {
 	v.ended = true
 	if v.p.move == v {
 		v.p.move = nil
+	}
+	if v.p.log != nil {
+		v.p.log.ResumeCleaning()
 	}
 	v.p.release()
 }
@@ -159,10 +163,14 @@ func (v *move) step() {
 		v.p.m.assign.submit(v.p)
 		return
 	}
+	if log.IsRebuilding() || future.IsRebuilding() {
+		v.later() // nobody tells when that ends
+		return
+	}
 	v.p.hold()
 	if storage.CanSwap(log, future) {
 		v.swap()
-	}
+	} // else what is being written is waited for
 }
 
 // isTold reports whether the controller knows that the replica is about to be in the other directory.
@@ -287,7 +295,7 @@ func (v *move) append(b []byte, first int64) {
 // swap has the future log take the log's place.
 func (v *move) swap() {
 	p := v.p
-	v.end()
+	v.ended, p.move = true, nil
 	p.log = p.m.logs.Swap(p.id, func(err error) {
 		if err != nil && !p.removed && p.m.failed == nil {
 			p.onOffline()

@@ -103,7 +103,7 @@ type cleanable struct {
 const million = 1_000_000
 
 func (l *Log) isCleanable() bool {
-	return l.config.Compact && l.down() == nil && !l.moving && !l.uncleanable && !l.rebuilding && l.cleaning == nil
+	return l.config.Compact && l.down() == nil && !l.paused && !l.moving && !l.uncleanable && !l.rebuilding && l.cleaning == nil
 }
 
 // isDue reports whether it is worth it, or time (KIP-354).

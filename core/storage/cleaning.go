@@ -55,6 +55,16 @@ func (l *Log) stopCleaning(done func(error)) {
 	l.cleaning.onEnd = append(l.cleaning.onEnd, func() { done(nil) })
 }
 
+// PauseCleaning ends the cleaning under way, if there is one, and begins none until ResumeCleaning: while the log is copied, copy and log are
+// to be the same to the byte. Then it calls done, never at once.
+func (l *Log) PauseCleaning(done func()) {
+	l.paused = true
+	l.env.Loop.Defer(func() { l.stopCleaning(func(error) { done() }) })
+}
+
+// ResumeCleaning ends a pause.
+func (l *Log) ResumeCleaning() { l.paused = false }
+
 // ended is why the cleaning cannot go on, or nil.
 func (c *cleaning) ended() error {
 	if l := c.log; c.aborted || l.down() != nil || l.generation != c.generation {

@@ -49,6 +49,8 @@ type foundFuture struct {
 
 // settleFutures decides what becomes of the future logs that were found, when all directories have been looked through: one that
 // has no log besides it becomes the partition's log, unless that may be in a directory that is offline.
+//
+// A copy that was not finished is begun anew: what was copied may have been compacted in the log since.
 func (m *Manager) settleFutures(done func(error)) {
 	found := m.foundFutures
 	m.foundFutures = nil
@@ -61,33 +63,26 @@ func (m *Manager) settleFutures(done func(error)) {
 			}
 			next(err)
 		}
+		l := m.Get(f.partition)
 		switch {
-		case !f.dir.IsOnline():
+		case !f.dir.IsOnline() || l == nil && m.AnyOffline():
 			next(nil)
-		case m.futures.Has(&Log{partition: f.partition}):
-			f.dir.env.Disk.Remove(f.name, settled) // a crash while one was being removed
-		case m.Get(f.partition) != nil:
-			m.openFuture(f, settled)
-		case m.AnyOffline():
-			next(nil)
-		default:
+		case l == nil:
 			m.promote(f, settled)
+		default:
+			if l.home != f.dir {
+				m.interrupted[f.partition] = f.dir
+			}
+			f.dir.env.Disk.Remove(f.name, settled)
 		}
 	}, done)
 }
 
-func (m *Manager) openFuture(f foundFuture, done func(error)) {
-	m.openAs(f.dir, f.name, f.partition, [16]byte{}, m.config(f.partition), true, func(l *Log, err error) {
-		switch {
-		case err != nil:
-			done(err)
-		case l.topicID != m.Get(f.partition).topicID:
-			l.Delete(done)
-		default:
-			m.futures.ReplaceOrInsert(l)
-			done(nil)
-		}
-	})
+// TakeInterrupted is to where a partition's log was being copied when the broker stopped; nil if it was not, or if that was asked before.
+func (m *Manager) TakeInterrupted(p event.Partition) *LogDir {
+	d := m.interrupted[p]
+	delete(m.interrupted, p)
+	return d
 }
 
 // promote ends a swap that a crash has interrupted.
@@ -188,7 +183,7 @@ func (l *Log) succeed(old *Log, done func(error)) {
 	l.producers = old.producers
 	l.SetHighWatermark(old.highWatermark)
 	l.AdvanceLogStart(old.logStart)
-	l.config, l.moving = old.config, true
+	l.config, l.cleaned, l.moving = old.config, old.cleaned, true
 	l.env = l.home.env
 	old.closed = true
 	old.generation++

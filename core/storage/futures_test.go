@@ -185,7 +185,7 @@ func TestASwapOutOfADirectoryThatFails(t *testing.T) {
 		t.Errorf("online: %t, %t", n.dirs[0].IsOnline(), n.dirs[1].IsOnline())
 	}
 	n.mustOpen()
-	if l := n.m.Get(testPartition); l == nil || l.LogDir() != n.dirs[0] || n.m.Future(testPartition) == nil {
+	if l := n.m.Get(testPartition); l == nil || l.LogDir() != n.dirs[0] || n.m.TakeInterrupted(testPartition) != n.dirs[1] {
 		t.Error("the log is gone")
 	}
 }

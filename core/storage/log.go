@@ -48,6 +48,7 @@ type Log struct {
 	cleaned     int64 // what lies below was compacted
 	cleaning    *cleaning
 	uncleanable bool       // a batch cannot be read
+	paused      bool       // it is not to be compacted for now
 	moving      bool       // its directory is about to get another name
 	afterMove   []func()   // what waits for that
 	swapFailed  bool       // it could not take the place of another log

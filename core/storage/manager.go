@@ -26,6 +26,7 @@ type Manager struct {
 	makingFuture map[event.Partition]bool
 	futuresMade  int
 	foundFutures []foundFuture // at the start
+	interrupted  map[event.Partition]*LogDir
 
 	config    func(event.Partition) LogConfig
 	onFailure func(*Log, error)
@@ -50,6 +51,7 @@ func OpenManager(e *env.Env, dirs []*LogDir, cfg func(event.Partition) LogConfig
 		futures:  newLogTree(),
 
 		makingFuture: map[event.Partition]bool{},
+		interrupted:  map[event.Partition]*LogDir{},
 	}
 	sequence(len(dirs), func(i int, next func(error)) {
 		if d := dirs[i]; d.IsOnline() {
@@ -343,6 +345,7 @@ func (m *Manager) Delete(p event.Partition, done func(error)) {
 		return
 	}
 	m.logs.Delete(l)
+	delete(m.interrupted, p)
 	m.deleting[p] = nil
 	l.Delete(func(err error) {
 		waiting := m.deleting[p]
