@@ -32,17 +32,31 @@ func (c *Controller) emitFencing(r *metadata.BrokerRegistrationChangeRecord) {
 
 func (c *Controller) emitPartitionChange(old *metadata.Partition, r *metadata.PartitionChangeRecord) {
 	p := c.img.TopicByID(r.TopicID).Partition(r.PartitionID)
-	// A leader that is not recovering joined the ISR with this very change, which ended a reassignment.
-	if r.Leader >= 0 && p.Recovering && !slices.Contains(old.ISR, r.Leader) && !slices.Contains(old.ELR, r.Leader) {
+	if by := uncleanly(old, p, r); by != metadata.NoLeader {
 		note := ""
-		if slices.Equal(old.LastKnownELR, []int32{r.Leader}) && !c.uncleanElection(p.Topic) {
+		if slices.Equal(old.LastKnownELR, []int32{by}) && !c.uncleanElection(p.Topic) {
 			note = "last known leader"
 		}
 		c.env.Event.Emit(&event.Event{
-			Kind: event.UncleanElection, Partition: p.Key(), TopicID: p.TopicID, Peer: p.Leader, Epoch: p.LeaderEpoch, Offset: -1, Note: note,
+			Kind: event.UncleanElection, Partition: p.Key(), TopicID: p.TopicID, Peer: by, Epoch: p.LeaderEpoch, Offset: -1, Note: note,
 		})
 	}
 	c.emitPartition(p)
+}
+
+// uncleanly is who came to have all that counts of the partition though it may lack what is committed; NoLeader if nobody did. It need not be
+// there to lead yet: a reassignment that is cancelled may leave nobody else. A leader that is not recovering joined the ISR with this very
+// change, which ended a reassignment.
+func uncleanly(old, p *metadata.Partition, r *metadata.PartitionChangeRecord) int32 {
+	switch {
+	case !p.Recovering:
+		return metadata.NoLeader
+	case r.Leader < 0 && !old.Recovering && len(p.ISR) == 1:
+		return p.ISR[0]
+	case r.Leader >= 0 && !slices.Contains(old.ISR, r.Leader) && !slices.Contains(old.ELR, r.Leader):
+		return r.Leader
+	}
+	return metadata.NoLeader
 }
 
 // emitCleared says of partitions that had an ELR how they are without.
