@@ -369,19 +369,21 @@ func TestMarkersGoToWhoLeadsByThen(t *testing.T) {
 }
 
 func TestCompletionThatIsRefusedIsTriedAgain(t *testing.T) {
-	s := newStage(t, 2)
-	p := s.must("init", s.init(nil), nil)
-	s.must("add", s.add(p, 2, 0), nil)
-	s.must("end", s.end(p, false, 2), nil)
-	s.refuse = kerr.CoordinatorNotAvailable
-	s.answerMarkers(0)
-	if s.state() != PrepareAbort {
-		t.Fatalf("%v", s.state())
-	}
-	s.refuse = nil
-	s.world.RunUntil(s.world.Now().Add(2 * retryBackoff))
-	if s.state() != CompleteAbort {
-		t.Errorf("%v", s.state())
+	for _, refusal := range []error{kerr.CoordinatorNotAvailable, kerr.NotCoordinator} { // the other while the disk has no space
+		s := newStage(t, 2)
+		p := s.must("init", s.init(nil), nil)
+		s.must("add", s.add(p, 2, 0), nil)
+		s.must("end", s.end(p, false, 2), nil)
+		s.refuse = refusal
+		s.answerMarkers(0)
+		if s.state() != PrepareAbort {
+			t.Fatalf("%v", s.state())
+		}
+		s.refuse = nil
+		s.world.RunUntil(s.world.Now().Add(2 * retryBackoff))
+		if s.state() != CompleteAbort {
+			t.Errorf("%v: %v", refusal, s.state())
+		}
 	}
 }
 
