@@ -297,6 +297,13 @@ func (p *partition) tookBetween(a, b *batch) bool {
 	return slices.ContainsFunc(p.batches, func(x batch) bool { return x.gone && x.producer == b.producer && a.next <= x.base && x.next <= b.base })
 }
 
+// tookOfEpoch reports whether compaction took a batch of a producer, after one, of a later epoch.
+func (p *partition) tookOfEpoch(after *batch, epoch int16) bool {
+	return slices.ContainsFunc(p.batches, func(x batch) bool {
+		return x.gone && x.producer == after.producer && x.producerEpoch == epoch && x.base >= after.next
+	})
+}
+
 // realign compares the log with the committed one anew, from its beginning: with gaps their places differ.
 func (r *replica) realign() {
 	r.agreed, r.agreedCommit = 0, r.part.committed.after(r.part, r.end)

@@ -185,6 +185,9 @@ func (s *State) Refused(broker int32, id event.Partition, sequence int32) Violat
 // compareProducer walks a producer's remembered batches and its batches in the log, from the last one back.
 func (s *State) compareProducer(r *replica, p *storage.ProducerState, last int32) {
 	if b := r.at(int(last)); b.producerEpoch != p.Epoch {
+		if b.producerEpoch < p.Epoch && r.part.tookOfEpoch(b, p.Epoch) {
+			return // a snapshot has it still
+		}
 		s.violate("P5", "I8", s.causeOfProducers(r), "broker %d thinks that producer %d of %s is in epoch %d; its last batch, at %d, has %d",
 			r.node.id, p.ProducerID, r.part.id, p.Epoch, b.base, b.producerEpoch)
 		return
