@@ -24,7 +24,7 @@ type hostile struct {
 }
 
 var (
-	hostileInts    = []int64{0, 0, 0, 1, 1, 2, 3, 4, 5, 8, 16, 32, -1, -1, -2, -3, 7, 60, 10_000, math.MaxInt8, math.MaxInt16, math.MinInt16, math.MaxInt32, math.MinInt32, math.MaxInt64, math.MinInt64}
+	hostileInts    = []int64{0, 0, 0, 1, 1, 2, 3, 4, 5, 8, 16, 32, -1, -1, -2, -3, 7, 60, 1_000, math.MaxInt8, math.MaxInt16, math.MinInt16, math.MaxInt32, math.MinInt32, math.MaxInt64, math.MinInt64}
 	hostileFloats  = []float64{0, 1, 1e-300, 0.5, -1, 1e18, 1e300, math.NaN(), math.Inf(1), math.Inf(-1)}
 	hostileStrings = []string{"t", "t", "t", "", "unknown", "a/b", ".", "..", "__cluster_metadata", "retention.ms", "cleanup.policy", "1", "2", "-1", "compact", "PLAINTEXT",
 		"CONTROLLER", "\x00\xff", "user", "client-id", "ip", "producer_byte_rate", "request_percentage", "metrics", "match", "client_id=[", "log.retention.ms",
@@ -148,7 +148,7 @@ func (x *client) served() (apis []kmsg.ApiVersionsResponseApiKey) {
 // in the minutes of virtual time that such a request can take. A partition that it lawfully creates costs a log more.
 const (
 	maxHostileBytes      = 64 << 20
-	maxBytesOfAPartition = 16 << 10
+	maxBytesOfAPartition = 40 << 10
 )
 
 // attack sends requests drawn from a seed, each on a connection of its own, and checks that the broker lives on.

@@ -205,10 +205,17 @@ func (s *producers) update(b record.Batch) (t AbortedTxn, aborted bool) {
 }
 
 // endTxn takes a marker. One of a producer that has nothing in this log ends nothing.
+//
+// Of an empty control batch the whole transaction was compacted away. Where it is open all the same, in a replica that was away for longer
+// than delete.retention.ms, it is over: what it wrote was aborted or has been superseded, and nobody need read it. (Kafka's stays open.)
 func (s *producers) endTxn(p *ProducerState, b record.Batch) (t AbortedTxn, aborted bool) {
 	m, ok := record.ParseMarker(b)
-	if !ok {
-		return t, false // an empty control batch: the whole transaction was compacted away
+	switch {
+	case ok:
+	case b.Count() > 0 || p.TxnFirstOffset < 0:
+		return t, false
+	default:
+		m.CoordinatorEpoch = p.CoordinatorEpoch
 	}
 	first := p.TxnFirstOffset
 	p.CoordinatorEpoch, p.TxnFirstOffset, p.LastTimestamp = m.CoordinatorEpoch, -1, b.MaxTimestamp()

@@ -7,6 +7,7 @@ const (
 	reasonLast      = "power loss, and every eligible replica shut down uncleanly (KIP-966), min.insync.replicas of 2 or more"
 	reasonPower     = "power loss of as many replicas as min.insync.replicas, without fsync and without eligible leader replicas"
 	reasonRetention = "retention, before the rest of the log was lost"
+	reasonForgotten = "records of the transaction coordinator were lost: an epoch was given out twice, and a batch taken for one that came before"
 	reasonWiped     = "disks lost on as many replicas as min.insync.replicas"
 )
 
