@@ -326,7 +326,8 @@ func (t *transactor) insist(of coordinatorOf, build func() kmsg.Request, done fu
 				t.suspect = true
 				delete(t.wanted, of.key)
 				again()
-			case isCoordinatorLost(err):
+			case isCoordinatorLost(err): // it may have written what was asked for, and not know of its commit
+				q.unanswered++
 				delete(t.wanted, of.key)
 				again()
 			case isPassing(err):
