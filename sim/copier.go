@@ -69,7 +69,7 @@ func (c *copier) pump() {
 		return
 	}
 	n := min(len(c.inputs), mostInputs)
-	offsets, inputs := newOffsetsOfTxn(m, c.inputs[n:]), c.inputs[:n:n]
+	offsets, inputs := newOffsetsOfTxn(m, c.inputs[:n], c.inputs[n:]), c.inputs[:n:n]
 	c.open, c.inputs = true, c.inputs[n:]
 	c.t.loop.After(0, func() {
 		if c.t.down || c.t.state != resting {
@@ -182,15 +182,16 @@ const (
 	declined
 )
 
-// newOffsetsOfTxn takes how far the member has read, up to what is left for later, and as whom.
-func newOffsetsOfTxn(m *member, left []input) *offsetsOfTxn {
+// newOffsetsOfTxn takes how far the member has read, up to what is left for later, and as whom. What is copied has its offset in it, also of
+// a partition whose leader the member is looking for just now.
+func newOffsetsOfTxn(m *member, copied, left []input) *offsetsOfTxn {
 	x := &offsetsOfTxn{member: m, id: m.id, generation: m.generation}
 	for _, s := range m.shares {
-		offset := s.offset
-		if at := slices.IndexFunc(left, func(in input) bool { return in.position == s.position }); at >= 0 {
+		offset, isOf := s.offset, func(in input) bool { return in.position == s.position }
+		if at := slices.IndexFunc(left, isOf); at >= 0 {
 			offset = left[at].offset
 		}
-		if s.phase == fetching && offset != s.committed {
+		if (s.phase == fetching || slices.ContainsFunc(copied, isOf)) && offset != s.committed {
 			x.all = append(x.all, saved{share: s, lease: s.lease, offset: offset, epoch: s.epochAt(offset)})
 		}
 	}
