@@ -176,10 +176,14 @@ func (s *State) checkLeaderHasCommitted(r *replica, epoch int32) {
 	}
 	lost := c.batches[r.agreedCommit : r.agreedCommit+missing]
 	for i, id := range lost {
-		if p.batches[id].gone {
-			continue // compaction had taken it from somebody before
+		if !p.batches[id].gone { // else compaction had taken it from somebody before
+			s.judgeLoss(r, id, c.runOf(r.agreedCommit+i), epoch)
 		}
-		s.judgeLoss(r, id, c.runOf(r.agreedCommit+i), epoch)
+	}
+	for _, id := range lost {
+		if b := &p.batches[id]; b.gone && c.cutReason != "" { // other records may come to be where it was
+			p.losses = extendLoss(p.losses, lossRange{b.base, b.next, c.cutReason, s.now})
+		}
 	}
 	if epoch > c.leaderEpoch {
 		p.forgetCommitted(r.agreedCommit, epoch)
