@@ -319,3 +319,26 @@ func TestMarkerIsASignOfLife(t *testing.T) {
 		t.Error("known for ever")
 	}
 }
+
+// A replica that was down for longer than delete.retention.ms has a transaction open of which the leader's log has nothing any more but
+// an empty control batch, where the producer's last is.
+func TestTransactionThatWasCompactedAwayIsOver(t *testing.T) {
+	p := producers{states: map[int64]*ProducerState{}}
+	for _, epoch := range []int16{0, 1} {
+		data := txnBatch(7, epoch, 0, 1, 10)
+		data.SetBaseOffset(10 * int64(epoch))
+		p.update(data)
+		gone := record.Batch(record.AppendEmpty(nil, marker(7, epoch, true)))
+		gone.SetBaseOffset(10*int64(epoch) + 5)
+		ended, aborted := p.update(gone)
+		if want := (AbortedTxn{7, 10 * int64(epoch), 10*int64(epoch) + 5, 10*int64(epoch) + 6}); !aborted || ended != want {
+			t.Errorf("ended %v, aborted %t; want %v", ended, aborted, want)
+		}
+		if at := p.firstUnstable(100); at != math.MaxInt64 {
+			t.Errorf("a transaction is open at %d", at)
+		}
+	}
+	if _, aborted := p.update(record.AppendEmpty(nil, marker(8, 0, false))); aborted {
+		t.Error("a producer without a transaction has one aborted")
+	}
+}
