@@ -141,7 +141,7 @@ func (l *Log) segmentsBetween(from, upTo int64) (all []*segment) {
 func (c *cleaning) writeGroups(done func(error)) {
 	l := c.log
 	end := c.keys.keys.latest + 1
-	c.txns = newCleanTxns(l.AbortedTxns(l.segments.first().base, end))
+	c.txns = newCleanTxns(l.AbortedTxns(l.segments.first().base, c.upTo)) // the last segment may go on behind what is mapped
 	groups := l.groupSegments(l.segmentsBetween(math.MinInt64, end))
 	sequence(len(groups), func(i int, next func(error)) {
 		w := &groupWriter{cleaning: c, old: groups[i]}
