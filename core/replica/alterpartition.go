@@ -1,12 +1,10 @@
 package replica
 
 import (
-	"slices"
 	"time"
 
 	"github.com/lockstep/lockstep/core/buggify"
 	"github.com/lockstep/lockstep/core/event"
-	"github.com/lockstep/lockstep/scheduler"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -19,13 +17,8 @@ const alterRetry = 50 * time.Millisecond
 // or superseded: if the reply of a success was lost, the retry is refused, or answered like the first, and the metadata
 // log brings what was committed (KAFKA-14144).
 type alterQueue struct {
-	m         *Manager
-	send      AlterPartitionSender
-	waiting   []*Partition // with a pending change that is not in flight, by id
-	scheduled bool
-	inFlight  bool
-	retry     scheduler.Timer
-	stopped   bool
+	controllerQueue // of those with a pending change that is not in flight
+	send            AlterPartitionSender
 }
 
 // alterItem is a change as sent.
@@ -39,32 +32,12 @@ type alterItem struct {
 func (i alterItem) current() bool { return i.p.lead != nil && i.p.lead.isr.pending == i.change }
 
 func (q *alterQueue) submit(p *Partition) {
-	at, found := slices.BinarySearchFunc(q.waiting, p.id, comparePartition)
-	if found {
-		q.waiting[at] = p // perhaps a new incarnation under the same name
-	} else {
-		q.waiting = slices.Insert(q.waiting, at, p)
-	}
+	q.queue(p)
 	q.schedule()
 }
 
-func (q *alterQueue) schedule() {
-	if !q.scheduled && !q.inFlight && !q.stopped {
-		q.scheduled = true
-		q.m.loop.Defer(q.flush)
-	}
-}
-
-func (q *alterQueue) stop() {
-	q.stopped, q.waiting = true, nil
-	if q.retry != nil {
-		q.retry.Stop()
-	}
-}
-
 func (q *alterQueue) flush() {
-	q.scheduled = false
-	if q.stopped {
+	if !q.begin() {
 		return
 	}
 	var sent []alterItem
@@ -134,24 +107,8 @@ func (q *alterQueue) onResponse(sent []alterItem, resp *kmsg.AlterPartitionRespo
 	}
 	if again {
 		q.retryLater()
-	} else if len(q.waiting) > 0 {
-		q.schedule()
-	}
-}
-
-// queue is submit without a flush.
-func (q *alterQueue) queue(p *Partition) {
-	if at, found := slices.BinarySearchFunc(q.waiting, p.id, comparePartition); !found {
-		q.waiting = slices.Insert(q.waiting, at, p)
-	}
-}
-
-func (q *alterQueue) retryLater() {
-	q.scheduled = true // nothing is sent before the pause ends
-	if q.retry == nil {
-		q.retry = q.m.loop.AfterFunc(alterRetry, q.flush)
 	} else {
-		q.retry.Reset(alterRetry)
+		q.schedule()
 	}
 }
 

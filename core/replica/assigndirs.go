@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/lockstep/lockstep/scheduler"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -17,17 +16,11 @@ const (
 // AssignDirsSender sends a request to the active controller and calls done once, with its response or why there is none.
 type AssignDirsSender func(req *kmsg.AssignReplicasToDirsRequest, done func(*kmsg.AssignReplicasToDirsResponse, error))
 
-// assignQueue tells the controller in which log directory each replica is, where it has another, or none (KIP-858): all that came up
-// in a turn in one request, one request at a time. What is to be told is looked up when it is sent: by then it may be known, or another.
-// That it was told shows in the metadata log.
+// assignQueue tells the controller in which log directory each replica is, where it has another, or none (KIP-858). What is to be told is
+// looked up when it is sent: by then it may be known, or another. That it was told shows in the metadata log.
 type assignQueue struct {
-	m         *Manager
-	send      AssignDirsSender // nil: nobody is told
-	waiting   []*Partition     // by id
-	scheduled bool
-	inFlight  bool
-	retry     scheduler.Timer
-	stopped   bool
+	controllerQueue
+	send AssignDirsSender // nil: nobody is told
 }
 
 // submit has the controller told of p, if there is anything to tell.
@@ -39,32 +32,8 @@ func (q *assignQueue) submit(p *Partition) {
 	q.schedule()
 }
 
-func (q *assignQueue) queue(p *Partition) {
-	at, found := slices.BinarySearchFunc(q.waiting, p.id, comparePartition)
-	if found {
-		q.waiting[at] = p // perhaps a new incarnation under the same name
-		return
-	}
-	q.waiting = slices.Insert(q.waiting, at, p)
-}
-
-func (q *assignQueue) schedule() {
-	if !q.scheduled && !q.inFlight && !q.stopped && len(q.waiting) > 0 {
-		q.scheduled = true
-		q.m.loop.Defer(q.flush)
-	}
-}
-
-func (q *assignQueue) stop() {
-	q.stopped, q.waiting = true, nil
-	if q.retry != nil {
-		q.retry.Stop()
-	}
-}
-
 func (q *assignQueue) flush() {
-	q.scheduled = false
-	if q.stopped {
+	if !q.begin() {
 		return
 	}
 	n := min(len(q.waiting), maxAssigned)
@@ -131,10 +100,5 @@ func (q *assignQueue) onResponse(sent []*Partition, resp *kmsg.AssignReplicasToD
 			q.queue(p)
 		}
 	}
-	q.scheduled = true // nothing is sent before the pause ends
-	if q.retry == nil {
-		q.retry = q.m.loop.AfterFunc(assignRetry, q.flush)
-	} else {
-		q.retry.Reset(assignRetry)
-	}
+	q.retryLater()
 }

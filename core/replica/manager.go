@@ -120,8 +120,9 @@ func NewManager(e *env.Env, cfg Config, logs *storage.Manager, peers *wire.Peers
 		preferred: map[event.Partition]*storage.LogDir{},
 		purgatory: newPurgatory(e.Loop),
 	}
-	m.alter = alterQueue{m: m, send: alter}
-	m.assign.m = m
+	m.alter.send = alter
+	m.alter.init(m, alterRetry, m.alter.flush)
+	m.assign.init(m, assignRetry, m.assign.flush)
 	m.onWoken = m.flushWoken
 	m.every(0, cfg.ReplicaLagTimeMax/2, m.checkISRs)
 	m.every(1, cfg.CheckpointInterval, func() {
