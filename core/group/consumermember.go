@@ -63,11 +63,6 @@ func (mb *consumerMember) isReconciledTo(epoch int32) bool {
 	return mb.state == memberStable && mb.epoch == epoch
 }
 
-// owns reports whether the member may be reading a partition.
-func (mb *consumerMember) owns(p topicPartition) bool {
-	return mb.assigned.has(p) || mb.revoking.has(p)
-}
-
 // sameMetadata compares what members have said about themselves.
 func (mb *consumerMember) sameMetadata(o *consumerMember) bool {
 	return sameString(mb.instanceID, o.instanceID) && sameString(mb.rackID, o.rackID) && mb.client == o.client &&

@@ -36,11 +36,9 @@ func (n *Node) onAddRaftVoter(req *kmsg.AddRaftVoterRequest, answer func(*kerr.E
 		endpoints[i] = newEndpoint(l.Name, l.Host, l.Port)
 	}
 	k := voterKey{req.VoterID, req.VoterDirectoryID}
-	s, err, why := n.leaderFor(req.ClusterID)
+	s, err, why := n.leaderFor(req.ClusterID, k)
 	switch {
 	case err != nil:
-	case k.id < 0 || k.dir == [16]byte{}:
-		err, why = kerr.InvalidRequest, "a voter is an id and a directory id"
 	case !n.reaches(endpoints):
 		err, why = kerr.InvalidRequest, fmt.Sprintf("there is no endpoint for listener %s", n.cfg.ListenerName)
 	default:
@@ -74,13 +72,16 @@ func (s *leader) addVoter(c *voterChange, v Voter, versions versionRange, whenCo
 	}
 }
 
-// leaderFor is this node's leadership, for a request that only the leader may answer and that names no epoch.
-func (n *Node) leaderFor(clusterID *string) (*leader, *kerr.Error, string) {
+// leaderFor is this node's leadership, for a request about a voter that only the leader may answer and that names no epoch.
+func (n *Node) leaderFor(clusterID *string, k voterKey) (*leader, *kerr.Error, string) {
 	if !n.isOurCluster(clusterID) {
 		return nil, kerr.InconsistentClusterID, fmt.Sprintf("this is cluster %q, not %q", n.cfg.ClusterID, *clusterID)
 	}
 	if code := n.checkLeaderRequest(n.election.epoch); code != 0 {
 		return nil, kerr.TypedErrorForCode(code), ""
+	}
+	if k.id < 0 || k.dir == [16]byte{} {
+		return nil, kerr.InvalidRequest, "a voter is an id and a directory id"
 	}
 	return n.state.(*leader), nil, ""
 }

@@ -72,7 +72,7 @@ func (b *ballot) onAnswer(v *Voter, resp *kmsg.VoteResponse) {
 		return
 	}
 	p := &resp.Topics[0].Partitions[0]
-	if b.n.learn(p.LeaderID, p.LeaderEpoch, p.ErrorCode, voteNodeAt(resp.NodeEndpoints, p.LeaderID)) || p.ErrorCode != 0 || b.closed {
+	if b.n.learn(p.LeaderID, p.LeaderEpoch, p.ErrorCode, nodeAt(resp.NodeEndpoints, p.LeaderID, voteNode)) || p.ErrorCode != 0 || b.closed {
 		return
 	}
 	b.record(v.ID, p.VoteGranted)

@@ -195,7 +195,7 @@ func (f *fetcher) onFetched(resp *kmsg.FetchResponse, frame *network.Frame) bool
 		return false
 	}
 	p := &resp.Topics[0].Partitions[0]
-	if f.n.learn(p.CurrentLeader.LeaderID, p.CurrentLeader.LeaderEpoch, p.ErrorCode, brokerAt(resp.Brokers, p.CurrentLeader.LeaderID)) || p.ErrorCode != 0 {
+	if f.n.learn(p.CurrentLeader.LeaderID, p.CurrentLeader.LeaderEpoch, p.ErrorCode, nodeAt(resp.Brokers, p.CurrentLeader.LeaderID, fetchNode)) || p.ErrorCode != 0 {
 		return false
 	}
 	s, ok := f.n.state.(*follower)

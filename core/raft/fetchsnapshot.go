@@ -137,7 +137,7 @@ func (f *fetcher) onChunk(resp *kmsg.FetchSnapshotResponse) bool {
 		return false
 	}
 	p := &resp.Topics[0].Partitions[0]
-	if f.n.learn(p.CurrentLeader.LeaderID, p.CurrentLeader.LeaderEpoch, p.ErrorCode, snapshotNodeAt(resp.NodeEndpoints, p.CurrentLeader.LeaderID)) {
+	if f.n.learn(p.CurrentLeader.LeaderID, p.CurrentLeader.LeaderEpoch, p.ErrorCode, nodeAt(resp.NodeEndpoints, p.CurrentLeader.LeaderID, snapshotNode)) {
 		return false
 	}
 	s, ok := f.n.state.(*follower)

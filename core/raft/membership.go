@@ -156,41 +156,29 @@ func (n *Node) isOwnAddr(a network.Addr) bool {
 
 // What requests and answers say of where the leader is; "" if they do not.
 
-func voteNodeAt(nodes []kmsg.VoteResponseNodeEndpoint, id int32) network.Addr {
-	for i := range nodes {
-		if e := &nodes[i]; e.NodeID == id {
-			return joinAddr(e.Host, int32(e.Port))
+// nodeAt is where the node of an id is, of those that an answer lists.
+func nodeAt[E any](nodes []E, id int32, read func(E) (id int32, host string, port int32)) network.Addr {
+	for _, e := range nodes {
+		if at, host, port := read(e); at == id {
+			return joinAddr(host, port)
 		}
 	}
 	return ""
 }
 
-func endNodeAt(nodes []kmsg.EndQuorumEpochResponseNodeEndpoint, id int32) network.Addr {
-	for i := range nodes {
-		if e := &nodes[i]; e.NodeID == id {
-			return joinAddr(e.Host, int32(e.Port))
-		}
-	}
-	return ""
+func voteNode(e kmsg.VoteResponseNodeEndpoint) (int32, string, int32) {
+	return e.NodeID, e.Host, int32(e.Port)
 }
 
-func snapshotNodeAt(nodes []kmsg.FetchSnapshotResponseNodeEndpoint, id int32) network.Addr {
-	for i := range nodes {
-		if e := &nodes[i]; e.NodeID == id {
-			return joinAddr(e.Host, int32(e.Port))
-		}
-	}
-	return ""
+func endNode(e kmsg.EndQuorumEpochResponseNodeEndpoint) (int32, string, int32) {
+	return e.NodeID, e.Host, int32(e.Port)
 }
 
-func brokerAt(nodes []kmsg.FetchResponseBroker, id int32) network.Addr {
-	for i := range nodes {
-		if e := &nodes[i]; e.NodeID == id {
-			return joinAddr(e.Host, e.Port)
-		}
-	}
-	return ""
+func snapshotNode(e kmsg.FetchSnapshotResponseNodeEndpoint) (int32, string, int32) {
+	return e.NodeID, e.Host, int32(e.Port)
 }
+
+func fetchNode(e kmsg.FetchResponseBroker) (int32, string, int32) { return e.NodeID, e.Host, e.Port }
 
 // leaderAt is where the leader listens under a name, of what it says itself.
 func leaderAt[E any](endpoints []E, listener string, read func(E) Endpoint) network.Addr {

@@ -21,12 +21,8 @@ func (n *Node) HandleRemoveRaftVoter(req *kmsg.RemoveRaftVoterRequest, done func
 
 func (n *Node) onRemoveRaftVoter(req *kmsg.RemoveRaftVoterRequest, answer func(*kerr.Error, string)) {
 	k := voterKey{req.VoterID, req.VoterDirectoryID}
-	s, err, why := n.leaderFor(req.ClusterID)
-	switch {
-	case err != nil:
-	case k.id < 0 || k.dir == [16]byte{}:
-		err, why = kerr.InvalidRequest, "a voter is an id and a directory id"
-	default:
+	s, err, why := n.leaderFor(req.ClusterID, k)
+	if err == nil {
 		err, why = s.mayChange()
 	}
 	if err == nil && (len(n.voters) == 1 || !isVoter(n.voters, k)) {

@@ -45,7 +45,7 @@ func (s *resigned) end(r *replica) {
 		a.release()
 		if ok && resp.ErrorCode == 0 && len(resp.Topics) == 1 && len(resp.Topics[0].Partitions) == 1 {
 			p := resp.Topics[0].Partitions[0]
-			at := endNodeAt(resp.NodeEndpoints, p.LeaderID)
+			at := nodeAt(resp.NodeEndpoints, p.LeaderID, endNode)
 			n.step(func() { n.learn(p.LeaderID, p.LeaderEpoch, p.ErrorCode, at) })
 		}
 	})
