@@ -157,11 +157,7 @@ func (c *copier) unsettled() string {
 // firstCopier is the first, among all who produce, that copies.
 func (r *run) firstCopier() int {
 	o := &r.schedule.Options
-	n := len(o.Producers)
-	for i := range o.Txns {
-		n += o.Txns[i].IDs * o.Txns[i].Twins
-	}
-	return n
+	return len(o.Producers) + o.txnWriterCount()
 }
 
 // offsetsOfTxn is how far a group has read, as part of a transaction. nil: none is.
@@ -234,7 +230,7 @@ func (t *transactor) commitOffsets() {
 	req.Generation, req.MemberID, req.InstanceID = x.generation, x.id, x.member.instance
 	for i := range x.all {
 		c := &x.all[i]
-		c.commit = t.run.committingInTxn(t, x, c)
+		c.commit = t.run.committingInTxn(x, c)
 		addTxnCommit(req, c)
 	}
 	t.insist(coordinatorOf{0, req.Group}, func() kmsg.Request { return req }, func(q *question, resp kmsg.Response, err error) {
@@ -324,9 +320,9 @@ func (r *run) txnRead(number int32, in origin) {
 	}
 }
 
-func (r *run) committingInTxn(t *transactor, x *offsetsOfTxn, c *saved) check.Commit {
+func (r *run) committingInTxn(x *offsetsOfTxn, c *saved) check.Commit {
 	if g := r.judge.groups; g != nil {
-		return g.SentIn(t.current.number, x.member.group, c.share.ordinal, c.offset, x.generation, r.world.Now())
+		return g.Sent(x.member.group, c.share.ordinal, c.offset, x.generation, x.member.owner(), c.share.since, r.world.Now())
 	}
 	return check.Commit{Metadata: x.member.unchecked(c.share.ordinal, x.generation)}
 }

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/lockstep/lockstep/core/config"
@@ -97,15 +96,7 @@ func (g *GroupOptions) check(o *Options) error {
 }
 
 // topics are the topics to which the members subscribe.
-func (g *GroupOptions) topics(o *Options) (names []string) {
-	if g.Topics != "" {
-		return strings.Split(g.Topics, ",")
-	}
-	for _, t := range o.Topics {
-		names = append(names, t.Name)
-	}
-	return names
-}
+func (g *GroupOptions) topics(o *Options) []string { return o.topicsIn(g.Topics) }
 
 func groupID(i int) string { return "g" + strconv.Itoa(i) }
 

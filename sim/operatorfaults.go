@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lockstep/lockstep/core/config"
@@ -159,6 +160,17 @@ func (o *Options) topic(name string) *TopicOptions {
 		}
 	}
 	return nil
+}
+
+// topicsIn are the topics of a list like "t0,t1", or all of the clients' if it is empty.
+func (o *Options) topicsIn(list string) (names []string) {
+	if list != "" {
+		return strings.Split(list, ",")
+	}
+	for _, t := range o.Topics {
+		names = append(names, t.Name)
+	}
+	return names
 }
 
 // topicPointers are all topics that the run creates.

@@ -92,9 +92,15 @@ func newProducer(r *run, index int) *producer {
 }
 
 func (p *producer) newRequest(part *partition) *kmsg.ProduceRequest {
-	req := kmsg.NewPtrProduceRequest()
+	req := p.produceRequest(part)
 	req.Version, req.Acks = int16(p.o.Version), int16(p.o.Acks)
-	req.TimeoutMillis = int32(p.timeout.Milliseconds())
+	return req
+}
+
+// produceRequest is a request for one partition, without a version, acks and records.
+func (c *client) produceRequest(part *partition) *kmsg.ProduceRequest {
+	req := kmsg.NewPtrProduceRequest()
+	req.TimeoutMillis = int32(c.timeout.Milliseconds())
 	t := kmsg.NewProduceRequestTopic()
 	t.Topic = part.topic.name
 	t.Partitions = append(t.Partitions, kmsg.NewProduceRequestTopicPartition())

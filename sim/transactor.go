@@ -89,16 +89,11 @@ func newTransactor(r *run, n int, id string, o *TxnOptions, topics []string) *tr
 }
 
 func (t *transactor) newRequest(part *partition) *kmsg.ProduceRequest {
-	req := kmsg.NewPtrProduceRequest()
+	req := t.produceRequest(part)
 	if req.Version = 11; t.v2 {
 		req.Version = 13
 	}
-	req.Acks, req.TransactionID, req.TimeoutMillis = -1, &t.id, int32(t.timeout.Milliseconds())
-	topic := kmsg.NewProduceRequestTopic()
-	topic.Topic = part.topic.name
-	topic.Partitions = append(topic.Partitions, kmsg.NewProduceRequestTopicPartition())
-	topic.Partitions[0].Partition = part.id.Index
-	req.Topics = append(req.Topics, topic)
+	req.Acks, req.TransactionID = -1, &t.id
 	return req
 }
 

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/lockstep/lockstep/core/buggify"
@@ -112,21 +111,19 @@ func (x *TxnOptions) check(o *Options) error {
 }
 
 // topics are those that the producers write to.
-func (x *TxnOptions) topics(o *Options) (names []string) {
-	if x.Topics != "" {
-		return strings.Split(x.Topics, ",")
-	}
-	for _, t := range o.Topics {
-		names = append(names, t.Name)
-	}
-	return names
-}
+func (x *TxnOptions) topics(o *Options) []string { return o.topicsIn(x.Topics) }
 
-// transactorCount is how many transactional producers there are: those of the lines, and one of each member that copies.
-func (o *Options) transactorCount() (n int) {
+// txnWriterCount is how many transactional producers the lines make.
+func (o *Options) txnWriterCount() (n int) {
 	for i := range o.Txns {
 		n += o.Txns[i].IDs * o.Txns[i].Twins
 	}
+	return n
+}
+
+// transactorCount is how many transactional producers there are: those of the lines, and one of each member that copies.
+func (o *Options) transactorCount() int {
+	n := o.txnWriterCount()
 	for i := range o.Groups {
 		if o.Groups[i].copies() {
 			n += o.Groups[i].Members

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+
+	"github.com/lockstep/lockstep/core/event"
 )
 
 // I9, atomicity (P6): all that a transaction wrote ends in the same way in every partition, as its producer was told; a marker ends what is of one
@@ -62,12 +64,7 @@ func (p *partition) outcome(b *batch) Outcome {
 	if !b.transactional || b.control {
 		return Committed
 	}
-	all := p.txns.ended
-	i := sort.Search(len(all), func(i int) bool { return all[i].next > b.base })
-	if i < len(all) && all[i].base <= b.base {
-		return all[i].outcome
-	}
-	return Open
+	return p.txns.outcomeAt(b.base)
 }
 
 // isUncommitted reports whether a batch is of a transaction that is not committed; of one whose end is lost nobody knows.
@@ -80,14 +77,18 @@ func (p *partition) mayBeAborted(b *batch) bool {
 	return p.outcome(b) == Aborted || b.transactional && !p.committed.isWhole(p)
 }
 
-// outcomeAt is how the transaction of a record in the committed log ended.
-func (s *State) outcomeAt(id partitionName, offset int64) Outcome {
-	all := s.intern(id).txns.ended
-	i := sort.Search(len(all), func(i int) bool { return all[i].next > offset })
-	if i < len(all) && all[i].base <= offset {
-		return all[i].outcome
+// outcomeAt is how the transaction of a record ended; Open if it has not.
+func (t *txnsOf) outcomeAt(offset int64) Outcome {
+	i := sort.Search(len(t.ended), func(i int) bool { return t.ended[i].next > offset })
+	if i < len(t.ended) && t.ended[i].base <= offset {
+		return t.ended[i].outcome
 	}
 	return Open
+}
+
+// outcomeAt is how the transaction of a record in the committed log ended.
+func (s *State) outcomeAt(id event.Partition, offset int64) Outcome {
+	return s.intern(id).txns.outcomeAt(offset)
 }
 
 // onMarker judges what a marker in a partition's log has ended.
@@ -118,7 +119,6 @@ func (h *History) noteOutcome(p *partition, id int32, partition int, o Outcome, 
 	} else {
 		x.abortedIn = int32(partition)
 	}
-	verb := map[Outcome]string{Committed: "committed", Aborted: "aborted"}
 	switch {
 	case x.torn:
 	case x.committedIn >= 0 && x.abortedIn >= 0:
@@ -129,7 +129,7 @@ func (h *History) noteOutcome(p *partition, id int32, partition int, o Outcome, 
 	case x.fate == Committed && o == Aborted, x.fate == Aborted && o == Committed:
 		if x.torn = true; !h.isLate(id, 1) {
 			h.violateTorn(p, "a transaction of producer %d, which was told at %s that it is %s, is %s by the marker %s", x.producer, seconds(x.decided),
-				verb[x.fate], verb[o], h.record(partition, marker))
+				x.fate.verb(), o.verb(), h.record(partition, marker))
 		}
 	case o == Committed && !x.asked && x.began > 0:
 		if x.torn = true; !h.isLate(id, 1) {
@@ -155,9 +155,8 @@ func (h *History) judgeOutcomes() {
 			at, o = x.committedIn, Committed
 		}
 		if at >= 0 && !x.torn && (x.fate == Committed || x.fate == Aborted) && !h.mayDiffer(int32(id), int(at), 1) {
-			verb := map[Outcome]string{Committed: "committed", Aborted: "aborted"}
 			h.violate("P6", "I9", "", x.decided, fmt.Sprintf("producer %d was told so at %s", x.producer, seconds(x.decided)),
-				"a transaction of producer %d, which was told that it is %s, is %s in %s", []any{x.producer, verb[x.fate], verb[o], h.partitions[at].id})
+				"a transaction of producer %d, which was told that it is %s, is %s in %s", []any{x.producer, x.fate.verb(), o.verb(), h.partitions[at].id})
 		}
 	}
 }

@@ -350,8 +350,9 @@ func (s *State) dropGone(r *replica, found []logBatch) {
 			break
 		}
 		if isReplaced := !isThere || x.form != (form{found[n].crc, found[n].size}); isReplaced && !x.gone && b.base < under && b.next > r.logStart {
-			s.checkRemoved(r, i, r.cleaning.left(b.base), latest)
-			s.checkProducerKept(r, i, r.cleaning.left(b.base))
+			left := r.cleaning.left(b.base)
+			s.checkRemoved(r, i, left, latest)
+			s.checkProducerKept(r, i, left)
 		}
 		if !isThere && b.base < last && b.base >= found[0].base {
 			if !x.gone && b.base >= under {

@@ -13,8 +13,6 @@ import (
 // I9, the transaction coordinators: a transactional id goes from state to state as KIP-98 has it, its epochs rise one by one and are never
 // negative, and its transaction is complete when every partition has its marker.
 
-type partitionName = event.Partition
-
 // decision is one record of __transaction_state.
 type decision struct {
 	id         string
@@ -161,12 +159,7 @@ func (s *State) checkDecided(p *partition, marker *batch) {
 // MayHang reports whether a transaction may stay open for ever: records of it, its markers, or what its coordinator knew are lost as the
 // configuration allows.
 func (s *State) MayHang() bool {
-	for _, p := range s.partitions {
-		if (p.hasTxns || p.id.Topic == config.TransactionState) && !p.committed.isWhole(p) {
-			return true
-		}
-	}
-	return false
+	return !s.decisionsWhole() || slices.ContainsFunc(s.partitions, func(p *partition) bool { return p.hasTxns && !p.committed.isWhole(p) })
 }
 
 // decisionsWhole reports whether the coordinators have all that was ever decided.

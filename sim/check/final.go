@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/scheduler"
@@ -177,7 +176,7 @@ func (h *History) judgeLost(f *finalLog, producer, partition int, b *sent, first
 	}
 	h.lose(producer, lost)
 	reason, cause := h.whyGone(partition, offset, b.batch)
-	if reason == "" && h.isTransactional(producer) && h.state != nil && !h.state.decisionsWhole() {
+	if reason == "" && b.txn >= 0 && h.state != nil && !h.state.decisionsWhole() {
 		reason = reasonForgotten
 	}
 	if reason != "" {
@@ -189,11 +188,6 @@ func (h *History) judgeLost(f *finalLog, producer, partition int, b *sent, first
 	}
 	h.violateFinal(h.promiseOf(partition), "I1", now, cause, "record %s (%s) is gone from leader %d's log",
 		h.record(partition, offset), h.ackText(producer, b), f.leader)
-}
-
-// isTransactional reports whether a producer had a transactional id.
-func (h *History) isTransactional(producer int) bool {
-	return slices.ContainsFunc(h.inits, func(i initialized) bool { return int(i.producer) == producer })
 }
 
 // violateFinal notes what a comparison with the final logs shows.

@@ -235,11 +235,6 @@ func (g *Groups) Sent(at, partition int, offset int64, generation int32, by stri
 	return Commit{partition, n, fmt.Sprintf("%d/%d", generation, n)}
 }
 
-// SentIn is Sent of a commit that counts when a transaction is committed.
-func (g *Groups) SentIn(_ int32, at, partition int, offset int64, generation int32, t scheduler.Instant) Commit {
-	return g.Sent(at, partition, offset, generation, "", 0, t) // only members of the classic protocol copy
-}
-
 // Answered says what the member was told of a commit.
 func (g *Groups) Answered(at int, c Commit, f Fate, t scheduler.Instant) []Violation {
 	of := g.groups[at]

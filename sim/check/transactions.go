@@ -21,6 +21,14 @@ const (
 	Undecided // nobody will ever be told
 )
 
+// verb is what happened to a transaction that has ended.
+func (o Outcome) verb() string {
+	if o == Committed {
+		return "committed"
+	}
+	return "aborted"
+}
+
 // txn is one transaction as its client knows it.
 type txn struct {
 	producer int32
