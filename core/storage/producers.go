@@ -209,6 +209,7 @@ func (s *producers) update(b record.Batch) (t AbortedTxn, aborted bool) {
 // Of an empty control batch the whole transaction was compacted away. Where it is open all the same, in a replica that was away for longer
 // than delete.retention.ms, it is over: what it wrote was aborted or has been superseded, and nobody need read it. (Kafka's stays open.)
 func (s *producers) endTxn(p *ProducerState, b record.Batch) (t AbortedTxn, aborted bool) {
+	p.LastTimestamp = b.MaxTimestamp() // also of an empty one: the epoch in it fences until the producer has expired
 	m, ok := record.ParseMarker(b)
 	switch {
 	case ok:
@@ -218,7 +219,7 @@ func (s *producers) endTxn(p *ProducerState, b record.Batch) (t AbortedTxn, abor
 		m.CoordinatorEpoch = p.CoordinatorEpoch
 	}
 	first := p.TxnFirstOffset
-	p.CoordinatorEpoch, p.TxnFirstOffset, p.LastTimestamp = m.CoordinatorEpoch, -1, b.MaxTimestamp()
+	p.CoordinatorEpoch, p.TxnFirstOffset = m.CoordinatorEpoch, -1
 	if first < 0 {
 		return t, false
 	}

@@ -338,7 +338,11 @@ func TestTransactionThatWasCompactedAwayIsOver(t *testing.T) {
 			t.Errorf("a transaction is open at %d", at)
 		}
 	}
-	if _, aborted := p.update(record.AppendEmpty(nil, marker(8, 0, false))); aborted {
+	gone := record.Batch(record.AppendEmpty(nil, marker(8, 3, false)))
+	if _, aborted := p.update(gone); aborted {
 		t.Error("a producer without a transaction has one aborted")
+	}
+	if p.expire(gone.MaxTimestamp()+10, 20); p.get(8).Epoch != 3 {
+		t.Error("a producer is forgotten before its time if all that is left of it is an emptied marker")
 	}
 }
