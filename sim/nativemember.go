@@ -114,9 +114,10 @@ func (m *member) onNative(sent scheduler.Instant, msg kmsg.Response, err error) 
 		m.run.joined(m)
 		m.newcomer = false
 	}
-	m.native.all = m.native.all || err != nil || m.stalled // what a zombie is told it does not hear
+	deaf := m.stalled && m.state != joining // what a zombie is told it does not hear, unless an error made it join meanwhile
+	m.native.all = m.native.all || err != nil || deaf
 	switch {
-	case m.stalled:
+	case deaf:
 	case err == nil:
 		m.onNativeTold(sent, resp)
 	case m.state == joining:

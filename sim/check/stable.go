@@ -57,9 +57,27 @@ func (s *State) checkStable(r *replica) {
 		s.violate("P6", "I7", s.did(r.node.id, "moved its high watermark"), "the last stable offset of %s on broker %d is %d, above the high watermark %d", r.part.id, r.node.id, at, hw)
 	case at > want:
 		s.violate("P6", "I7", s.did(r.node.id, "moved its high watermark"), "the last stable offset of %s on broker %d is %d, though a transaction is open from %d on", r.part.id, r.node.id, at, want)
-	case at < want && !(at == log.LogStartOffset() && r.part.isOpenBelow(at)):
+	case at < want && !(at == log.LogStartOffset() && r.part.isOpenBelow(at)) && !r.hasBegunAt(at, hw):
 		s.violate("P6", "I7", s.did(r.node.id, "moved its high watermark"), "the last stable offset of %s on broker %d is %d, though no transaction is open below %d", r.part.id, r.node.id, at, want)
 	}
+}
+
+// hasBegunAt reports whether a transaction that is not over began at an offset whose batch compaction has taken: its marker was there then, and was lost
+// with the power. A snapshot of the producers knows still where the transaction began.
+func (r *replica) hasBegunAt(offset, highWatermark int64) bool {
+	return slices.ContainsFunc(r.part.batches, func(b batch) bool {
+		return b.base == offset && b.gone && b.transactional && !b.control && !r.hasMarkerBetween(b.producer, offset, highWatermark)
+	})
+}
+
+// hasMarkerBetween reports whether a transaction of a producer ended in [from, to).
+func (r *replica) hasMarkerBetween(producer int32, from, to int64) bool {
+	for i := r.firstAt(from); i < len(r.slots) && r.at(i).base < to; i++ {
+		if b := r.at(i); b.producer == producer && b.marker != Open {
+			return true
+		}
+	}
+	return false
 }
 
 // isOpenBelow reports whether a transaction that began below an offset was open there. Its records may have gone with retention, and then a log that
