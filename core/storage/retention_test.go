@@ -45,6 +45,22 @@ func TestALogToWhichNobodyAppendsBecomesEmpty(t *testing.T) {
 	}
 }
 
+// A flush may find that retention has taken all that it was to make durable.
+func TestAFlushOfWhatRetentionHasTaken(t *testing.T) {
+	n := newNode(t, 1)
+	c := smallConfig()
+	c.RetentionMs = 1000
+	l := n.open(n.options(c))
+	n.append(l, batch(0, 0, 1, 600, 1), 0)
+	l.SetHighWatermark(1)
+	flushed := false
+	l.Flush(func(err error) { flushed = err == nil })
+	n.must("retention", l.DeleteOldSegments)
+	if n.append(l, batch(0, 0, 1, 600, 2), 0); !flushed || l.LogStartOffset() != 1 {
+		t.Errorf("flushed: %t; the log starts at %d", flushed, l.LogStartOffset())
+	}
+}
+
 // What a new segment follows is synced although it is about to be removed: a loss of power may undo the removal, and then a hole
 // before the new segment would cost all that is in it.
 func TestAPowerLossDuringRetentionKeepsWhatCameAfter(t *testing.T) {

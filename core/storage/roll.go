@@ -199,13 +199,19 @@ func (l *Log) syncWritten(done func(error)) {
 		done(l.failure)
 		return
 	}
-	l.syncSegment(l.lastWritten(), l.written, done)
+	g := l.lastWritten()
+	if g == nil {
+		done(nil)
+		return
+	}
+	l.syncSegment(g, l.written, done)
 }
 
-// lastWritten is the segment that the last write went to: a roll may wait behind a flush.
+// lastWritten is the segment that the last write went to: a roll may wait behind a flush. nil: retention or a truncation has taken it meanwhile,
+// and all before it.
 func (l *Log) lastWritten() *segment {
 	g := l.active
-	for g.file == nil {
+	for g != nil && g.file == nil {
 		g = l.segments.floor(g.base - 1)
 	}
 	return g
