@@ -120,6 +120,7 @@ func (c *copier) copy(inputs []input) {
 func (c *copier) onEnded(committed bool) {
 	c.member.loop.After(0, func() {
 		if c.open = false; committed {
+			c.member.run.copied++
 			c.pump()
 		} else {
 			c.member.rewind()

@@ -59,6 +59,7 @@ type run struct {
 	consumers   []*consumer
 	members     []*member // of all groups
 	transactors []*transactor
+	copied      int // transactions in which members have copied what they read
 	judge       judge
 	commits     map[[2]int]int // of an unchecked run: how many there were, by group and partition
 	result      *Result
@@ -225,15 +226,19 @@ func (r *run) unsettled() string {
 	return r.membersUnsettled()
 }
 
-// mustBecome runs until nothing ails, at most d; then P9 is broken.
+// mustBecome runs until nothing ails, at most d; then P9 is broken. Members that copy may have much to do still: as long as they get on there is more time.
 func (r *run) mustBecome(d time.Duration, what string, ailment func() string) bool {
 	last, since := "", r.world.Now()
-	outcome := r.until(r.world.Now().Add(d), func() bool {
-		if now := ailment(); now != last {
-			last, since = now, r.world.Now()
-		}
-		return last == ""
-	})
+	outcome, copied := outOfTime, -1
+	for outcome == outOfTime && r.copied != copied {
+		copied = r.copied
+		outcome = r.until(r.world.Now().Add(d), func() bool {
+			if now := ailment(); now != last {
+				last, since = now, r.world.Now()
+			}
+			return last == ""
+		})
+	}
 	switch {
 	case outcome == outOfTime && r.mayHang():
 		return true // the checkers know what may be open

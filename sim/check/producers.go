@@ -126,8 +126,12 @@ func (s *State) checkProducerState(r *replica, log Replica, settled bool) {
 	}
 }
 
+// livingProducers is how many producers a log must know. Compaction may have taken all batches of one before a truncation took those after them.
 func (s *State) livingProducers(r *replica) (n int) {
 	for _, last := range r.lastOf {
+		for last >= int32(r.first) && r.slots[last].gone {
+			last = r.slots[last].previous
+		}
 		if last >= int32(r.first) && !s.mayHaveExpired(r, r.at(int(last))) {
 			n++
 		}
