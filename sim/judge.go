@@ -54,7 +54,8 @@ func (j *judge) init(r *run) {
 	if len(o.Groups) > 0 {
 		j.groups = check.NewGroups(j.state, partitions)
 		for i := range o.Groups {
-			j.groups.Add(groupID(i), o.offsetsPartition(i), o.Groups[i].hasNatives(), o.Groups[i].Protocol == bothProtocols)
+			group := &o.Groups[i]
+			j.groups.Add(groupID(i), o.offsetsPartition(i), check.GroupKind{Native: group.hasNatives(), Mixed: group.Protocol == bothProtocols, Transactional: group.copies()})
 		}
 	}
 }

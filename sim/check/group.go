@@ -46,9 +46,15 @@ type group struct {
 	kept        bool // there is a commit: from then on brokers do not forget the group
 	keptSince   scheduler.Instant
 	instances   map[string]*instance
-	native      bool     // it has members of the consumer protocol
-	mixed       bool     // and of the classic one: then generations begin anew when it changes its kind
-	given       [][]gift // by partition, in time; of native groups
+	GroupKind
+	given [][]gift // by partition, in time; of native groups
+}
+
+// GroupKind is what a group's members are like.
+type GroupKind struct {
+	Native        bool // some speak the consumer protocol
+	Mixed         bool // and some the classic one: then generations begin anew when it changes its kind
+	Transactional bool // they commit offsets in transactions, which come to nothing if the decision about one is lost
 }
 
 // gift is a partition that somebody was told to have. It was his at some time between the question and the answer.
@@ -87,17 +93,17 @@ func NewGroups(state *State, partitions []event.Partition) *Groups {
 }
 
 // Add adds a group, whose offsets are in a partition of __consumer_offsets.
-func (g *Groups) Add(id string, home event.Partition, native, mixed bool) {
+func (g *Groups) Add(id string, home event.Partition, kind GroupKind) {
 	g.groups = append(g.groups, &group{
 		id: id, home: home, offsets: make([][]committedOffset, len(g.partitions)), instances: map[string]*instance{},
-		native: native, mixed: mixed, given: make([][]gift, len(g.partitions)),
+		GroupKind: kind, given: make([][]gift, len(g.partitions)),
 	})
 }
 
 // isWhole reports whether the coordinators have all that was ever committed of the group.
 func (g *Groups) isWhole(of *group) bool {
 	_, whole := g.state.committedEnd(of.home)
-	return whole
+	return whole && (!of.Transactional || g.state.decisionsWhole())
 }
 
 func (g *Groups) violate(of *group, t scheduler.Instant, cause, format string, args ...any) {
@@ -117,7 +123,7 @@ func (g *Groups) take() (found []Violation) {
 // Owns says that a member, or the instance that it is, which asked then, was told now its share in a generation.
 func (g *Groups) Owns(at int, number int32, owner string, partitions []int, asked, t scheduler.Instant) []Violation {
 	of := g.groups[at]
-	if of.native {
+	if of.Native {
 		g.give(of, number, owner, partitions, asked, t)
 		return g.take()
 	}
@@ -154,7 +160,7 @@ func (g *Groups) give(of *group, number int32, owner string, partitions []int, a
 	}
 	n := of.generation(number, len(g.partitions), t)
 	for _, p := range partitions {
-		if other := n.owners[p]; other != "" && other != owner && asked >= of.keptSince && !of.mixed {
+		if other := n.owners[p]; other != "" && other != owner && asked >= of.keptSince && !of.Mixed {
 			g.violate(of, t, fmt.Sprintf("%s was told so after %s", other, seconds(n.since)), "%s has two owners in epoch %d of group %s, %s and %s", g.partitions[p], number, of.id, other, owner)
 		}
 		n.owners[p] = owner
@@ -216,7 +222,7 @@ func (of *group) over(number int32) (at scheduler.Instant, known bool) {
 // overFor is when a commit of a partition could no more be accepted at the latest: its generation was over; of a native group, when somebody else
 // had been given the partition since the sender was.
 func (of *group) overFor(partition int, o *committedOffset) (at scheduler.Instant, known bool) {
-	if !of.native {
+	if !of.Native {
 		return of.over(o.generation)
 	}
 	for _, x := range of.given[partition] {
@@ -240,7 +246,7 @@ func (g *Groups) Answered(at int, c Commit, f Fate, t scheduler.Instant) []Viola
 	of := g.groups[at]
 	o := &of.offsets[c.Partition][c.Number]
 	switch over, known := of.overFor(c.Partition, o); {
-	case f == Acknowledged && known && over < o.sent && of.native:
+	case f == Acknowledged && known && over < o.sent && of.Native:
 		g.violate(of, t, fmt.Sprintf("somebody else was told at %s to have it", seconds(over)), "a commit of %s by %s of group %s, sent at %s, was accepted, though it was another's by then",
 			g.partitions[c.Partition], o.by, of.id, seconds(o.sent))
 	case f == Acknowledged && known && over < o.sent && !of.kept:
@@ -297,7 +303,7 @@ func (of *group) keep(t scheduler.Instant) {
 	if of.kept {
 		return
 	}
-	if of.native {
+	if of.Native {
 		of.generations = nil
 	}
 	of.kept, of.keptSince = true, t

@@ -12,7 +12,7 @@ var offsetsHome = event.Partition{Topic: "__consumer_offsets"}
 // newGroups is a group of two partitions. What it finds must be what want says; empty: nothing.
 func newGroups(t *testing.T) *Groups {
 	g := NewGroups(NewState(&fake{}, Promises{}), []event.Partition{{Topic: "t", Index: 0}, {Topic: "t", Index: 1}})
-	g.Add("g0", offsetsHome, false, false)
+	g.Add("g0", offsetsHome, GroupKind{})
 	return g
 }
 
@@ -124,7 +124,7 @@ func TestGroupIsNotJudgedWhenItsRecordsWereLost(t *testing.T) {
 // nativeGroups is newGroups of the consumer protocol, whose first commit has come: nobody forgets it.
 func nativeGroups(t *testing.T) *Groups {
 	g := NewGroups(NewState(&fake{}, Promises{}), []event.Partition{{Topic: "t", Index: 0}, {Topic: "t", Index: 1}})
-	g.Add("g0", offsetsHome, true, false)
+	g.Add("g0", offsetsHome, GroupKind{Native: true})
 	wants(t, g.Owns(0, 1, "a", []int{0, 1}, 1, 1), "")
 	wants(t, g.Answered(0, g.Sent(0, 0, 5, 1, "a", 1, 1), Acknowledged, 2), "")
 	return g

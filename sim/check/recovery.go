@@ -52,10 +52,13 @@ func (s *State) noteHad(r *replica) {
 	r.hadEnd, r.hadEpoch = had, r.epoch
 }
 
-// writtenRecords is the end of the last batch that is written; 0 if there is none: an empty log may be anywhere.
-func (r *replica) writtenRecords() int64 {
+// writtenRecords is the end of the last batch that is written.
+func (r *replica) writtenRecords() int64 { return r.endBelow(r.written) }
+
+// endBelow is the end of the last batch that ends at an offset or below it; 0 if there is none: an empty log may be anywhere.
+func (r *replica) endBelow(offset int64) int64 {
 	for i := len(r.slots) - 1; i >= r.first; i-- {
-		if next := r.at(i).next; next <= r.written {
+		if next := r.at(i).next; next <= offset && !r.slots[i].gone {
 			return next
 		}
 	}

@@ -420,7 +420,7 @@ func (s *State) Wiped(node int32, now scheduler.Instant) {
 func (s *State) Damaged(node int32, p event.Partition, offset int64, now scheduler.Instant) {
 	s.now = now
 	if r := s.find(node, s.intern(p)); r != nil {
-		r.required, r.damaged = min(r.required, offset), true
+		r.required, r.damaged = min(r.required, r.endBelow(offset)), true
 	}
 }
 
