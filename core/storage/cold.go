@@ -267,6 +267,8 @@ func (l *Log) withIndex(g *segment, done func(error)) {
 		switch {
 		case g.indexed || g.removed:
 			done(nil)
+		case g.file == nil: // the log is closed
+			done(ErrOffline)
 		case errors.Is(err, ErrCorrupt) || errors.Is(err, disk.ErrNotExist):
 			l.buildIndex(g, done)
 		case err != nil:
@@ -320,8 +322,12 @@ func (l *Log) buildIndex(g *segment, done func(error)) {
 		return true
 	}
 	s.done = func(_ int64, err error) {
-		if err != nil || g.removed {
+		switch {
+		case err != nil || g.removed:
 			done(err)
+			return
+		case g.file == nil: // another log may have its directory by now
+			done(ErrOffline)
 			return
 		}
 		made.seal()

@@ -6,6 +6,7 @@ import (
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/invariant"
 	"github.com/lockstep/lockstep/core/record"
+	"github.com/lockstep/lockstep/disk"
 )
 
 // cut is what a truncation does to the files.
@@ -207,17 +208,18 @@ func (l *Log) cutAborted(c *cut, done func(error)) {
 
 // cutSealed cuts a segment whose positions only the disk knows, and its index files.
 func (l *Log) cutSealed(c *cut, done func(error)) {
-	g := c.seg
-	steps(done,
+	g, file := c.seg, c.seg.file
+	file.Retain() // a log that fails meanwhile closes it
+	steps(func(err error) { file.Close(); done(err) },
 		func(next func(error)) { l.withIndex(g, next) },
-		func(next func(error)) { l.findEnd(g, c.offset, next) },
-		func(next func(error)) { g.file.Truncate(g.size, next) },
-		func(next func(error)) { g.file.Sync(next) },
+		func(next func(error)) { l.findEnd(g, file, c.offset, next) },
+		func(next func(error)) { file.Truncate(g.size, next) },
+		func(next func(error)) { file.Sync(next) },
 		func(next func(error)) { g.seal(); l.writeIndexes(g, next) })
 }
 
 // findEnd makes a segment end with the last batch below offset.
-func (l *Log) findEnd(g *segment, offset int64, done func(error)) {
+func (l *Log) findEnd(g *segment, file disk.File, offset int64, done func(error)) {
 	made := *g
 	made.index.truncate(offset-g.base, g.size)
 	made.times.truncate(offset - g.base)
@@ -225,7 +227,7 @@ func (l *Log) findEnd(g *segment, offset int64, done func(error)) {
 	made.since, made.size = 0, made.index.lastPosition()
 	last := made.times.last()
 	made.maxTimestamp, made.maxTimestampOffset = last.timestamp, g.base+int64(last.relative)
-	s := scan{env: l.env, file: g.file, pos: made.size, end: g.size}
+	s := scan{env: l.env, file: file, pos: made.size, end: g.size}
 	s.visit = func(b record.Batch, pos int64) bool {
 		if b.NextOffset() > offset {
 			return false
