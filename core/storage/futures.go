@@ -92,7 +92,7 @@ func (m *Manager) promote(f foundFuture, done func(error)) {
 		func(next func(error)) { d.Rename(f.name, f.partition.String(), next) },
 		func(next func(error)) { d.SyncDir(".", next) },
 		func(next func(error)) {
-			m.open(f.dir, f.partition, [16]byte{}, m.config(f.partition), func(l *Log, err error) {
+			m.reopen(f.dir, f.partition, func(l *Log, err error) {
 				if err == nil {
 					err = m.adopt(l)
 				}
@@ -124,9 +124,8 @@ func (m *Manager) CreateFuture(d *LogDir, p event.Partition, start int64, done f
 	for i := range id {
 		id[i] = byte(r.Uint64())
 	}
-	delete(d.highWatermarks, p)
 	m.makingFuture[p] = true
-	m.openAs(d, futureName(p, id), p, l.topicID, l.config, true, func(future *Log, err error) {
+	m.openAs(d, futureName(p, id), OpenOptions{Partition: p, TopicID: l.topicID, Config: l.config}, true, func(future *Log, err error) {
 		delete(m.makingFuture, p)
 		if err == nil && !d.IsOnline() {
 			future.closeFiles()

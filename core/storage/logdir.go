@@ -21,8 +21,9 @@ type LogDir struct {
 	lost map[event.Partition][16]byte
 
 	clean          bool
-	cleanEpoch     int64 // the broker epoch in the mark that was read; -1 without one
-	highWatermarks map[event.Partition]int64
+	cleanEpoch     int64                     // the broker epoch in the mark that was read; -1 without one
+	highWatermarks map[event.Partition]int64 // what their checkpoint has at most
+	save           func(done func(error))    // writes the checkpoints of all directories
 	starts         map[event.Partition]int64 // checkpoints as read, while logs are opened
 	points         map[event.Partition]int64
 	cleaned        map[event.Partition]int64
@@ -113,7 +114,7 @@ func (d *LogDir) checkpoint(o offsets, done func(error)) {
 	steps(done,
 		func(next func(error)) { d.writeOffsets(recoveryPointFile, o.points, next) },
 		func(next func(error)) { d.writeOffsets(logStartFile, o.starts, next) },
-		func(next func(error)) { d.writeOffsets(replicationFile, o.highWatermarks, next) },
+		func(next func(error)) { d.writeHighWatermarks(o.highWatermarks, next) },
 		func(next func(error)) { d.writeCleaned(o.cleaned, next) })
 }
 

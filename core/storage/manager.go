@@ -54,6 +54,7 @@ func OpenManager(e *env.Env, dirs []*LogDir, cfg func(event.Partition) LogConfig
 		interrupted:  map[event.Partition]*LogDir{},
 	}
 	sequence(len(dirs), func(i int, next func(error)) {
+		dirs[i].save = func(done func(error)) { m.save(dirs[i], done) }
 		if d := dirs[i]; d.IsOnline() {
 			m.load(d, func(err error) { next(m.onLoaded(d, err)) })
 			return
@@ -122,7 +123,7 @@ func (m *Manager) openAll(d *LogDir, names []string, next func(error)) {
 		case !isDir || !ok || p == event.MetadataPartition:
 			next(nil)
 		default:
-			m.open(d, p, [16]byte{}, m.config(p), func(l *Log, err error) {
+			m.reopen(d, p, func(l *Log, err error) {
 				if err == nil {
 					err = m.adopt(l)
 				}
@@ -160,17 +161,16 @@ func parseLogDir(dir string) (event.Partition, bool) {
 	return event.Partition{Topic: dir[:at], Index: int32(index)}, true
 }
 
-func (m *Manager) open(d *LogDir, p event.Partition, topicID [16]byte, cfg LogConfig, done func(*Log, error)) {
-	m.openAs(d, p.String(), p, topicID, cfg, false, done)
+// reopen opens the log that a directory has of a partition.
+func (m *Manager) reopen(d *LogDir, p event.Partition, done func(*Log, error)) {
+	m.openAs(d, p.String(), OpenOptions{Partition: p, Config: m.config(p), HighWatermark: d.highWatermarks[p]}, false, done)
 }
 
-// openAs opens a log, which may be a future one, by the name of its directory.
-func (m *Manager) openAs(d *LogDir, name string, p event.Partition, topicID [16]byte, cfg LogConfig, isFuture bool, done func(*Log, error)) {
-	o := OpenOptions{
-		Dir: name, Partition: p, TopicID: topicID, Config: cfg, Clean: d.clean,
-		RecoveryPoint: d.points[p], LogStartOffset: d.starts[p], HighWatermark: d.highWatermarks[p],
-		CleanedUpTo: d.cleaned[p], KeepProducers: true, held: &m.held, home: d,
-	}
+// openAs opens or makes a log, which may be a future one, by the name of its directory.
+func (m *Manager) openAs(d *LogDir, name string, o OpenOptions, isFuture bool, done func(*Log, error)) {
+	p := o.Partition
+	o.Dir, o.Clean, o.KeepProducers, o.held, o.home = name, d.clean, true, &m.held, d
+	o.RecoveryPoint, o.LogStartOffset, o.CleanedUpTo = d.points[p], d.starts[p], d.cleaned[p]
 	e := d.env
 	if isFuture {
 		quiet := *d.env
@@ -182,7 +182,8 @@ func (m *Manager) openAs(d *LogDir, name string, p event.Partition, topicID [16]
 			done(nil, err)
 			return
 		}
-		l.SetHighWatermark(min(d.highWatermarks[p], l.LogEndOffset()))
+		l.SetHighWatermark(min(o.HighWatermark, l.LogEndOffset()))
+		l.saveLowered()
 		l.OnFailure(func(err error) {
 			if m.onFailure != nil {
 				m.onFailure(l, err)
@@ -306,10 +307,9 @@ func (m *Manager) Create(d *LogDir, p event.Partition, topicID [16]byte, cfg Log
 		done(nil, ErrExists)
 		return
 	}
-	delete(d.highWatermarks, p) // of an earlier topic of that name
 	m.creating[p] = d
 	m.afterDelete(p, func() {
-		m.open(d, p, topicID, cfg, func(l *Log, err error) {
+		m.openAs(d, p.String(), OpenOptions{Partition: p, TopicID: topicID, Config: cfg}, false, func(l *Log, err error) {
 			delete(m.creating, p)
 			m.created(l, err, done)
 		})
@@ -378,7 +378,8 @@ func (m *Manager) DeleteRivals(p event.Partition) {
 	})
 }
 
-// Checkpoint writes the recovery points, log starts and high watermarks of all logs, where they have changed. An error is a *DirError.
+// Checkpoint writes the recovery points, log starts and high watermarks of all logs, where they have changed. An error is a *DirError, of the first directory
+// that has failed.
 func (m *Manager) Checkpoint(done func(error)) {
 	if m.checkpointing {
 		m.waiting = append(m.waiting, done)
@@ -387,14 +388,18 @@ func (m *Manager) Checkpoint(done func(error)) {
 	m.checkpointing = true
 	all := make([]offsets, len(m.dirs))
 	m.eachOfAll(func(l *Log) { all[slices.Index(m.dirs, l.home)].add(l) })
+	var failed error
 	sequence(len(m.dirs), func(i int, next func(error)) {
 		d := m.dirs[i]
 		if !d.IsOnline() {
 			next(nil)
 			return
 		}
-		d.checkpoint(all[i], func(err error) { next(dirError(d, err)) })
-	}, func(err error) { m.checkpointed(err, done) })
+		d.checkpoint(all[i], func(err error) {
+			failed = cmpError(failed, dirError(d, err))
+			next(nil)
+		})
+	}, func(error) { m.checkpointed(failed, done) })
 }
 
 func dirError(d *LogDir, err error) error {

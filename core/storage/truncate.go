@@ -74,13 +74,13 @@ func (l *Log) truncate(c cut, done func(error)) {
 	l.prepareCut(&c)
 	l.checkOrder()
 	l.emit(event.Truncated, c.offset)
-	rebuild := l.mustRebuild()
-	if rebuild {
+	if l.mustRebuild() {
 		l.pipeline.queueTask("truncate", func(next func(error)) { l.runCut(&c, next) }, nil)
 		l.queueRebuild(done)
-		return
+	} else {
+		l.pipeline.queueTask("truncate", func(next func(error)) { l.runCut(&c, next) }, done)
 	}
-	l.pipeline.queueTask("truncate", func(next func(error)) { l.runCut(&c, next) }, done)
+	l.saveLowered()
 }
 
 // forgetFrom takes the log's memory back to offset, which is at pos of its segment.
@@ -271,6 +271,7 @@ func (l *Log) TruncateFullyAndStartAt(offset int64, done func(error)) {
 			func(next func(error)) { l.removeSnapshots(func(int64) bool { return true }, next) },
 			func(next func(error)) { l.runCut(&c, next) })
 	}, done)
+	l.saveLowered()
 }
 
 // removeSegments removes files of segments that are no longer in the log, each durably before the
