@@ -9,7 +9,7 @@ import (
 
 // I5: a high watermark is at most the log's end; on a leader it never goes back within an epoch, is at most what every member of
 // the ISR has of the leader's log, and moves only while the ISR is at least min.insync.replicas (KIP-966); on a
-// follower it is at most what a leader had.
+// follower it is at most what a leader had. It lies between batches.
 
 func (s *State) onHighWatermark(r *replica, e *event.Event) {
 	p, hw := r.part, e.Offset
@@ -21,6 +21,7 @@ func (s *State) onHighWatermark(r *replica, e *event.Event) {
 		s.violate("P3", "I5", s.did(r.node.id, "moved it"), "broker %d took the high watermark of %s back from %d to %d in leader epoch %d", r.node.id, p.id, r.hw, hw, r.epoch)
 	}
 	r.hw = hw
+	s.checkBetweenBatches(r)
 	if r.role == leading && e.Epoch == r.epoch {
 		s.onLeaderHighWatermark(r)
 		return
@@ -29,6 +30,16 @@ func (s *State) onHighWatermark(r *replica, e *event.Event) {
 		s.violate("P3", "I5", s.did(r.node.id, "moved it"), "follower %d put the high watermark of %s at %d, beyond all leaders' %d", r.node.id, p.id, hw, p.committed.end)
 	}
 	s.checkPrefix(r)
+}
+
+// checkBetweenBatches: one that lies within a batch is of another log than this one, which was there before.
+func (s *State) checkBetweenBatches(r *replica) {
+	if r.hw == r.end {
+		return
+	}
+	if i := r.slotAt(r.hw); i < len(r.slots) && r.at(i).base < r.hw && r.at(i).base >= r.logStart {
+		s.violate(r.safety("P3"), "I5", s.did(r.node.id, "moved it"), "broker %d put the high watermark of %s at %d, within its batch of %d to %d", r.node.id, r.part.id, r.hw, r.at(i).base, r.at(i).next-1)
+	}
 }
 
 func (s *State) onLeaderHighWatermark(r *replica) {

@@ -188,6 +188,9 @@ func (s *State) Refused(broker int32, id event.Partition, sequence int32) Violat
 
 // compareProducer walks a producer's remembered batches and its batches in the log, from the last one back.
 func (s *State) compareProducer(r *replica, p *storage.ProducerState, last int32) {
+	for r.slots[last].gone && !knowsBatch(p, r.at(int(last))) && r.slots[last].previous >= int32(r.first) {
+		last = r.slots[last].previous // compaction took it before what came after it was truncated
+	}
 	if b := r.at(int(last)); b.producerEpoch != p.Epoch {
 		if b.producerEpoch < p.Epoch && r.part.tookOfEpoch(b, p.Epoch) {
 			return // a snapshot has it still
@@ -219,6 +222,11 @@ func (s *State) compareProducer(r *replica, p *storage.ProducerState, last int32
 	if len(batches) == 0 && !r.at(int(last)).control {
 		s.violate("P5", "I8", s.causeOfProducers(r), "broker %d forgot the batches of producer %d of %s", r.node.id, p.ProducerID, r.part.id)
 	}
+}
+
+// knowsBatch reports whether a producer's state may be that after a batch of it.
+func knowsBatch(p *storage.ProducerState, b *batch) bool {
+	return p.Epoch == b.producerEpoch && (b.control || slices.ContainsFunc(p.Batches(), func(m storage.ProducerBatch) bool { return m.LastOffset == b.next-1 }))
 }
 
 // causeOfProducers is what a log's memory of its producers was taken from last: an opened log reads it from a snapshot and its batches,
