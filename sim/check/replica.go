@@ -158,15 +158,15 @@ func (r *replica) cut(n int, offset int64) {
 	if r.part.hasTxns {
 		r.recountTxns()
 	}
+	r.first = min(r.first, n)
+	r.end, r.written = offset, min(r.written, offset)
 	switch {
-	case r.agreed > n && r.part.cleaned.to > 0:
+	case r.part.cleaned.to > 0: // it may have been compared with what comes behind what compaction took
 		r.realign()
 	case r.agreed > n:
 		r.agreedCommit -= r.agreed - n
 		r.agreed = n
 	}
-	r.first = min(r.first, n)
-	r.end, r.written = offset, min(r.written, offset)
 	if r.hw > offset {
 		r.hw = offset
 	}
