@@ -127,8 +127,7 @@ func (l *Log) cleanable() cleanable {
 	bound := min(l.LastStableOffset(), l.active.base, l.recoveryPoint)
 	now := l.env.Loop.UnixMilli()
 	clean, dirty := int64(0), int64(0)
-	for _, g := range l.segments.all() {
-		end := l.segmentEnd(g)
+	for g, end := range l.segments.ends() {
 		young := end > span.from && l.config.MinCompactionLagMs > 0 && g.maxTimestamp > now-l.config.MinCompactionLagMs
 		if end > bound || g.cuts > 0 || g.file == nil || young {
 			break

@@ -127,13 +127,9 @@ func (c *cleaning) mapKeys(done func(error)) {
 	}, done)
 }
 
-// segmentsBetween lists the segments that hold offsets of [from, upTo).
+// segmentsBetween lists the segments that may hold offsets of [from, upTo).
 func (l *Log) segmentsBetween(from, upTo int64) (all []*segment) {
-	for _, g := range l.segments.all() {
-		if g.base < upTo && l.segmentEnd(g) > from {
-			all = append(all, g)
-		}
-	}
+	l.segments.between(from, upTo, func(g *segment) bool { all = append(all, g); return true })
 	return all
 }
 
@@ -430,7 +426,13 @@ func (w *groupWriter) queueSwap(done func(error)) {
 
 // areTheLogs reports whether the segments that were read are still the log's, none more and none less.
 func (w *groupWriter) areTheLogs() bool {
-	return slices.Equal(w.log.segmentsBetween(w.old[0].base, w.end), w.old)
+	n, same := 0, true
+	w.log.segments.between(w.old[0].base, w.end, func(g *segment) bool {
+		same = n < len(w.old) && w.old[n] == g
+		n++
+		return same
+	})
+	return same && n == len(w.old)
 }
 
 // areBeingIndexed reports whether index files of theirs are being made, which would be taken for the new segment's.

@@ -102,12 +102,7 @@ func (l *Log) walk(from, upTo int64, visit func(b record.Batch), done func(error
 		done(nil)
 		return
 	}
-	var all []*segment
-	for _, g := range l.segments.all() {
-		if g.base < upTo && l.segmentEnd(g) > from {
-			all = append(all, g)
-		}
-	}
+	all := l.segmentsBetween(from, upTo)
 	sequence(len(all), func(i int, next func(error)) {
 		l.walkSegment(all[i], from, upTo, visit, next)
 	}, done)

@@ -76,14 +76,12 @@ func (l *Log) deleteBelow(start int64, gone []*segment, done func(error)) {
 
 // deletable is the oldest segments that need not stay, oldest first.
 func (l *Log) deletable() (gone []*segment) {
-	all := l.segments.all()
-	after, now := int64(0), l.env.Loop.UnixMilli()
-	for _, g := range all {
-		after += g.certain()
-	}
-	for _, g := range all {
+	after, now := l.segments.certain(), l.env.Loop.UnixMilli()
+	for g, end := range l.segments.ends() {
 		after -= g.certain()
-		end := l.endOf(g)
+		if g == l.active {
+			end = l.next
+		}
 		if end > l.highWatermark || !l.outdated(g, end, after, now) {
 			break
 		}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"iter"
 	"math"
 	"strconv"
 	"strings"
@@ -128,6 +129,14 @@ func (s *segments) after(g *segment) (found *segment) {
 	return found
 }
 
+// between calls f for each segment that may hold offsets of [from, upTo), until it says no. f looks up none itself.
+func (s *segments) between(from, upTo int64, f func(*segment) bool) {
+	if first := s.floor(from); first != nil {
+		s.pivot.base = first.base
+	}
+	s.tree.AscendGreaterOrEqual(&s.pivot, func(g *segment) bool { return g.base < upTo && f(g) })
+}
+
 // from lists the segments that begin at offset or later.
 func (s *segments) from(offset int64) (all []*segment) {
 	s.pivot.base = offset
@@ -137,10 +146,34 @@ func (s *segments) from(offset int64) (all []*segment) {
 
 func (s *segments) all() []*segment { return s.from(math.MinInt64) }
 
+// ends iterates over the segments, each with the offset where it ends: of the last one, open.
+func (s *segments) ends() iter.Seq2[*segment, int64] {
+	return func(yield func(*segment, int64) bool) {
+		var before *segment
+		s.tree.Ascend(func(g *segment) bool {
+			if before != nil && !yield(before, g.base) {
+				before = nil
+				return false
+			}
+			before = g
+			return true
+		})
+		if before != nil {
+			yield(before, math.MaxInt64)
+		}
+	}
+}
+
 func (s *segments) first() *segment { g, _ := s.tree.Min(); return g }
 
 func (s *segments) size() (total int64) {
 	s.tree.Ascend(func(g *segment) bool { total += g.size; return true })
+	return total
+}
+
+// certain is how many bytes the log has at least.
+func (s *segments) certain() (total int64) {
+	s.tree.Ascend(func(g *segment) bool { total += g.certain(); return true })
 	return total
 }
 
