@@ -313,7 +313,7 @@ func (w *groupWriter) finish(err error, done func(error)) {
 
 func (w *groupWriter) create(next func(error)) {
 	l := w.log
-	l.env.Disk.Open(l.path(fileName(w.made.base, logSuffix)+cleanedSuffix), func(f disk.File, size int64, err error) {
+	l.env.Disk.Open(l.pathOf(w.made.base, logSuffix, cleanedSuffix), func(f disk.File, size int64, err error) {
 		if err != nil {
 			next(err)
 			return

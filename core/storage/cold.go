@@ -288,7 +288,7 @@ func (l *Log) adoptIndex(g *segment, index offsetIndex, times timeIndex) {
 }
 
 func (l *Log) readIndexes(g *segment, done func(offsetIndex, timeIndex, error)) {
-	ReadFile(l.env.Disk, l.path(fileName(g.base, indexSuffix)), func(b []byte, err error) {
+	ReadFile(l.env.Disk, l.pathOf(g.base, indexSuffix), func(b []byte, err error) {
 		var index offsetIndex
 		if err == nil {
 			index, err = parseIndex(b, g.size)
@@ -297,7 +297,7 @@ func (l *Log) readIndexes(g *segment, done func(offsetIndex, timeIndex, error)) 
 			done(index, timeIndex{}, err)
 			return
 		}
-		ReadFile(l.env.Disk, l.path(fileName(g.base, timeIndexSuffix)), func(b []byte, err error) {
+		ReadFile(l.env.Disk, l.pathOf(g.base, timeIndexSuffix), func(b []byte, err error) {
 			var times timeIndex
 			if err == nil {
 				times, err = parseTimeIndex(b)

@@ -115,19 +115,35 @@ func renameFile(d disk.Disk, from, to string, done func(error)) {
 
 // sequence runs step for 0 to n-1, each after the one before, until one fails.
 func sequence(n int, step func(i int, next func(error)), done func(error)) {
-	i := -1
-	var next func(error)
-	next = func(err error) {
-		if i++; err != nil || i == n {
-			done(err)
-			return
-		}
-		step(i, next)
-	}
-	next(nil)
+	w := &series{n: n, step: step, done: done}
+	w.next = w.advance
+	w.next(nil)
 }
 
 // steps runs functions one after the other until one fails.
 func steps(done func(error), all ...func(next func(error))) {
-	sequence(len(all), func(i int, next func(error)) { all[i](next) }, done)
+	w := &series{n: len(all), all: all, done: done}
+	w.next = w.advance
+	w.next(nil)
+}
+
+// series is a sequence under way, of calls of step or of all.
+type series struct {
+	i, n int // the next step, and how many there are
+	step func(i int, next func(error))
+	all  []func(next func(error))
+	done func(error)
+	next func(error) // advance, bound once
+}
+
+func (w *series) advance(err error) {
+	i := w.i
+	switch w.i++; {
+	case err != nil || i == w.n:
+		w.done(err)
+	case w.step != nil:
+		w.step(i, w.next)
+	default:
+		w.all[i](w.next)
+	}
 }

@@ -214,6 +214,17 @@ func (l *Log) fail(what string, err error) {
 
 func (l *Log) path(name string) string { return l.dir + "/" + name }
 
+// pathOf is the path of a file that is named after an offset, with one suffix behind the other.
+func (l *Log) pathOf(offset int64, suffixes ...string) string {
+	b := make([]byte, 0, 128)
+	b = append(append(b, l.dir...), '/')
+	b = appendDigits(b, offset)
+	for _, s := range suffixes {
+		b = append(b, s...)
+	}
+	return string(b)
+}
+
 func (l *Log) emit(kind event.Kind, offset int64) {
 	l.emitBatch(kind, -1, offset, 0, nil)
 }

@@ -54,13 +54,21 @@ func (p *PatientDisk) GiveUp() {
 }
 
 func (p *PatientDisk) attempt(try func(done func(error)), done func(error)) {
-	a := &attempt{disk: p, try: try, done: done}
-	try(a.onDone)
+	try(func(err error) {
+		if p.mustWait(err) {
+			p.wait(&attempt{disk: p, try: try, done: done, err: err})
+			return
+		}
+		done(err)
+	})
 }
+
+// mustWait reports whether what ended with err is to be tried again when there is room.
+func (p *PatientDisk) mustWait(err error) bool { return errors.Is(err, disk.ErrNoSpace) && !p.gaveUp }
 
 func (a *attempt) onDone(err error) {
 	p := a.disk
-	if errors.Is(err, disk.ErrNoSpace) && !p.gaveUp {
+	if p.mustWait(err) {
 		a.err = err
 		p.wait(a)
 		return
@@ -109,22 +117,41 @@ func (p *PatientDisk) emit(kind event.Kind, note string) {
 
 // Open implements disk.Disk.
 func (p *PatientDisk) Open(name string, done func(f disk.File, size int64, err error)) {
+	p.Disk.Open(name, func(f disk.File, size int64, err error) {
+		switch {
+		case p.mustWait(err):
+			p.openLater(name, err, done)
+		case err != nil:
+			done(nil, 0, err)
+		default:
+			done(p.wrap(f), size, nil)
+		}
+	})
+}
+
+// openLater is Open for a file that found no space at first.
+func (p *PatientDisk) openLater(name string, why error, done func(f disk.File, size int64, err error)) {
 	var file disk.File
 	var end int64
-	p.attempt(func(done func(error)) {
+	try := func(done func(error)) {
 		p.Disk.Open(name, func(f disk.File, size int64, err error) {
 			file, end = f, size
 			done(err)
 		})
-	}, func(err error) {
+	}
+	p.wait(&attempt{disk: p, try: try, err: why, done: func(err error) {
 		if err != nil {
 			done(nil, 0, err)
 			return
 		}
-		f := &patientFile{File: file, disk: p}
-		f.onWritten = f.written
-		done(f, end, nil)
-	})
+		done(p.wrap(file), end, nil)
+	}})
+}
+
+func (p *PatientDisk) wrap(file disk.File) *patientFile {
+	f := &patientFile{File: file, disk: p}
+	f.onWritten = f.written
+	return f
 }
 
 // Mkdir implements disk.Disk.
@@ -183,7 +210,7 @@ func (p *PatientDisk) abandon(f *patientFile) {
 func (f *patientFile) written(err error) {
 	bufs, pos, done := f.bufs, f.pos, f.done
 	f.writing, f.bufs, f.done = false, nil, nil
-	if errors.Is(err, disk.ErrNoSpace) && !f.disk.gaveUp {
+	if f.disk.mustWait(err) {
 		try := func(done func(error)) { f.File.WriteAt(bufs, pos, done) }
 		f.disk.wait(&attempt{disk: f.disk, file: f, try: try, done: done, err: err})
 		return

@@ -76,7 +76,7 @@ func (l *Log) loadSnapshot(upTo int64, done func(from int64, all []ProducerState
 		done(l.segments.first().base, nil, nil)
 		return
 	}
-	ReadFile(l.env.Disk, l.path(fileName(at, snapshotSuffix)), func(b []byte, err error) {
+	ReadFile(l.env.Disk, l.pathOf(at, snapshotSuffix), func(b []byte, err error) {
 		if err != nil {
 			done(0, nil, err)
 			return

@@ -182,7 +182,7 @@ func (p *opener) openSegments(next func(error)) {
 	slices.SortFunc(p.all, func(a, b *segment) int { return int(min(max(a.base-b.base, -1), 1)) })
 	sequence(len(p.all), func(i int, next func(error)) {
 		g := p.all[i]
-		l.env.Disk.Open(l.path(fileName(g.base, logSuffix)), func(f disk.File, size int64, err error) {
+		l.env.Disk.Open(l.pathOf(g.base, logSuffix), func(f disk.File, size int64, err error) {
 			if err == nil {
 				g.file, g.size = f, size
 				l.segments.tree.ReplaceOrInsert(g)
@@ -251,7 +251,7 @@ func (p *opener) loadOld(g *segment, next func(error)) {
 		l.buildIndex(g, next)
 		return
 	}
-	l.env.Disk.Open(l.path(fileName(g.base, timeIndexSuffix)), func(f disk.File, size int64, err error) {
+	l.env.Disk.Open(l.pathOf(g.base, timeIndexSuffix), func(f disk.File, size int64, err error) {
 		if err != nil {
 			next(err)
 			return

@@ -106,10 +106,10 @@ func (l *Log) writeIndexes(g *segment, done func(error)) {
 func (l *Log) writeIndexesAs(g *segment, suffix string, done func(error)) {
 	steps(done,
 		func(next func(error)) {
-			rewriteFile(l.env.Disk, l.path(fileName(g.base, indexSuffix)+suffix), g.index.marshal(), next)
+			rewriteFile(l.env.Disk, l.pathOf(g.base, indexSuffix, suffix), g.index.marshal(), next)
 		},
 		func(next func(error)) {
-			rewriteFile(l.env.Disk, l.path(fileName(g.base, timeIndexSuffix)+suffix), g.times.marshal(), next)
+			rewriteFile(l.env.Disk, l.pathOf(g.base, timeIndexSuffix, suffix), g.times.marshal(), next)
 		})
 }
 
@@ -126,7 +126,7 @@ func (l *Log) writeSnapshot(offset int64, content []byte, done func(error)) {
 		done(nil)
 		return
 	}
-	rewriteFile(l.env.Disk, l.path(fileName(offset, snapshotSuffix)), content, func(err error) {
+	rewriteFile(l.env.Disk, l.pathOf(offset, snapshotSuffix), content, func(err error) {
 		if n := len(l.snapshots); err == nil && (n == 0 || l.snapshots[n-1] < offset) {
 			l.snapshots = append(l.snapshots, offset)
 		}
@@ -136,7 +136,7 @@ func (l *Log) writeSnapshot(offset int64, content []byte, done func(error)) {
 
 // openSegment opens, or creates, a segment's file.
 func (l *Log) openSegment(g *segment, done func(error)) {
-	l.env.Disk.Open(l.path(fileName(g.base, logSuffix)), func(f disk.File, size int64, err error) {
+	l.env.Disk.Open(l.pathOf(g.base, logSuffix), func(f disk.File, size int64, err error) {
 		if err != nil {
 			done(err)
 			return

@@ -179,8 +179,13 @@ func (s *segments) certain() (total int64) {
 
 // fileName is 20 digits and a suffix.
 func fileName(offset int64, suffix string) string {
-	digits := strconv.FormatInt(offset, 10)
-	return strings.Repeat("0", 20-len(digits)) + digits + suffix
+	return string(append(appendDigits(make([]byte, 0, 64), offset), suffix...))
+}
+
+// appendDigits appends the 20 digits of an offset.
+func appendDigits(b []byte, offset int64) []byte {
+	digits := strconv.AppendInt(make([]byte, 0, 20), offset, 10)
+	return append(append(b, "00000000000000000000"[len(digits):]...), digits...)
 }
 
 // parseFileName is the offset in a name made by fileName; false for other names.

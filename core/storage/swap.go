@@ -98,15 +98,15 @@ var segmentSuffixes = [...]string{txnIndexSuffix, timeIndexSuffix, indexSuffix, 
 // removeFiles removes a segment's files that have another suffix behind their own.
 func (l *Log) removeFiles(base int64, suffix string, done func(error)) {
 	sequence(len(segmentSuffixes), func(i int, next func(error)) {
-		removeFile(l.env.Disk, l.path(fileName(base, segmentSuffixes[i])+suffix), next)
+		removeFile(l.env.Disk, l.pathOf(base, segmentSuffixes[i], suffix), next)
 	}, done)
 }
 
 // renameFiles gives a segment's files another suffix behind their own, the log's last.
 func (l *Log) renameFiles(base int64, from, to string, done func(error)) {
 	sequence(len(segmentSuffixes), func(i int, next func(error)) {
-		name := l.path(fileName(base, segmentSuffixes[i]))
-		renameFile(l.env.Disk, name+from, name+to, next)
+		suffix := segmentSuffixes[i]
+		renameFile(l.env.Disk, l.pathOf(base, suffix, from), l.pathOf(base, suffix, to), next)
 	}, done)
 }
 
@@ -135,7 +135,7 @@ func (p *opener) finishSwaps(next func(error)) {
 func (p *opener) finishSwap(base int64, next func(error)) {
 	l := p.log
 	var gone []int64
-	name := l.path(fileName(base, logSuffix))
+	name := l.pathOf(base, logSuffix)
 	steps(next,
 		func(next func(error)) {
 			l.endOfFile(name+swapSuffix, base, func(end int64, err error) {

@@ -281,9 +281,9 @@ func (l *Log) removeSegments(all []*segment, done func(error)) {
 		all[i].close()
 		base := all[i].base
 		steps(next,
-			func(next func(error)) { removeFile(l.env.Disk, l.path(fileName(base, logSuffix)), next) },
-			func(next func(error)) { removeFile(l.env.Disk, l.path(fileName(base, indexSuffix)), next) },
-			func(next func(error)) { removeFile(l.env.Disk, l.path(fileName(base, timeIndexSuffix)), next) },
+			func(next func(error)) { removeFile(l.env.Disk, l.pathOf(base, logSuffix), next) },
+			func(next func(error)) { removeFile(l.env.Disk, l.pathOf(base, indexSuffix), next) },
+			func(next func(error)) { removeFile(l.env.Disk, l.pathOf(base, timeIndexSuffix), next) },
 			func(next func(error)) { l.removeAborted(all[i], next) },
 			func(next func(error)) { l.env.Disk.SyncDir(l.dir, next) })
 	}, done)
@@ -294,7 +294,7 @@ func (l *Log) removeAborted(g *segment, done func(error)) {
 		done(nil)
 		return
 	}
-	removeFile(l.env.Disk, l.path(fileName(g.base, txnIndexSuffix)), done)
+	removeFile(l.env.Disk, l.pathOf(g.base, txnIndexSuffix), done)
 }
 
 // removeSnapshots removes the producer snapshots whose offset matches.
@@ -313,7 +313,7 @@ func (l *Log) removeSnapshots(match func(offset int64) bool, done func(error)) {
 	steps(done,
 		func(next func(error)) {
 			sequence(len(gone), func(i int, next func(error)) {
-				removeFile(l.env.Disk, l.path(fileName(gone[i], snapshotSuffix)), next)
+				removeFile(l.env.Disk, l.pathOf(gone[i], snapshotSuffix), next)
 			}, next)
 		},
 		func(next func(error)) { l.env.Disk.SyncDir(l.dir, next) })

@@ -117,7 +117,7 @@ func (l *Log) storeAborted(g *segment, done func(error)) {
 	}
 	from, n := x.stored, len(x.entries)
 	content := marshalAborted(x.entries[from:])
-	l.env.Disk.Open(l.path(fileName(g.base, txnIndexSuffix)), func(f disk.File, _ int64, err error) {
+	l.env.Disk.Open(l.pathOf(g.base, txnIndexSuffix), func(f disk.File, _ int64, err error) {
 		if err != nil {
 			done(err)
 			return
@@ -145,7 +145,7 @@ func (l *Log) rewriteAborted(g *segment, done func(error)) {
 func (l *Log) writeAbortedAs(g *segment, suffix string, done func(error)) {
 	x := &g.aborted
 	x.exists, x.cut, x.stored = true, false, len(x.entries)
-	rewriteFile(l.env.Disk, l.path(fileName(g.base, txnIndexSuffix)+suffix), marshalAborted(x.entries), done)
+	rewriteFile(l.env.Disk, l.pathOf(g.base, txnIndexSuffix, suffix), marshalAborted(x.entries), done)
 }
 
 // readAborted takes the transaction indexes of the segments that the opener trusts. A damaged one is made anew, as are those after it.
@@ -158,7 +158,7 @@ func (p *opener) readAborted(next func(error)) {
 			next(nil)
 			return
 		}
-		readExisting(l.env.Disk, l.path(fileName(g.base, txnIndexSuffix)), func(b []byte, err error) {
+		readExisting(l.env.Disk, l.pathOf(g.base, txnIndexSuffix), func(b []byte, err error) {
 			if err == nil {
 				entries, bad := parseAborted(b, g.base)
 				if bad != nil {
