@@ -28,8 +28,9 @@ func (m *move) settle() {
 
 // journal is the directory operations that are not durable, in order.
 type journal struct {
-	moves []move
-	clock uint64
+	moves  []move
+	clock  uint64
+	chosen []bool // of the latest sync
 }
 
 // add appends a move, and settles those that the system has long written unasked.
@@ -54,26 +55,38 @@ func (j *journal) settlePrefix(n int) {
 // sync settles the moves in dir up to a stamp, and with each the earlier ones of the same names (so
 // also of the same file, which left each name for the next): without those it would have no meaning.
 func (j *journal) sync(dir *inode, upTo uint64) {
-	places := map[place]bool{}
-	chosen := make([]bool, len(j.moves))
+	var elsewhere map[place]bool // places of other directories, of files that came from there or went there
+	j.chosen = append(j.chosen[:0], make([]bool, len(j.moves))...)
 	for i := len(j.moves) - 1; i >= 0; i-- {
 		m := &j.moves[i]
-		chosen[i] = m.stamp <= upTo && (m.touches(dir) || places[m.from] || places[m.to])
-		if chosen[i] {
-			places[m.from], places[m.to] = true, true
-			delete(places, place{}) // a creation's from, a removal's to
+		if j.chosen[i] = m.stamp <= upTo && (m.touches(dir) || elsewhere[m.from] || elsewhere[m.to]); j.chosen[i] {
+			elsewhere = m.addElsewhere(elsewhere, dir)
 		}
 	}
 	rest := j.moves[:0]
-	for i, m := range j.moves {
-		if chosen[i] {
-			m.settle()
+	for i := range j.moves {
+		if j.chosen[i] {
+			j.moves[i].settle()
 		} else {
-			rest = append(rest, m)
+			rest = append(rest, j.moves[i])
 		}
 	}
 	clear(j.moves[len(rest):])
 	j.moves = rest
+}
+
+// addElsewhere adds the places of a move that are not in dir.
+func (m *move) addElsewhere(places map[place]bool, dir *inode) map[place]bool {
+	for _, p := range [...]place{m.from, m.to} {
+		if p.dir == nil || p.dir == dir { // a creation's from, a removal's to; or it touches dir anyway
+			continue
+		}
+		if places == nil {
+			places = map[place]bool{}
+		}
+		places[p] = true
+	}
+	return places
 }
 
 // losePower settles the moves up to a random one and drops the others.

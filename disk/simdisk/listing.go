@@ -2,13 +2,14 @@ package simdisk
 
 import "slices"
 
-// listing is a directory's names in their order: made when somebody first asks, then kept as they change. A directory may
-// hold thousands of segments, and each that is rolled asks.
+// listing is a directory's names in their order, as they were when somebody last asked, and those that came or went since. A directory
+// may hold thousands of segments, and compaction renames files far more often than anybody looks.
 type listing struct {
-	prefix string
-	bases  []string
-	paths  []string // with the prefix; nil: nobody has asked
-	dirs   int      // how many of them are directories
+	prefix  string
+	bases   []string // never changed where they lie: List hands them out
+	paths   []string // with the prefix; nil: nobody has asked
+	changed []string // names that came or went since
+	dirs    int      // how many of the entries are directories
 }
 
 // enter gives a child a name in the directory, which may have been another's.
@@ -18,13 +19,14 @@ func (n *inode) enter(name string, child *inode) {
 	if n.listed == nil {
 		return
 	}
-	if replaced == nil {
-		n.listed.insert(name)
-	} else if replaced.isDir() {
+	if replaced != nil && replaced.isDir() {
 		n.listed.dirs--
 	}
 	if child.isDir() {
 		n.listed.dirs++
+	}
+	if replaced == nil {
+		n.note(name)
 	}
 }
 
@@ -35,25 +37,58 @@ func (n *inode) leave(name string) {
 	if n.listed == nil {
 		return
 	}
-	n.listed.remove(name)
 	if child.isDir() {
 		n.listed.dirs--
 	}
+	n.note(name)
 }
 
-func (l *listing) insert(base string) {
-	i, _ := slices.BinarySearch(l.bases, base)
-	l.bases = slices.Insert(l.bases, i, base)
-	if l.paths != nil {
-		l.paths = slices.Insert(l.paths, i, l.prefix+base)
+// note remembers for the listing that a name came or went. With more of them than names it were less work to make it anew.
+func (n *inode) note(name string) {
+	l := n.listed
+	l.changed = append(l.changed, name)
+	if len(l.changed) > len(l.bases)+100 {
+		n.listed = nil
 	}
 }
 
-func (l *listing) remove(base string) {
-	i, _ := slices.BinarySearch(l.bases, base)
-	l.bases = slices.Delete(l.bases, i, i+1)
+// catchUp takes in what has changed since the last look.
+func (l *listing) catchUp(entries map[string]*inode) {
+	slices.Sort(l.changed)
+	room := len(l.bases) + len(l.changed)
+	next := listing{prefix: l.prefix, bases: make([]string, 0, room), dirs: l.dirs}
 	if l.paths != nil {
-		l.paths = slices.Delete(l.paths, i, i+1)
+		next.paths = make([]string, 0, room)
+	}
+	taken := 0 // of the old names
+	for _, name := range slices.Compact(l.changed) {
+		n, wasThere := slices.BinarySearch(l.bases[taken:], name)
+		next.keep(l, taken, taken+n)
+		taken += n
+		if wasThere {
+			taken++
+		}
+		if entries[name] != nil {
+			next.add(name)
+		}
+	}
+	next.keep(l, taken, len(l.bases))
+	next.changed = l.changed[:0]
+	*l = next
+}
+
+// keep adds names that another listing has.
+func (l *listing) keep(other *listing, from, to int) {
+	l.bases = append(l.bases, other.bases[from:to]...)
+	if l.paths != nil {
+		l.paths = append(l.paths, other.paths[from:to]...)
+	}
+}
+
+func (l *listing) add(base string) {
+	l.bases = append(l.bases, base)
+	if l.paths != nil {
+		l.paths = append(l.paths, l.prefix+base)
 	}
 }
 
@@ -72,8 +107,11 @@ func (n *inode) listing(prefix string) *listing {
 
 // list is the listing without the paths.
 func (n *inode) list() *listing {
-	if n.listed != nil {
-		return n.listed
+	if l := n.listed; l != nil {
+		if len(l.changed) > 0 {
+			l.catchUp(n.entries)
+		}
+		return l
 	}
 	l := &listing{bases: make([]string, 0, len(n.entries))}
 	for base, child := range n.entries { // order: sorted below
@@ -87,10 +125,10 @@ func (n *inode) list() *listing {
 	return l
 }
 
-// names is what List gives, directories with a slash.
+// names is what List gives, directories with a slash. They are to be read only.
 func (n *inode) names() []string {
 	if l := n.list(); l.dirs == 0 {
-		return slices.Clone(l.bases)
+		return slices.Clip(l.bases)
 	}
 	return n.withSlashes(n.listed.bases)
 }

@@ -71,11 +71,14 @@ func (d *Disk) locate(name string) (place, error) {
 	if c == "." {
 		return place{}, errors.New("simdisk: the root has no name")
 	}
-	dir := d.find(path.Dir(c))
+	dir, base := d.root, c
+	if i := strings.LastIndexByte(c, '/'); i >= 0 {
+		dir, base = d.find(c[:i]), c[i+1:]
+	}
 	if dir == nil || !dir.isDir() {
 		return place{}, fmt.Errorf("%w: %s", disk.ErrNotExist, path.Dir(c))
 	}
-	return place{dir, path.Base(c)}, nil
+	return place{dir, base}, nil
 }
 
 // locateExisting is locate for a name that must be there.
