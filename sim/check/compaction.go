@@ -18,17 +18,24 @@ import (
 // cleaned is what is known of a partition's compaction.
 type cleaned struct {
 	to         int64             // some replica's log was compacted up to there
-	keys       map[int32][]keyed // by batch: its records, if the topic was compacted when it was written
-	superseded map[int64]bool    // offsets of records that a cleaner rightly removed
+	records    map[int32][]keyed // by batch: its records, if the topic was compacted when it was written
+	keys       map[string]int32  // numbers for them
+	superseded offsetSet         // of records that a cleaner rightly removed
 }
 
 // keyed is a record of a compacted topic.
 type keyed struct {
 	offset    int64
-	key       string
-	null      bool // it has no key
+	key       int32 // its number; none: it has no key
 	tombstone bool
 }
+
+// offsetSet is a set of offsets, 64 neighbours in a word.
+type offsetSet map[int64]uint64
+
+func (s offsetSet) has(offset int64) bool { return s[offset>>6]>>(offset&63)&1 == 1 }
+
+func (s offsetSet) add(offset int64) { s[offset>>6] |= 1 << (offset & 63) }
 
 // reasonCompacted is why a record is gone that a later one of its key has made superfluous.
 const reasonCompacted = "compaction"
@@ -46,7 +53,12 @@ type retained struct {
 	form       form
 	horizon    int64 // record.NoDeleteHorizon: none
 	newest     int64
-	offsets    map[int64]bool
+	offsets    []int64 // of its records, sorted
+}
+
+func (k *retained) has(offset int64) bool {
+	_, found := slices.BinarySearch(k.offsets, offset)
+	return found
 }
 
 // noteKeys remembers the records of a batch as its leader wrote it.
@@ -54,15 +66,29 @@ func (p *partition) noteKeys(id int32, b record.Batch) {
 	if !p.topic.Compact || b.IsControl() {
 		return
 	}
-	if p.cleaned.keys == nil {
-		p.cleaned.keys, p.cleaned.superseded = map[int32][]keyed{}, map[int64]bool{}
+	c := &p.cleaned
+	if c.records == nil {
+		c.records, c.keys, c.superseded = map[int32][]keyed{}, map[string]int32{}, offsetSet{}
 	}
-	var all []keyed
+	all := make([]keyed, 0, b.Count())
 	_ = b.Each(nil, func(r record.Record) error {
-		all = append(all, keyed{b.BaseOffset() + int64(r.OffsetDelta), string(r.Key), r.Key == nil, r.Value == nil})
+		all = append(all, keyed{b.BaseOffset() + int64(r.OffsetDelta), c.number(r.Key), r.Value == nil})
 		return nil
 	})
-	p.cleaned.keys[id] = all
+	c.records[id] = all
+}
+
+// number is a key's own.
+func (c *cleaned) number(key []byte) int32 {
+	if key == nil {
+		return none
+	}
+	n, known := c.keys[string(key)]
+	if !known {
+		n = int32(len(c.keys))
+		c.keys[string(key)] = n
+	}
+	return n
 }
 
 // hasForm reports whether a batch, found in some log, is what its leader wrote or what a cleaner left of that.
@@ -89,16 +115,16 @@ type cleaningOf struct {
 	began    int64 // ms
 	retained []retained
 
-	latest map[string]int64 // the last committed record of each key, among the first seen batches of the log
+	latest []int64 // by key: its last committed record, among the first seen batches of the log; none: it has none there
 	seen   int
 }
 
 // onBatchRetained takes a batch that a cleaner wrote. It is not in the log before the next SegmentsReplaced, but may be there after a crash.
 func (s *State) onBatchRetained(r *replica, e *event.Event) {
 	b := record.Batch(e.Batch)
-	k := retained{base: b.BaseOffset(), next: b.NextOffset(), epoch: b.LeaderEpoch(), form: form{b.CRC(), int32(len(b))}, horizon: b.DeleteHorizon(), newest: b.MaxTimestamp(), offsets: map[int64]bool{}}
+	k := retained{base: b.BaseOffset(), next: b.NextOffset(), epoch: b.LeaderEpoch(), form: form{b.CRC(), int32(len(b))}, horizon: b.DeleteHorizon(), newest: b.MaxTimestamp(), offsets: make([]int64, 0, b.Count())}
 	_ = b.Each(nil, func(x record.Record) error {
-		k.offsets[b.BaseOffset()+int64(x.OffsetDelta)] = true
+		k.offsets = append(k.offsets, b.BaseOffset()+int64(x.OffsetDelta))
 		return nil
 	})
 	if all := r.cleaning.retained; len(all) > 0 && k.base <= all[len(all)-1].base {
@@ -131,8 +157,8 @@ func (s *State) checkHorizon(r *replica, i int, k *retained) {
 		s.violate(r.safety("P3"), "I11", s.did(r.node.id, "compacted its log"), "the tombstones at %s on broker %d were to go at %d ms, and now at %d",
 			recordName(r.part.id, k.base), r.node.id, x.horizon, k.horizon)
 	case k.horizon <= r.cleaning.began && k.next <= r.cleaning.from:
-		for _, y := range r.part.cleaned.keys[x.batch] {
-			if y.tombstone && k.offsets[y.offset] {
+		for _, y := range r.part.cleaned.records[x.batch] {
+			if y.tombstone && k.has(y.offset) {
 				s.violate(r.safety("P3"), "I11", s.did(r.node.id, "compacted its log"), "the tombstone %s is still on broker %d at %d ms, and was to go at %d",
 					recordName(r.part.id, y.offset), r.node.id, r.cleaning.began, k.horizon)
 			}
@@ -225,10 +251,10 @@ func (s *State) checkEndKept(r *replica, all []retained, to int64) {
 
 // latestOffsets is the last committed record of each key in a log. What was committed, and lost as the configuration allows, counts:
 // the cleaner goes by it until the log is truncated.
-func (r *replica) latestOffsets() map[string]int64 {
+func (r *replica) latestOffsets() []int64 {
 	c := &r.cleaning
-	if c.latest == nil {
-		c.latest = map[string]int64{}
+	for len(c.latest) < len(r.part.cleaned.keys) {
+		c.latest = append(c.latest, none)
 	}
 	end := r.part.committed.end
 	for _, l := range r.part.losses {
@@ -238,8 +264,8 @@ func (r *replica) latestOffsets() map[string]int64 {
 		if r.part.isUncommitted(r.at(c.seen)) {
 			continue // it replaces nothing
 		}
-		for _, k := range r.part.cleaned.keys[r.slots[c.seen].batch] {
-			if !k.null {
+		for _, k := range r.part.cleaned.records[r.slots[c.seen].batch] {
+			if k.key != none {
 				c.latest[k.key] = k.offset
 			}
 		}
@@ -248,15 +274,15 @@ func (r *replica) latestOffsets() map[string]int64 {
 }
 
 // checkRemoved judges what is left of a batch; nil: nothing.
-func (s *State) checkRemoved(r *replica, i int, left *retained, latest map[string]int64) {
+func (s *State) checkRemoved(r *replica, i int, left *retained, latest []int64) {
 	p, now := r.part, r.cleaning.began
-	for _, k := range p.cleaned.keys[r.slots[i].batch] {
-		if left != nil && left.offsets[k.offset] || p.cleaned.superseded[k.offset] {
+	for _, k := range p.cleaned.records[r.slots[i].batch] {
+		if left != nil && left.has(k.offset) || p.cleaned.superseded.has(k.offset) {
 			continue
 		}
 		overdue := k.tombstone && r.slots[i].horizon > 0 && r.slots[i].horizon <= now
-		if k.null || p.mayBeAborted(r.at(i)) || latest[k.key] > k.offset || overdue {
-			p.cleaned.superseded[k.offset] = true
+		if k.key == none || p.mayBeAborted(r.at(i)) || latest[k.key] > k.offset || overdue {
+			p.cleaned.superseded.add(k.offset)
 			continue
 		}
 		what := "record"
@@ -279,7 +305,7 @@ func (s *State) checkProducerKept(r *replica, i int, left *retained) {
 }
 
 // isSuperseded reports whether a record may be gone because compaction took it.
-func (p *partition) isSuperseded(offset int64) bool { return p.cleaned.superseded[offset] }
+func (p *partition) isSuperseded(offset int64) bool { return p.cleaned.superseded.has(offset) }
 
 // areGone reports whether compaction took all batches that were committed in [from, to).
 func (p *partition) areGone(from, to int64) bool {
@@ -448,7 +474,7 @@ func (s *State) checkMarkerKept(r *replica, i int, left *retained) {
 
 // hasRecords reports whether a batch that compaction may have emptied has records.
 func (s *State) hasRecords(r *replica, i int) bool {
-	for _, k := range r.part.cleaned.keys[r.slots[i].batch] {
+	for _, k := range r.part.cleaned.records[r.slots[i].batch] {
 		if !r.part.isSuperseded(k.offset) {
 			return true
 		}
