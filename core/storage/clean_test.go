@@ -569,7 +569,7 @@ func TestOffsetMapIsAMap(t *testing.T) {
 				t.Fatalf("%d, want %d", m.get(h), offset)
 			}
 		}
-		if m.get(hashKey([]byte("other"))) != -1 || len(m.slots) > max(most*10/9+firstSlots, firstSlots) {
+		if m.get(hashKey([]byte("other"))) != -1 || len(m.slots) > max(most*5/4+8, firstSlots) {
 			t.Fatalf("a stranger is at %d, %d slots for %d", m.get(hashKey([]byte("other"))), len(m.slots), most)
 		}
 	})

@@ -30,7 +30,7 @@ type mapSlot struct {
 
 const (
 	mapSlotSize = 24
-	firstSlots  = 1 << 10
+	firstSlots  = 1 << 7
 )
 
 // init empties the map; it may use so many bytes, of whose slots so many per cent are filled.

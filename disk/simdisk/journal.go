@@ -21,8 +21,14 @@ func (m *move) settle() {
 	if m.from.dir != nil {
 		delete(m.from.dir.durable, m.from.name)
 	}
-	if m.to.dir != nil {
-		m.to.dir.durable[m.to.name] = m.node
+	if m.to.dir == nil {
+		m.node.end()
+		return
+	}
+	replaced := m.to.dir.durable[m.to.name]
+	m.to.dir.durable[m.to.name] = m.node
+	if replaced != nil {
+		replaced.end()
 	}
 }
 

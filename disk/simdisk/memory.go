@@ -39,6 +39,14 @@ func giveBack(b []byte) {
 	}
 }
 
+// maybeFree gives the memory of a file to others once nobody can read it any more.
+func (n *inode) maybeFree() {
+	if n.ended && n.lends && n.opens == 0 {
+		giveBack(n.data)
+		n.data, n.lends = nil, false
+	}
+}
+
 // Release gives the memory of all files to other disks. Nobody may use this one, or what it handed out, any more.
 func (d *Disk) Release() {
 	d.root.files("", func(_ string, n *inode) {

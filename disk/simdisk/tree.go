@@ -15,6 +15,7 @@ type inode struct {
 	content
 	opens    int  // handles of the living incarnation
 	linked   bool // a name leads to it
+	ended    bool // nor will one after a power loss
 	poisoned bool
 
 	entries map[string]*inode // nil for a file
@@ -230,7 +231,14 @@ func (d *Disk) unlink(n *inode) {
 func (d *Disk) reclaim(n *inode) {
 	if !n.linked && n.opens == 0 {
 		d.used -= n.size()
+		n.maybeFree()
 	}
+}
+
+// end notes that the device has no name for a file any more.
+func (n *inode) end() {
+	n.ended = !n.linked
+	n.maybeFree()
 }
 
 // restore makes what is durable all there is.
