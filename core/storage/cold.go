@@ -63,11 +63,19 @@ func (c *coldRead) begin() {
 
 // finish answers and lets go of the file.
 func (c *coldRead) finish(s Slice, err error) {
+	c.letGo()
+	c.done(s, err)
+}
+
+// letGo ends the use of the file and of the window.
+func (c *coldRead) letGo() {
 	if c.file != nil {
 		c.file.Close()
 		c.file = nil
 	}
-	c.done(s, err)
+	if c.window != nil {
+		c.log.recent.all.window, c.window = c.window, nil
+	}
 }
 
 // ended re-checks the world after a disk operation; true if the read is over, or begins anew.
@@ -83,10 +91,7 @@ func (c *coldRead) ended(err error) bool {
 	if c.generation == l.generation && !c.seg.removed && c.r.Offset >= l.logStart {
 		return false
 	}
-	if c.file != nil {
-		c.file.Close()
-		c.file = nil
-	}
+	c.letGo()
 	s, err := l.Read(c.r, c.done)
 	if err != ErrPending {
 		c.done(s, err)
@@ -185,7 +190,7 @@ func (c *coldRead) fill() {
 		return
 	}
 	if c.window == nil {
-		c.window = make([]byte, 0, readWindow)
+		c.window = c.log.recent.all.takeWindow()
 	}
 	size := min(readWindow, c.size-c.pos)
 	if c.log.env.Buggify.Fires(buggify.ColdWindow) {
@@ -233,8 +238,7 @@ func (c *coldRead) goOn() bool {
 	if after == nil || after.base >= c.upTo || c.seg.cuts > 0 || c.pos < c.seg.size {
 		return false
 	}
-	c.file.Close()
-	c.file, c.window = nil, nil
+	c.letGo()
 	c.r.Offset = max(c.r.Offset, after.base)
 	c.begin()
 	return true

@@ -17,7 +17,19 @@ const (
 )
 
 // heldMemory is the bytes that the logs of a broker keep.
-type heldMemory struct{ bytes int }
+type heldMemory struct {
+	bytes  int
+	window []byte // of a cold read that is over, for the next; nil: none
+}
+
+// takeWindow returns memory for a cold read.
+func (m *heldMemory) takeWindow() []byte {
+	w := m.window
+	if m.window = nil; w == nil {
+		w = make([]byte, 0, readWindow)
+	}
+	return w
+}
 
 // recentBatch is a batch near the log's end: where it is on disk, and its bytes as long as they are held.
 type recentBatch struct {
