@@ -137,9 +137,11 @@ func (w *walker) tag(known string) {
 		if uint32(known[0]) != number {
 			continue
 		}
-		inner := walker{reader: reader{b: content, bad: w.bad}, flexible: w.flexible, cost: w.cost}
-		inner.walk(known[3 : 3+word(known[1:])])
-		w.cost, w.bad = inner.cost, w.bad || inner.bad
+		outer := w.reader
+		w.reader = reader{b: content, bad: outer.bad}
+		w.walk(known[3 : 3+word(known[1:])])
+		outer.bad = outer.bad || w.bad
+		w.reader = outer
 		return
 	}
 	w.spend(tagCost)
