@@ -267,7 +267,9 @@ func (p *ProducerState) expired(nowMs, maxIdleMs int64) bool {
 // sorted is a copy of all states by producer id.
 func (s *producers) sorted() []ProducerState {
 	all := make([]ProducerState, 0, len(s.states))
-	for _, id := range slices.Sorted(maps.Keys(s.states)) {
+	ids := slices.AppendSeq(make([]int64, 0, len(s.states)), maps.Keys(s.states)) // order: sorted below
+	slices.Sort(ids)
+	for _, id := range ids {
 		all = append(all, *s.states[id])
 	}
 	return all

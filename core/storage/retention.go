@@ -76,7 +76,10 @@ func (l *Log) deleteBelow(start int64, gone []*segment, done func(error)) {
 
 // deletable is the oldest segments that need not stay, oldest first.
 func (l *Log) deletable() (gone []*segment) {
-	after, now := l.segments.certain(), l.env.Loop.UnixMilli()
+	after, now := int64(0), l.env.Loop.UnixMilli()
+	if l.config.RetentionBytes >= 0 {
+		after = l.segments.certain()
+	}
 	for g, end := range l.segments.ends() {
 		after -= g.certain()
 		if g == l.active {
