@@ -38,6 +38,13 @@ func clean(name string) (string, error) {
 	return c, nil
 }
 
+// missing is the error that there is nothing of a name: compaction asks for many files that may not be there.
+type missing string
+
+func (m missing) Error() string { return disk.ErrNotExist.Error() + ": " + string(m) }
+
+func (m missing) Unwrap() error { return disk.ErrNotExist }
+
 // find returns what a clean name leads to, or nil.
 func (d *Disk) find(name string) *inode { return d.walk(name, false) }
 
@@ -77,7 +84,7 @@ func (d *Disk) locate(name string) (place, error) {
 		dir, base = d.find(c[:i]), c[i+1:]
 	}
 	if dir == nil || !dir.isDir() {
-		return place{}, fmt.Errorf("%w: %s", disk.ErrNotExist, path.Dir(c))
+		return place{}, missing(path.Dir(c))
 	}
 	return place{dir, base}, nil
 }
@@ -86,7 +93,7 @@ func (d *Disk) locate(name string) (place, error) {
 func (d *Disk) locateExisting(name string) (place, error) {
 	p, err := d.locate(name)
 	if err == nil && p.node() == nil {
-		err = fmt.Errorf("%w: %s", disk.ErrNotExist, name)
+		err = missing(name)
 	}
 	return p, err
 }
@@ -195,7 +202,7 @@ func (d *Disk) findDir(name string) (*inode, error) {
 	dir := d.find(c)
 	switch {
 	case dir == nil:
-		return nil, fmt.Errorf("%w: %s", disk.ErrNotExist, name)
+		return nil, missing(name)
 	case !dir.isDir():
 		return nil, fmt.Errorf("simdisk: %s is not a directory", name)
 	}
