@@ -154,6 +154,11 @@ func (c *chaos) alterConfig(s *strike, topic string) {
 }
 
 func (o *Options) topic(name string) *TopicOptions {
+	for i := range o.Topics { // most often it is one of these
+		if o.Topics[i].Name == name {
+			return &o.Topics[i]
+		}
+	}
 	for _, t := range o.topicPointers() {
 		if t.Name == name {
 			return t

@@ -39,7 +39,7 @@ func (s *State) name(p *partition, topicID [16]byte) {
 	p.topicID = topicID
 	s.topics[incarnation{p.id, topicID}] = p
 	s.names[p.id] = p
-	s.lastTopic, s.siblings = "", nil
+	s.known = nil
 }
 
 // in is the partition's registration in an image, nil if there is none of this incarnation.

@@ -19,8 +19,7 @@ type State struct {
 	partitions []*partition
 	names      map[event.Partition]*partition // those that have the names now, behind each node's memory of the last one
 	topics     map[incarnation]*partition     // all whose topic id is known
-	lastTopic  string
-	siblings   []*partition // those of lastTopic asked for, by index
+	known      []siblings                     // what was found in names
 	metadata   *partition
 	producers  map[int64]int32 // dense numbers of producer ids
 	ids        []int64         // by dense number
@@ -103,8 +102,10 @@ func (s *State) partitionOf(n *node, e *event.Event) *partition {
 
 // intern finds the partition that has a name now.
 func (s *State) intern(id event.Partition) *partition {
-	if id.Topic == s.lastTopic && uint32(id.Index) < uint32(len(s.siblings)) && s.siblings[id.Index] != nil {
-		return s.siblings[id.Index]
+	for i := range s.known {
+		if k := &s.known[i]; id.Topic == k.topic && uint32(id.Index) < uint32(len(k.all)) && k.all[id.Index] != nil {
+			return k.all[id.Index]
+		}
 	}
 	p := s.names[id]
 	if p == nil {
@@ -121,15 +122,24 @@ func (s *State) add(id event.Partition) *partition {
 	return p
 }
 
-// remember keeps the partitions of the last topic asked for at hand: comparing its name costs less than hashing it.
+// siblings is the partitions of a topic that were asked for, by index.
+type siblings struct {
+	topic string
+	all   []*partition
+}
+
+// remember keeps the partitions asked for at hand: comparing the names of a few topics costs less than hashing one.
 func (s *State) remember(p *partition) {
-	if p.id.Topic != s.lastTopic {
-		s.lastTopic, s.siblings = p.id.Topic, nil
+	i := slices.IndexFunc(s.known, func(k siblings) bool { return k.topic == p.id.Topic })
+	if i < 0 {
+		i = len(s.known)
+		s.known = append(s.known, siblings{topic: p.id.Topic})
 	}
-	for len(s.siblings) <= int(p.id.Index) {
-		s.siblings = append(s.siblings, nil)
+	k := &s.known[i]
+	for len(k.all) <= int(p.id.Index) {
+		k.all = append(k.all, nil)
 	}
-	s.siblings[p.id.Index] = p
+	k.all[p.id.Index] = p
 }
 
 func (s *State) replica(n *node, p *partition) *replica {
