@@ -8,17 +8,51 @@ import (
 // minMemory is the least memory of a file that is not empty, in bytes.
 const minMemory = 256
 
-// spare is memory of files that grew out of it or ended with their disk, by the logarithm of its size. A campaign
-// plays run after run; without this most of what it allocates would be files.
-var spare [64]sync.Pool
+// spare is memory of files that grew out of it or ended with their disk. A campaign plays run after run; without this most of
+// what it allocates would be files.
+var spare spareMemory
+
+// spareMemory is memory by the logarithm of its size, for all workers of a campaign.
+type spareMemory struct {
+	mutex   sync.Mutex
+	classes [64][][]byte
+	bytes   int64
+}
+
+// mostSpare bounds it, in bytes.
+const mostSpare = 128 << 20
 
 // borrow returns an empty slice with room for n bytes, whatever they hold.
 func borrow(n int64) []byte {
 	class := bits.Len64(uint64(max(n, minMemory) - 1))
-	if b, ok := spare[class].Get().(*[]byte); ok {
-		return *b
+	if b := spare.take(class); b != nil {
+		return b
 	}
 	return make([]byte, 0, 1<<class)
+}
+
+func (m *spareMemory) take(class int) []byte {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	all := m.classes[class]
+	last := len(all) - 1
+	if last < 0 {
+		return nil
+	}
+	b := all[last]
+	all[last] = nil
+	m.classes[class] = all[:last]
+	m.bytes -= int64(cap(b))
+	return b
+}
+
+func (m *spareMemory) put(class int, b []byte) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if m.bytes+int64(cap(b)) <= mostSpare {
+		m.classes[class] = append(m.classes[class], b)
+		m.bytes += int64(cap(b))
+	}
 }
 
 // grow makes room for n bytes.
@@ -34,8 +68,7 @@ func (c *content) grow(n int64) {
 
 func giveBack(b []byte) {
 	if c := cap(b); c >= minMemory && c&(c-1) == 0 {
-		b = b[:0]
-		spare[bits.Len(uint(c-1))].Put(&b)
+		spare.put(bits.Len(uint(c-1)), b[:0])
 	}
 }
 
