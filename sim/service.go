@@ -21,7 +21,8 @@ type service struct {
 	run     *run
 	next    scheduler.Instant   // when to look again
 	calm    scheduler.Instant   // since when no fault began or ended, and no process
-	state   string              // what calm is measured by
+	state   []int               // what calm is measured by
+	seen    []int               // the same, at this look
 	touched []scheduler.Instant // by place in the cluster's nodes: when a fault last had to do with it
 	cut     []scheduler.Instant // the same, but for faults of its disk and pauses
 	backoff []backoff           // by place, too
@@ -74,9 +75,9 @@ func (s *service) observe(now scheduler.Instant) {
 		s.cut = make([]scheduler.Instant, len(s.run.cluster.nodes))
 		s.backoff = make([]backoff, len(s.run.cluster.nodes))
 	}
-	state := fmt.Sprint(len(c.active), c.ended, c.healing)
+	s.seen = append(s.seen[:0], len(c.active), c.ended, asInt(c.healing))
 	for i, n := range s.run.cluster.nodes {
-		state += fmt.Sprint(" ", n.incarnation, n.Up())
+		s.seen = append(s.seen, n.incarnation, asInt(n.Up()))
 		if s.isTouched(n.name) || !n.Up() || !n.ready || n.stopping {
 			s.touched[i] = now
 		}
@@ -86,12 +87,19 @@ func (s *service) observe(now scheduler.Instant) {
 		hits := n.rare.Hits(buggify.FollowerBackoff)
 		s.backoff[i] = backoff{hits, hits != s.backoff[i].hits}
 	}
-	if state != s.state || s.isRestless() {
-		s.state, s.calm = state, now
+	if !slices.Equal(s.seen, s.state) || s.isRestless() {
+		s.state, s.seen, s.calm = s.seen, s.state, now
 	}
 	if active := s.run.cluster.controller(); active != s.led {
 		s.led, s.since = active, now
 	}
+}
+
+func asInt(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // isRestless says that a fault is under way that goes on to change things, or that concerns everybody.
