@@ -190,6 +190,40 @@ func TestASwapOutOfADirectoryThatFails(t *testing.T) {
 	}
 }
 
+// What a directory has of a log that was being made when it failed nobody knows: the log is lost until the next start, which may find it there.
+func TestALogIsLostWithTheDirectoryThatWasToHaveIt(t *testing.T) {
+	for _, failure := range []string{"of the log", "of another"} {
+		n := newTwoDirs(t)
+		n.mustOpen()
+		id := [16]byte{1}
+		err := n.await("create", func(done func(error)) {
+			n.m.Create(n.dirs[0], testPartition, id, smallConfig(), func(_ *Log, err error) { done(err) })
+			if failure == "of another" {
+				n.m.Fail(n.dirs[0], disk.ErrIO)
+				return
+			}
+			n.disks[0].FailNext(simdisk.OpWrite, disk.ErrIO)
+		})
+		if err == nil || n.m.Get(testPartition) != nil || !n.m.HasLost(testPartition, id) || n.m.HasLost(testPartition, [16]byte{2}) {
+			t.Errorf("a failure %s: %v", failure, err)
+		}
+	}
+}
+
+// So it is with one that was being removed.
+func TestALogIsLostWithTheDirectoryThatDoesNotRemoveIt(t *testing.T) {
+	n := newTwoDirs(t)
+	n.mustOpen()
+	l := n.create(n.dirs[0], testPartition, 1)
+	n.disks[0].FailNext(simdisk.OpRename, disk.ErrIO)
+	if err := n.await("delete", func(done func(error)) { n.m.Delete(testPartition, done) }); err == nil {
+		t.Fatal("it went well")
+	}
+	if !n.m.HasLost(testPartition, l.TopicID()) {
+		t.Error("it may be made in the other directory")
+	}
+}
+
 // A partition of a topic that is no more, found besides its namesake, is told apart by the topic id.
 func TestLogsOfTwoTopicsOfOneName(t *testing.T) {
 	n := newTwoDirs(t)

@@ -17,7 +17,8 @@ type LogDir struct {
 
 	env     *env.Env // the broker's, with this disk
 	failure error    // why it is offline
-	// What lay in it when it failed: it may come back with the next incarnation, and there must not be another log of those until then.
+	// What lay in it when it failed, or was being made or removed: it may come back with the next incarnation, and there must not be another log of
+	// those until then.
 	lost map[event.Partition][16]byte
 
 	clean          bool

@@ -236,7 +236,8 @@ func (m *Manager) AnyOffline() bool {
 	return slices.ContainsFunc(m.dirs, func(d *LogDir) bool { return !d.IsOnline() })
 }
 
-// HasLost reports whether a partition's log lies in a directory that has failed since the start.
+// HasLost reports whether a partition's log lies in a directory that has failed since the start, or may lie there: whoever was making it, or removing it, does
+// not know how far that went.
 func (m *Manager) HasLost(p event.Partition, topicID [16]byte) bool {
 	return slices.ContainsFunc(m.dirs, func(d *LogDir) bool { id, had := d.lost[p]; return had && id == topicID })
 }
@@ -311,21 +312,18 @@ func (m *Manager) Create(d *LogDir, p event.Partition, topicID [16]byte, cfg Log
 	m.afterDelete(p, func() {
 		m.openAs(d, p.String(), OpenOptions{Partition: p, TopicID: topicID, Config: cfg}, false, func(l *Log, err error) {
 			delete(m.creating, p)
-			m.created(l, err, done)
+			if err == nil && !d.IsOnline() { // it failed meanwhile
+				l.closeFiles()
+				l, err = nil, ErrOffline
+			}
+			if err == nil {
+				m.logs.ReplaceOrInsert(l)
+			} else {
+				d.lost[p] = topicID
+			}
+			done(l, err)
 		})
 	})
-}
-
-func (m *Manager) created(l *Log, err error, done func(*Log, error)) {
-	switch {
-	case err != nil:
-	case l.home.IsOnline():
-		m.logs.ReplaceOrInsert(l)
-	default: // it failed meanwhile
-		l.closeFiles()
-		l, err = nil, ErrOffline
-	}
-	done(l, err)
 }
 
 // afterDelete runs f when no directory of the partition is being removed.
@@ -350,6 +348,9 @@ func (m *Manager) Delete(p event.Partition, done func(error)) {
 	l.Delete(func(err error) {
 		waiting := m.deleting[p]
 		delete(m.deleting, p)
+		if err != nil {
+			l.home.lost[p] = l.topicID
+		}
 		m.promoteRival(p)
 		done(err)
 		for _, f := range waiting {
