@@ -440,6 +440,7 @@ type cleanModel struct {
 	log      *Log
 	cfg      CleanerConfig
 	written  []logRecord
+	began    int64           // when the latest cleaning did
 	horizons map[int64]int64 // of tombstones, by offset: not before
 }
 
@@ -502,12 +503,15 @@ func (m *cleanModel) check(t *rapid.T) {
 	}
 }
 
-// Emit notes when the cleaner first wrote each tombstone: it must stay for delete.retention.ms from then on.
+// Emit notes when the cleaning began that first wrote each tombstone: it must stay for delete.retention.ms from then on.
 func (m *cleanModel) Emit(e *event.Event) {
+	if e.Kind == event.CleaningBegan {
+		m.began = m.loop.UnixMilli()
+	}
 	if e.Kind == event.BatchRetained {
 		for _, r := range recordsOf(m.t, e.Batch) {
 			if _, known := m.horizons[r.offset]; r.tombstone && !known {
-				m.horizons[r.offset] = m.loop.UnixMilli() + m.log.config.DeleteRetentionMs
+				m.horizons[r.offset] = m.began + m.log.config.DeleteRetentionMs
 			}
 		}
 	}
