@@ -125,10 +125,14 @@ func (c *Cluster) Voters(id int32) (ids []int32) {
 }
 
 // File implements check.Inspector: the bytes of a file as reads see them; read only.
-func (c *Cluster) File(id int32, name string) []byte { return c.byID(id).diskWith(name).Peek(name) }
+func (c *Cluster) File(id int32, topicID [16]byte, name string) []byte {
+	return c.byID(id).diskWith(topicID, name).Peek(name)
+}
 
 // Files implements check.Inspector: the names of all files in a directory of a node, which ends in a slash.
-func (c *Cluster) Files(id int32, dir string) []string { return c.byID(id).diskWith(dir).NamesIn(dir) }
+func (c *Cluster) Files(id int32, topicID [16]byte, dir string) []string {
+	return c.byID(id).diskWith(topicID, dir).NamesIn(dir)
+}
 
 // controller is the active controller in the newest epoch; nil if there is none.
 func (c *Cluster) controller() (active *Node) {

@@ -317,6 +317,6 @@ func (c *Cluster) Replica(id int32, p event.Partition) check.Replica {
 func (c *Cluster) UnixMilli(id int32) int64 { return c.byID(id).loop.UnixMilli() }
 
 // Durable implements check.Inspector.
-func (c *Cluster) Durable(id int32, name string) []byte {
-	return c.byID(id).diskWith(name).PeekDurable(name)
+func (c *Cluster) Durable(id int32, topicID [16]byte, name string) []byte {
+	return c.byID(id).diskWith(topicID, name).PeekDurable(name)
 }

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"bytes"
+	"encoding/base64"
 	"fmt"
 	"strings"
 
@@ -26,11 +28,22 @@ func (n *Node) envDisks() (all []disk.Disk) {
 	return all
 }
 
-// diskWith is the disk that has a file, or the directory of one.
-func (n *Node) diskWith(name string) *simdisk.Disk {
+// diskWith is the disk that has a file, or the directory of one. If a topic was created again while the log of the one before could not be removed, two have
+// a log of that name: the topic's own is meant.
+func (n *Node) diskWith(topicID [16]byte, name string) *simdisk.Disk {
 	dir, _, inDir := strings.Cut(name, "/")
-	for _, d := range n.more {
-		if inDir && len(d.NamesIn(dir+"/")) > 0 {
+	if len(n.more) == 0 || !inDir {
+		return n.disk
+	}
+	var having []*simdisk.Disk
+	for _, d := range n.disks() {
+		if len(d.NamesIn(dir+"/")) > 0 {
+			having = append(having, d)
+		}
+	}
+	id := []byte(base64.RawURLEncoding.EncodeToString(topicID[:]))
+	for _, d := range having {
+		if len(having) == 1 || bytes.Contains(d.Peek(dir+"/partition.metadata"), id) {
 			return d
 		}
 	}

@@ -76,8 +76,12 @@ func (c *Cluster) ailmentOf(p event.Partition, reg *metadata.Partition) string {
 		return fmt.Sprintf("the high watermark of %s is %d, its log ends at %d", p, leader.HighWatermark(), leader.Log().LogEndOffset())
 	}
 	for _, id := range reg.Replicas {
-		if r := c.byID(id).broker.Replicas().Partition(p); r != nil && r.Log() != nil && r.Log().IsRebuilding() {
+		switch r := c.byID(id).broker.Replicas().Partition(p); {
+		case r == nil || r.Log() == nil:
+		case r.Log().IsRebuilding():
 			return fmt.Sprintf("%d still reads back who produced to %s", id, p)
+		case r.Log().IsMoving():
+			return fmt.Sprintf("%d is about to have %s in another log directory", id, p)
 		}
 	}
 	return ""

@@ -177,6 +177,28 @@ func TestTruncatedAppendsLearnOfIt(t *testing.T) {
 	}
 }
 
+func TestALogIsTruncatingUntilItsFilesHaveFollowed(t *testing.T) {
+	for _, fully := range []bool{false, true} {
+		n := newNode(t, 1)
+		l := n.open(n.options(smallConfig()))
+		n.append(l, batch(0, 0, 1, 600, 1), 3)
+		ended := false
+		done := func(error) { ended = true }
+		if fully {
+			l.TruncateFullyAndStartAt(42, done)
+		} else {
+			l.TruncateTo(0, done)
+		}
+		if !l.IsTruncating() {
+			t.Error("it has truncated its files already")
+		}
+		n.run("truncate", &ended)
+		if l.IsTruncating() {
+			t.Error("it does not end")
+		}
+	}
+}
+
 func TestTruncateFullyBeginsAnew(t *testing.T) {
 	n := newNode(t, 1)
 	o := n.options(smallConfig())

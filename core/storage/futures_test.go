@@ -151,6 +151,9 @@ func TestAppendsAfterASwapWaitForIt(t *testing.T) {
 	n.copied(n.dirs[1])
 	swapped := false
 	now := n.m.Swap(testPartition, func(error) { swapped = true })
+	if !now.IsMoving() {
+		t.Error("it has its name already")
+	}
 	written := false
 	if _, err := n.lead(now, batch(0, 0, 1, 100, 2), 0, func(err error) { written = swapped && err == nil }); err != nil {
 		t.Fatal(err)
@@ -160,8 +163,8 @@ func TestAppendsAfterASwapWaitForIt(t *testing.T) {
 	}
 	for n.world.Step() {
 	}
-	if !written || now.LogEndOffset() != 2 {
-		t.Errorf("written %t, log end offset %d", written, now.LogEndOffset())
+	if !written || now.LogEndOffset() != 2 || now.IsMoving() {
+		t.Errorf("written %t, log end offset %d, moving %t", written, now.LogEndOffset(), now.IsMoving())
 	}
 }
 

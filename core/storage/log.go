@@ -49,6 +49,7 @@ type Log struct {
 	cleaning    *cleaning
 	uncleanable bool       // a batch cannot be read
 	paused      bool       // it is not to be compacted for now
+	truncating  int        // truncations that the files have not followed yet
 	moving      bool       // its directory is about to get another name
 	afterMove   []func()   // what waits for that
 	swapFailed  bool       // it could not take the place of another log
@@ -172,6 +173,12 @@ func (l *Log) AssignEpoch(epoch int32, start int64) {
 
 // IsRebuilding reports whether the producer states are being read back from the disk, after a truncation.
 func (l *Log) IsRebuilding() bool { return l.rebuilding }
+
+// IsTruncating reports whether the files have still more than the log, which was truncated.
+func (l *Log) IsTruncating() bool { return l.truncating > 0 }
+
+// IsMoving reports whether the log is taking the place of another one: its directory does not have the partition's name yet.
+func (l *Log) IsMoving() bool { return l.moving }
 
 // Producers is a copy of the producer states by producer id; of what they were before a truncation none while IsRebuilding.
 func (l *Log) Producers() []ProducerState { return l.producers.sorted() }

@@ -73,6 +73,7 @@ func (l *Log) truncate(c cut, done func(error)) {
 	}
 	l.prepareCut(&c)
 	l.checkOrder()
+	l.truncating++
 	l.emit(event.Truncated, c.offset)
 	if l.mustRebuild() {
 		l.pipeline.queueTask("truncate", func(next func(error)) { l.runCut(&c, next) }, nil)
@@ -163,7 +164,7 @@ func (l *Log) recentCovers(g *segment, pos int64) bool {
 // runCut brings the files after the memory. What it leaves is durable before anything else is written:
 // removed bytes must not come back after a power loss among those that took their place.
 func (l *Log) runCut(c *cut, done func(error)) {
-	steps(done,
+	steps(func(err error) { l.truncating--; done(err) },
 		func(next func(error)) { l.removeSegments(c.removed, next) },
 		func(next func(error)) { l.cutFile(c, next) },
 		func(next func(error)) { l.cutAborted(c, next) },
@@ -260,6 +261,7 @@ func (l *Log) TruncateFullyAndStartAt(offset int64, done func(error)) {
 	l.epochs.entries = l.epochs.entries[:0]
 	l.producers.clear()
 	l.rebuilding, l.missed = false, nil
+	l.truncating++
 	c := cut{offset: offset, removed: l.dropSegments(0), fresh: newSegment(offset, l.env.Loop.UnixMilli())}
 	slices.Reverse(c.removed)
 	l.activate(c.fresh)

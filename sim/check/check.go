@@ -61,14 +61,15 @@ type Inspector interface {
 	Replica(node int32, p event.Partition) Replica
 	// Voters are those that a node counts, by id; nil while it is down.
 	Voters(node int32) []int32
-	// Files are the names of all files in a directory of a node's disk, sorted, with the directory's, which ends in a slash.
-	Files(node int32, dir string) []string
+	// Files are the names of all files in a directory of a node's disk, sorted, with the directory's, which ends in a slash. Of several disks with
+	// a log of that name the topic's is meant, here as below.
+	Files(node int32, topicID [16]byte, dir string) []string
 	// File is a file's bytes as reads see them; nil if there is none.
-	File(node int32, name string) []byte
+	File(node int32, topicID [16]byte, name string) []byte
 	// UnixMilli is what a node's wall clock says.
 	UnixMilli(node int32) int64
 	// Durable is a file's bytes that are there whatever a power loss takes; nil if there are none.
-	Durable(node int32, name string) []byte
+	Durable(node int32, topicID [16]byte, name string) []byte
 }
 
 // Replica is what checkers ask of an open log: *storage.Log.
@@ -81,6 +82,8 @@ type Replica interface {
 	Producers() []storage.ProducerState
 	LastStableOffset() int64
 	IsRebuilding() bool
+	IsTruncating() bool
+	IsMoving() bool
 }
 
 // Promises is the configuration a run is judged by.

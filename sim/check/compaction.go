@@ -437,7 +437,7 @@ func (r *replica) relink() {
 
 // isBeingReplaced reports whether a cleaner is about to put a segment in the place of others.
 func (s *State) isBeingReplaced(r *replica) bool {
-	for _, name := range s.in.Files(r.node.id, r.part.dir) {
+	for _, name := range s.in.Files(r.node.id, r.part.topicID, r.part.dir) {
 		if strings.HasSuffix(name, ".swap") {
 			return true
 		}

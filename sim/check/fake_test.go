@@ -42,6 +42,8 @@ type fakeLog struct {
 	epochs         []storage.EpochEntry
 	producers      []storage.ProducerState
 	stable         int64 // the last stable offset; negative: the high watermark
+
+	truncating, moving bool
 }
 
 func (l *fakeLog) TopicID() [16]byte                  { return [16]byte{} }
@@ -64,12 +66,12 @@ func newFake(t *testing.T, topic Topic) *fake {
 	return f
 }
 
-func (f *fake) Voters(int32) []int32                       { return f.voters }
-func (f *fake) UnixMilli(int32) int64                      { return int64(f.now)/1e6 + f.ahead }
-func (f *fake) Nodes() []int32                             { return []int32{1, 2, 3} }
-func (f *fake) Image(node int32) *metadata.Image           { return f.images[node] }
-func (f *fake) ControllerImage(node int32) *metadata.Image { return f.writer[node] }
-func (f *fake) File(node int32, name string) []byte        { return f.disks[node][name] }
+func (f *fake) Voters(int32) []int32                            { return f.voters }
+func (f *fake) UnixMilli(int32) int64                           { return int64(f.now)/1e6 + f.ahead }
+func (f *fake) Nodes() []int32                                  { return []int32{1, 2, 3} }
+func (f *fake) Image(node int32) *metadata.Image                { return f.images[node] }
+func (f *fake) ControllerImage(node int32) *metadata.Image      { return f.writer[node] }
+func (f *fake) File(node int32, _ [16]byte, name string) []byte { return f.disks[node][name] }
 func (f *fake) Replica(node int32, p event.Partition) Replica {
 	if l := f.logs[node][p]; l != nil {
 		return l
@@ -77,14 +79,14 @@ func (f *fake) Replica(node int32, p event.Partition) Replica {
 	return nil
 }
 
-func (f *fake) Durable(node int32, name string) []byte {
+func (f *fake) Durable(node int32, _ [16]byte, name string) []byte {
 	if f.synced[node] != nil {
 		return f.synced[node][name]
 	}
 	return f.disks[node][name]
 }
 
-func (f *fake) Files(node int32, dir string) (names []string) {
+func (f *fake) Files(node int32, _ [16]byte, dir string) (names []string) {
 	for name := range f.disks[node] {
 		names = append(names, name)
 	}
@@ -325,3 +327,7 @@ func (l *fakeLog) LastStableOffset() int64 {
 	return l.hw
 }
 func (l *fakeLog) IsRebuilding() bool { return false }
+
+func (l *fakeLog) IsTruncating() bool { return l.truncating }
+
+func (l *fakeLog) IsMoving() bool { return l.moving }

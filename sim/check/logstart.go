@@ -25,7 +25,7 @@ func (s *State) checkFirstSegment(r *replica, log Replica) {
 	if s.isBeingReplaced(r) {
 		return
 	}
-	for _, name := range s.in.Files(r.node.id, r.part.dir) {
+	for _, name := range s.in.Files(r.node.id, r.part.topicID, r.part.dir) {
 		base, ok := segmentBase(name, r.part.dir)
 		if !ok {
 			continue
@@ -39,7 +39,7 @@ func (s *State) checkFirstSegment(r *replica, log Replica) {
 
 // newestSnapshot is where the newest metadata snapshot on a node's disk ends; 0 if there is none.
 func (s *State) newestSnapshot(r *replica) (end int64) {
-	for _, name := range s.in.Files(r.node.id, r.part.dir) {
+	for _, name := range s.in.Files(r.node.id, r.part.topicID, r.part.dir) {
 		base, ok := strings.CutPrefix(name, r.part.dir)
 		if !ok || !strings.HasSuffix(base, ".checkpoint") || len(base) < 20 {
 			continue

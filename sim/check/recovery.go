@@ -74,8 +74,8 @@ func (s *State) requireDurable(r *replica) {
 			end = b.next
 		}
 	}
-	if r.part.topic.Compact && r.part.topic.FlushEveryAppend && !r.crashed && end < r.writtenRecords() {
-		// A cleaner may have been between two names of a file: what the next recovery makes of them has all that was answered.
+	if r.part.topic.FlushEveryAppend && !r.crashed && end < r.writtenRecords() && (r.part.topic.Compact || s.isMoving(r)) {
+		// A cleaner may have been between two names of a file, or a log between two directories: what the next recovery makes of them has all that was answered.
 		r.required, r.requiredWhy = r.writtenRecords(), "written with flush.messages=1"
 		return
 	}
@@ -84,6 +84,12 @@ func (s *State) requireDurable(r *replica) {
 			recordName(r.part.id, end), r.node.id)
 	}
 	r.required, r.requiredWhy = end, "synced"
+}
+
+// isMoving reports whether a log is about to have the name of one in another log directory.
+func (s *State) isMoving(r *replica) bool {
+	log := s.open(r)
+	return log != nil && log.IsMoving()
 }
 
 // idOf is the batch of the log that a file's batch is, or none.
@@ -265,7 +271,7 @@ func because(bad string) string {
 }
 
 // reader reads a file of a node: Inspector.File or Inspector.Durable.
-type reader func(node int32, name string) []byte
+type reader func(node int32, topicID [16]byte, name string) []byte
 
 // readLog is the batches of a log's files. What it returns is valid until the next call.
 func (s *State) readLog(r *replica, read reader) (found []logBatch, bad string) {
@@ -281,7 +287,7 @@ func (s *State) readLog(r *replica, read reader) (found []logBatch, bad string) 
 // walk before the end of the files. Compaction may have taken a segment's last batches.
 func (s *State) walkLog(r *replica, read reader, visit func(record.Batch)) (bad string) {
 	w := walk{expect: none, visit: visit}
-	for _, name := range s.in.Files(r.node.id, r.part.dir) {
+	for _, name := range s.in.Files(r.node.id, r.part.topicID, r.part.dir) {
 		base, ok := segmentBase(name, r.part.dir)
 		if !ok {
 			continue
@@ -290,7 +296,7 @@ func (s *State) walkLog(r *replica, read reader, visit func(record.Batch)) (bad 
 			return fmt.Sprintf("segment %s does not continue the log at %d", name, w.expect)
 		}
 		w.expect = base
-		if bad = w.segment(name, read(r.node.id, name)); bad != "" {
+		if bad = w.segment(name, read(r.node.id, r.part.topicID, name)); bad != "" {
 			return bad
 		}
 	}

@@ -57,6 +57,38 @@ func TestUnsyncedAppendToACompactedTopicFiresAtTheRecovery(t *testing.T) {
 	}
 }
 
+// So it is while a log takes the place of one in another log directory.
+func TestUnsyncedAppendToALogThatMovesFiresAtTheRecovery(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		f := cluster(t, Topic{RF: 3, MinISR: 2, FlushEveryAppend: true})
+		f.logs[2][orders].moving = true
+		f.crash(2, true, 0)
+		f.silent()
+		if !lost {
+			f.disks[2] = f.disks[3]
+			f.restart(2, 3, firstEpoch)
+			f.silent()
+			continue
+		}
+		f.restart(2, 0)
+		f.fires("I13", "P8", "below 3 was written with flush.messages=1 before it lost its power")
+	}
+}
+
+// Whoever makes a log may die before it has its topic's id. It is none yet, and may lie beside one in another log directory.
+func TestDirectoryOfNoTopicIsNoLog(t *testing.T) {
+	f := cluster(t, safe)
+	f.crash(2, false, 3)
+	f.s.Restarted(2, f.now)
+	f.emit(2, event.Event{Kind: event.NodeStarting})
+	for _, k := range []event.Kind{event.Recovered, event.ReplicaRemoved} {
+		f.s.Observe(&Observation{Seq: f.seq, T: f.now, Node: 2, Event: &event.Event{Kind: k, Partition: orders, Peer: -1, Epoch: -1}})
+	}
+	f.silent()
+	f.restart(2, 2, firstEpoch)
+	f.fires("I13", "P8", "below 3 was written before it was killed")
+}
+
 func TestRecoveryOfStrangeRecordsFires(t *testing.T) {
 	f := cluster(t, safe)
 	f.crash(2, false, 3)
@@ -93,6 +125,17 @@ func TestFilesThatDifferFromTheLogFireAtTheEnd(t *testing.T) {
 	f.cutFile(3, 2)
 	f.s.violations = f.s.AtEnd(f.now)
 	f.fires("I13", "P8", "record orders-2@2 is in the log of broker 3, but not in its files")
+}
+
+func TestFilesThatHaveNotFollowedATruncationAreNotJudged(t *testing.T) {
+	f := cluster(t, safe)
+	f.disks[3][fmt.Sprintf("%s/%020d.log", orders, 0)] = write(1, 0, "another")
+	f.logs[3][orders].truncating = true
+	f.s.violations = f.s.AtEnd(f.now)
+	f.silent()
+	f.logs[3][orders].truncating = false
+	f.s.violations = f.s.AtEnd(f.now)
+	f.fires("I13", "P8", "the files of orders-2 on broker 3 have another record at 0 than its log")
 }
 
 func TestRestartStormKeepsWhatTheFirstCrashRequired(t *testing.T) {

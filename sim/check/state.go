@@ -196,6 +196,9 @@ func (s *State) Observe(o *Observation) {
 // observeReplica takes an event of a node's replica.
 func (s *State) observeReplica(n *node, e *event.Event) {
 	r := s.replica(n, s.partitionOf(n, e))
+	if e.TopicID != r.part.topicID && (e.Kind == event.Recovered || e.Kind == event.ReplicaRemoved) {
+		return // a directory that is of no topic yet: whoever made it died, or its disk did
+	}
 	switch e.Kind {
 	case event.Appended:
 		s.onAppended(r, e)
@@ -454,7 +457,9 @@ func (s *State) audit(r *replica) {
 	if log == nil {
 		return
 	}
-	s.checkFiles(r)
+	if !log.IsTruncating() {
+		s.checkFiles(r)
+	}
 	s.checkLogStart(r, log)
 	s.checkFirstSegment(r, log)
 	s.checkEpochs(r, log)

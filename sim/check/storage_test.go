@@ -38,14 +38,14 @@ func newMachine(t *rapid.T, seed uint64, flush bool) *machine {
 	return m
 }
 
-func (m *machine) UnixMilli(int32) int64                 { return m.loop.UnixMilli() }
-func (m *machine) Voters(int32) []int32                  { return nil }
-func (m *machine) Nodes() []int32                        { return []int32{1} }
-func (m *machine) Image(int32) *metadata.Image           { return nil }
-func (m *machine) ControllerImage(int32) *metadata.Image { return nil }
-func (m *machine) Files(_ int32, dir string) []string    { return m.disk.NamesIn(dir) }
-func (m *machine) File(_ int32, name string) []byte      { return m.disk.Peek(name) }
-func (m *machine) Durable(_ int32, name string) []byte   { return m.disk.PeekDurable(name) }
+func (m *machine) UnixMilli(int32) int64                           { return m.loop.UnixMilli() }
+func (m *machine) Voters(int32) []int32                            { return nil }
+func (m *machine) Nodes() []int32                                  { return []int32{1} }
+func (m *machine) Image(int32) *metadata.Image                     { return nil }
+func (m *machine) ControllerImage(int32) *metadata.Image           { return nil }
+func (m *machine) Files(_ int32, _ [16]byte, dir string) []string  { return m.disk.NamesIn(dir) }
+func (m *machine) File(_ int32, _ [16]byte, name string) []byte    { return m.disk.Peek(name) }
+func (m *machine) Durable(_ int32, _ [16]byte, name string) []byte { return m.disk.PeekDurable(name) }
 func (m *machine) Replica(int32, event.Partition) Replica {
 	if m.log == nil {
 		return nil

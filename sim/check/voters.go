@@ -79,7 +79,7 @@ func (s *State) onRaftVoters(r *replica, e *event.Event) {
 // hasSnapshot reports whether a node has the snapshot of all below an offset.
 func (s *State) hasSnapshot(node int32, end int64) bool {
 	prefix := fmt.Sprintf("%s%020d-", s.metadata.dir, end)
-	return slices.ContainsFunc(s.in.Files(node, s.metadata.dir), func(name string) bool { return strings.HasPrefix(name, prefix) })
+	return slices.ContainsFunc(s.in.Files(node, s.metadata.topicID, s.metadata.dir), func(name string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 // checkVoters compares whom a node counts with its log when it takes a new part.

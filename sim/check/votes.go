@@ -30,7 +30,7 @@ func (s *State) checkVotes(r *replica, epoch int32) {
 // hasVoted reports whether a voter will not vote for anybody else in an epoch.
 func (s *State) hasVoted(id int32, leader *replica, epoch int32) bool {
 	q := quorumState{LeaderEpoch: none}
-	b := s.in.Durable(id, s.metadata.dir+"quorum-state")
+	b := s.in.Durable(id, s.metadata.topicID, s.metadata.dir+"quorum-state")
 	if json.Unmarshal(b, &q) != nil {
 		return false
 	}
