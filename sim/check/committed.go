@@ -64,25 +64,35 @@ func (r *replica) agree() bool {
 		r.agreedCommit = c.after(r.part, r.at(0).base)
 	}
 	for r.agreed < len(r.slots) && r.agreedCommit < len(c.batches) {
-		switch id := c.batches[r.agreedCommit]; {
+		id, own := c.batches[r.agreedCommit], r.at(r.agreed)
+		switch {
 		case r.slots[r.agreed].batch == id:
 			r.agreed++
-		case !r.part.batches[id].gone: // else compaction may have taken it before it came here
+			r.agreedCommit++
+		case r.part.batches[id].gone: // compaction may have taken it before it came here
+			r.agreedCommit++
+		case own.gone && own.next <= r.part.batches[id].base: // so it may have this, from whoever was elected
+			r.agreed++
+		default:
 			return false
 		}
-		r.agreedCommit++
 	}
 	return true
 }
 
-// agreedEnd is up to where the log is known to be the committed one. Compaction may have taken what lies before its next batch, or its end.
+// agreedEnd is up to where the log is known to be the committed one. Compaction may have taken what lies before its next batch, or its end; or
+// what it has there, from the leader.
 func (r *replica) agreedEnd() int64 {
 	end, next := r.logStart, r.end
-	if r.agreed > 0 {
-		end = r.at(r.agreed - 1).next
+	c, n := &r.part.committed, r.agreed
+	for r.agreedCommit == len(c.batches) && n < len(r.slots) && r.at(n).gone && r.at(n).next <= c.end {
+		n++
 	}
-	if r.agreed < len(r.slots) {
-		next = r.at(r.agreed).base
+	if n > 0 {
+		end = r.at(n - 1).next
+	}
+	if n < len(r.slots) {
+		next = r.at(n).base
 	}
 	if next > end && r.part.areGone(end, next) {
 		return next

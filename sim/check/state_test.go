@@ -310,6 +310,32 @@ func TestJoiningTheISRWithoutTheCommittedFires(t *testing.T) { // M07
 	f.fires("I6", "P1", "put broker 3 in the ISR of orders-2, though it lacks the committed record orders-2@3")
 }
 
+// A leader that lacks what compaction took for the sake of records that were lost since is followed by one that has it still.
+func TestWhatCompactionTookFromTheLeaderMayBeInALog(t *testing.T) {
+	f := cluster(t, safe)
+	p := f.s.intern(orders)
+	m := f.s.find(2, p)
+	c := &p.committed
+	lost := c.batches[2]
+	c.batches, p.cleaned.to = c.batches[:2], 3
+	for _, gone := range []bool{false, true} {
+		p.batches[lost].gone = gone
+		m.realign()
+		if m.agree(); m.agreedEnd() == 3 != gone {
+			t.Errorf("gone %t: the log is the committed one up to %d", gone, m.agreedEnd())
+		}
+	}
+	f.append(write(0, 3, "m3"), 1, 2, 3)
+	c.add(int32(len(p.batches)-1), 4, 0, 2)
+	for _, gone := range []bool{false, true} {
+		p.batches[lost].gone = gone
+		m.realign()
+		if m.agree() != gone {
+			t.Errorf("gone %t: %d slots agree", gone, m.agreed)
+		}
+	}
+}
+
 func TestLeaderOutsideOfTheISRFires(t *testing.T) {
 	f := cluster(t, safe)
 	f.changed(f.image(3, 0, 3, 1, 2))
