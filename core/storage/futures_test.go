@@ -251,6 +251,25 @@ func TestLogsOfTwoTopicsOfOneName(t *testing.T) {
 	}
 }
 
+// So are two that were not made to their ends.
+func TestLogsOfNoTopic(t *testing.T) {
+	n := newTwoDirs(t)
+	n.mustOpen()
+	n.create(n.dirs[0], testPartition, 0)
+	n.m.logs.Clear(false)
+	n.create(n.dirs[1], testPartition, 0)
+	n.mustOpen()
+	for range n.dirs {
+		if n.m.Get(testPartition) == nil {
+			t.Fatal("both are gone")
+		}
+		n.must("delete", func(done func(error)) { n.m.Delete(testPartition, done) })
+	}
+	if n.m.Get(testPartition) != nil {
+		t.Error("it comes back")
+	}
+}
+
 func TestFutureNames(t *testing.T) {
 	for _, p := range []event.Partition{{Topic: "a.b-c", Index: 12}, {Topic: "x-future", Index: 0}} {
 		if got, ok := parseFutureName(futureName(p, [16]byte{1})); !ok || got != p {

@@ -134,14 +134,14 @@ func (m *Manager) openAll(d *LogDir, names []string, next func(error)) {
 }
 
 // adopt takes a log in that was found. Two of one partition may be of different topics, one of which was deleted while its directory was
-// offline: which it is, the metadata will tell.
+// offline: which it is, the metadata will tell. One that was not made to its end may be of no topic.
 func (m *Manager) adopt(l *Log) error {
 	other := m.Get(l.partition)
 	if other == nil {
 		m.logs.ReplaceOrInsert(l)
 		return nil
 	}
-	if other.topicID == l.topicID {
+	if other.topicID == l.topicID && l.topicID != [16]byte{} {
 		return fmt.Errorf("%w: %s is in %s and in %s; remove the one that is older", ErrTwice, l.partition, other.home.Path, l.home.Path)
 	}
 	m.rivals = append(m.rivals, l)
