@@ -1,7 +1,6 @@
 package coordinator
 
 import (
-	"math"
 	"time"
 
 	"github.com/lockstep/lockstep/core/buggify"
@@ -45,13 +44,19 @@ func (s *Shard) read() {
 		s.load()
 		return
 	}
-	slice, err := log.Read(storage.ReadRequest{Offset: s.next, MaxBytes: s.runtime.cfg.LoadBytes, UpTo: math.MaxInt64, MinOneBatch: true}, s.onRead)
+	end := log.LogEndOffset()
+	done := func(slice storage.Slice, err error) { s.onRead(slice, end, err) }
+	slice, err := log.Read(storage.ReadRequest{Offset: s.next, MaxBytes: s.runtime.cfg.LoadBytes, UpTo: end, MinOneBatch: true}, done)
 	if err != storage.ErrPending {
-		s.onRead(slice, err)
+		done(slice, err)
 	}
 }
 
-func (s *Shard) onRead(slice storage.Slice, err error) {
+// onRead takes what was read of the log, which ended at end. A read that finds nothing tells that there is nothing up to there.
+//
+// Counter-example: B has compacted away the last records before 34, for the sake of one at 41. A, elected though it is not in the ISR, has none from 34 on, and B
+// truncates to there. If B is elected then its log ends in a gap.
+func (s *Shard) onRead(slice storage.Slice, end int64, err error) {
 	if err != nil {
 		s.again() // retention went past us; or the log is down, and the partition is about to go
 		return
@@ -62,7 +67,15 @@ func (s *Shard) onRead(slice storage.Slice, err error) {
 			s.again()
 			return
 		}
-		s.replay(b)
+		switch {
+		case len(b) > 0:
+			s.replay(b)
+		case s.partition.Log().IsTruncating(): // what comes behind it is found by what the files have
+			s.again()
+			return
+		default:
+			s.next = end
+		}
 		s.Loop().AfterFunc(0, s.read)
 	})
 }

@@ -250,6 +250,31 @@ func TestEachLeaderEpochLoadsAnew(t *testing.T) {
 	}
 }
 
+// Compaction may have taken what lies before an offset to which a log is truncated: it ends in a gap then.
+func TestALogThatEndsInAGapIsLoaded(t *testing.T) {
+	b := newBroker(t, 1, 2)
+	b.shard()
+	b.elect(2)
+	log := b.m.Partition(event.Partition{Topic: topic}).Log()
+	for _, at := range []int64{0, 40} {
+		x := record.NewBuilder(nil, record.BatchOptions{BaseOffset: at, LeaderEpoch: 2, ProducerID: -1})
+		x.Append(1, []byte("k"), fmt.Append(nil, at))
+		written := false
+		b.on(func() { _, _ = log.AppendAsFollower(x.Build(), nil, func(error) { written = true }) })
+		b.until("written", func() bool { return written })
+	}
+	b.on(func() { log.TruncateTo(34, func(error) {}) })
+	b.elect(1)
+	for range 10_000 { // an endless loop takes no time
+		if b.world.Step(); b.table.loaded {
+			break
+		}
+	}
+	if s := b.shard(); b.table.values["k"] != "0" || s.next != 34 {
+		t.Errorf("%v up to %d", b.table.values, s.next)
+	}
+}
+
 func TestRecordsOfATransactionCountAtItsCommitAlsoAfterALoad(t *testing.T) {
 	for _, commit := range []bool{true, false} {
 		b := newBroker(t, 1)
