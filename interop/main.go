@@ -228,7 +228,7 @@ func (o *options) wants(client string) bool {
 }
 
 func suites() []*suite {
-	return slices.Concat(goSuites(), []*suite{kcat()}, pythonSuites(), nodeSuites(), []*suite{java(), connect(), registry(), kgoTests()})
+	return slices.Concat(goSuites(), []*suite{kcat(), confluent()}, pythonSuites(), nodeSuites(), []*suite{java(), connect(), registry(), kgoTests()})
 }
 
 func goSuites() []*suite { return []*suite{franz(), saramaSuite(), segmentio()} }
