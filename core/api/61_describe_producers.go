@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// DescribeProducers (key 61), version 0: what the leader of a partition knows of the producers that write to it, and where their open
-// transactions begin (KIP-664).
+// DescribeProducers (key 61), version 0: what a replica of a partition, leader or not, knows of the producers that write to it, and where their
+// open transactions begin (KIP-664).
 func (k *call) describeProducers() {
 	req := k.req.Body.(*kmsg.DescribeProducersRequest)
 	resp := kmsg.NewPtrDescribeProducersResponse()

@@ -253,6 +253,14 @@ func TestTransactionsAreDescribedAndListed(t *testing.T) {
 	if active := told.Topics[0].Partitions[0].ActiveProducers; len(active) != 1 || active[0].ProducerID != p.pid || active[0].LastSequence != 1 || active[0].CurrentTxnStartOffset != 0 {
 		t.Errorf("producers %+v", told.Topics[0].Partitions[0])
 	}
+	producers.Topics = producers.Topics[:1]
+	for _, x := range w.clients { // kafka-transactions find-hanging asks one broker about all that it has
+		w.until("every replica knows the producer", func() bool {
+			r := ask[*kmsg.DescribeProducersResponse](x, producers).Topics[0].Partitions[0]
+			w.code("a replica", r.ErrorCode, nil)
+			return len(r.ActiveProducers) == 1 && r.ActiveProducers[0].CurrentTxnStartOffset == 0
+		})
+	}
 
 	list := func(req *kmsg.ListTransactionsRequest) (ids string) {
 		req.Version = 2

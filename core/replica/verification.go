@@ -4,6 +4,7 @@ import (
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/core/storage"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // StartVerification is the guard with which a batch that begins a transaction in a partition may be appended once the coordinator
@@ -19,11 +20,17 @@ func (m *Manager) StartVerification(id event.Partition, topicID [16]byte, produc
 	return p.log.StartVerification(producerID, epoch, sequence, addsPartitions)
 }
 
-// Producers are those that the leader of a partition, this broker, knows of, by id.
+// Producers are those that this broker's replica knows of, by id. As in Kafka a follower tells, too: who looks for hanging transactions asks one
+// broker about all that it has, and gives up at the first error.
 func (m *Manager) Producers(id event.Partition) ([]storage.ProducerState, error) {
-	p, err := m.leading(id, [16]byte{}, -1)
-	if err != nil {
-		return nil, err
+	p := m.byID.get(id)
+	switch {
+	case p == nil:
+		return nil, m.notHosted(id)
+	case p.offline:
+		return nil, kerr.KafkaStorageError
+	case p.log == nil:
+		return nil, kerr.NotLeaderForPartition
 	}
 	return p.log.Producers(), nil
 }
