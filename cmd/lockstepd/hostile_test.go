@@ -144,10 +144,7 @@ func residentMiB(t *testing.T, p *proc) int {
 
 func TestAnnouncedSizesCostNoMemory(t *testing.T) {
 	t.Parallel()
-	connections, limitMiB := 2000, 256
-	if n, err := strconv.Atoi(os.Getenv("LOCKSTEPD_TEST_CONNECTIONS")); err == nil {
-		connections = n // to measure with more by hand
-	}
+	const connections, limitMiB = 10000, 256
 	p := single(t)
 	before := residentMiB(t, p)
 	request := frame(100<<20, 0)
