@@ -52,6 +52,7 @@ func java() *suite {
 		{"kafka-broker-api-versions", says("org.apache.kafka.tools.BrokerApiVersionsCommand", "ApiVersions")},
 		{"kafka-groups", says("org.apache.kafka.tools.GroupsCommand", "GROUP", "--list")},
 		{"kafka-dump-log", javaDumpLog},
+		{"Apache Kafka's data, taken over and given back", javaTakeOver},
 		{"Streams WordCount, exactly_once_v2", javaStreams},
 	}}
 }

@@ -34,22 +34,32 @@ const kafkaRelease = "4.3-IV0"
 
 // startKafka formats and runs an Apache Kafka; stop ends it.
 func startKafka(ctx context.Context, e *env) (addr string, stop func(), err error) {
-	port, err := freePorts(2)
+	config, port, err := formatKafka(ctx, e)
 	if err != nil {
 		return "", nil, err
 	}
-	config, err := e.file("server.properties", fmt.Sprintf(kafkaProperties, port, port+1, filepath.Join(e.dir, "data")))
+	return runKafka(ctx, e, config, port)
+}
+
+// formatKafka makes a data directory as kafka-storage does.
+func formatKafka(ctx context.Context, e *env, options ...string) (config string, port int, err error) {
+	if port, err = freePorts(2); err != nil {
+		return "", 0, err
+	}
+	config, err = e.file("server.properties", fmt.Sprintf(kafkaProperties, port, port+1, filepath.Join(e.dir, "data")))
 	if err != nil {
-		return "", nil, err
+		return "", 0, err
 	}
 	const storage = "kafka.tools.StorageTool"
 	id, err := e.java(ctx, "", storage, "random-uuid")
 	if err != nil {
-		return "", nil, err
+		return "", 0, err
 	}
-	if _, err := e.java(ctx, "", storage, "format", "--standalone", "-r", kafkaRelease, "-t", strings.TrimSpace(id), "-c", config); err != nil {
-		return "", nil, err
-	}
+	_, err = e.java(ctx, "", storage, append([]string{"format", "--standalone", "-r", kafkaRelease, "-t", strings.TrimSpace(id), "-c", config}, options...)...)
+	return config, port, err
+}
+
+func runKafka(ctx context.Context, e *env, config string, port int) (addr string, stop func(), err error) {
 	cmd := exec.CommandContext(ctx, "java", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(e.cache, "java", "lib", "*"), "kafka.Kafka", config)
 	cmd.Dir = e.dir
 	if err := cmd.Start(); err != nil {

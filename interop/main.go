@@ -209,6 +209,7 @@ func (o *options) runSuites(ctx context.Context, c *cluster, work string, report
 		if err != nil {
 			return err
 		}
+		e.binary = o.binary
 		e.other = func(ctx context.Context) (*cluster, error) {
 			if o.binary == "" {
 				return nil, fmt.Errorf("%w: the cluster is somebody else's, and there is no second one", errSkip)

@@ -33,6 +33,7 @@ type env struct {
 	*cluster
 	dir      string // scratch, of this suite alone
 	cache    string // what is installed, kept between runs
+	binary   string // lockstepd; empty where the cluster is somebody else's
 	other    func(ctx context.Context) (*cluster, error)
 	run      int64
 	patience time.Duration // with one case
