@@ -38,3 +38,17 @@ func TestNodeThatCannotReadTheMetadataStopsAndSaysSo(t *testing.T) {
 	appendToMetadata(t, p, []byte{1, 3, 0, 0xff}) // a PartitionRecord that ends too early
 	failsWith(t, p, "log directory lockstep-data failed: __cluster_metadata-0: metadata: batch at")
 }
+
+// A directory of Apache Kafka's may have features on that are not here; both sides would only say UNSUPPORTED_VERSION for ever.
+func TestNodeNamesTheFeaturesThatItDoesNotHave(t *testing.T) {
+	t.Parallel()
+	p := single(t)
+	if code := p.terminate(); code != exitOK {
+		t.Fatalf("exit code %d", code)
+	}
+	const name = "share.version"
+	appendToMetadata(t, p, append(append([]byte{1, 12, 0, byte(len(name) + 1)}, name...), 0, 1, 0)) // a FeatureLevelRecord
+	p.start()
+	p.awaitLog("UNSUPPORTED_VERSION")
+	p.awaitLog("does not have: share.version 1")
+}
