@@ -35,6 +35,8 @@ type Disk interface {
 	List(dir string, done func(names []string, err error))
 	// SyncDir makes creations, renames and removals in dir durable.
 	SyncDir(dir string, done func(err error))
+	// Space tells how many bytes the volume has, and how many of them may still be written. Other files may be on it; -1 if nobody knows.
+	Space(done func(total, usable int64, err error))
 }
 
 // File is an open file. It is reference counted: Open gives one reference, Retain adds one, Close

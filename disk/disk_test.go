@@ -437,3 +437,21 @@ func TestManyCallsInFlightAllComplete(t *testing.T) {
 		}
 	})
 }
+
+func TestSpaceIsToldInALaterTurn(t *testing.T) {
+	onEachDisk(t, func(r *rig) {
+		told := false
+		r.Space(func(total, usable int64, err error) {
+			told = true
+			if err != nil || usable > total || total < -1 || usable < -1 {
+				r.Errorf("%d of %d bytes are usable: %v", usable, total, err)
+			}
+		})
+		if told {
+			r.Error("at once")
+		}
+		for !told {
+			r.turn()
+		}
+	})
+}

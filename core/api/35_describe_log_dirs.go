@@ -9,15 +9,34 @@ import (
 )
 
 // DescribeLogDirs (key 35), versions 1 to 5: what lies in each of this broker's log directories; of the named partitions, or of
-// all for null. One that is offline has KAFKA_STORAGE_ERROR (KIP-113). The sizes of the volumes (KIP-827) are -1: a disk.Disk does not tell.
+// all for null. One that is offline has KAFKA_STORAGE_ERROR (KIP-113). With the size of each volume, and what is free of it (KIP-827).
 func (k *call) describeLogDirs() {
-	req := k.req.Body.(*kmsg.DescribeLogDirsRequest)
-	asked := askedLogs(req)
+	asked := askedLogs(k.req.Body.(*kmsg.DescribeLogDirsRequest))
 	resp := kmsg.NewPtrDescribeLogDirsResponse()
-	for _, d := range k.server.Replicas.LogDirs() {
-		resp.Dirs = append(resp.Dirs, k.describeLogDir(d, asked))
+	dirs := k.server.Replicas.LogDirs()
+	k.describeNextLogDir(resp, dirs, asked)
+}
+
+// describeNextLogDir describes the first of dirs when its disk has told its size, and then the others.
+func (k *call) describeNextLogDir(resp *kmsg.DescribeLogDirsResponse, dirs []*storage.LogDir, asked map[event.Partition]bool) {
+	if len(dirs) == 0 {
+		k.reply(resp)
+		return
 	}
-	k.reply(resp)
+	d := dirs[0]
+	describe := func(total, usable int64, _ error) { // -1 where the disk has failed
+		dir := k.describeLogDir(d, asked)
+		if d.IsOnline() {
+			dir.TotalBytes, dir.UsableBytes = total, usable
+		}
+		resp.Dirs = append(resp.Dirs, dir)
+		k.describeNextLogDir(resp, dirs[1:], asked)
+	}
+	if !d.IsOnline() {
+		describe(-1, -1, nil)
+		return
+	}
+	d.Disk().Space(describe)
 }
 
 func (k *call) describeLogDir(d *storage.LogDir, asked map[event.Partition]bool) kmsg.DescribeLogDirsResponseDir {

@@ -170,6 +170,15 @@ func (d *Disk) SyncDir(dir string, done func(err error)) {
 	}, done)
 }
 
+// Space implements disk.Disk.
+func (d *Disk) Space(done func(total, usable int64, err error)) {
+	total, usable := int64(-1), int64(-1)
+	d.onPath(".", func(full string) (err error) {
+		total, usable, err = spaceOf(full)
+		return err
+	}, func(err error) { done(total, usable, err) })
+}
+
 // onPath runs work on a worker with the full path of a name.
 func (d *Disk) onPath(name string, work func(full string) error, done func(err error)) {
 	d.offload(func() error {
