@@ -70,6 +70,10 @@ func (b *Broker) format(all []*storage.LogDir, found []storage.MetaProperties, d
 		return
 	}
 	var random *rand.Rand
+	stream := "format"
+	if cluster != "" {
+		stream = "format/more" // Format has drawn from the other in this very process, perhaps
+	}
 	inTurn(len(all), func(i int, next func(error)) {
 		d, m := all[i], &found[i]
 		if !d.IsOnline() {
@@ -79,7 +83,7 @@ func (b *Broker) format(all []*storage.LogDir, found []storage.MetaProperties, d
 		isNew := m.ClusterID == ""
 		if isNew {
 			if random == nil {
-				random = b.env.Rand("format")
+				random = b.env.Rand(stream)
 			}
 			*m = newMetaProperties(random, b.cfg)
 			if cluster != "" {
