@@ -1,8 +1,6 @@
 package replica
 
 import (
-	"errors"
-
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/lockstep/lockstep/core/storage"
@@ -114,13 +112,6 @@ func (m *Manager) onDirOffline(dir *storage.LogDir, err error) {
 	}
 	if m.onLogDirOffline != nil {
 		m.onLogDirOffline(err)
-	}
-}
-
-func (m *Manager) onCheckpoint(err error) {
-	var failed *storage.DirError
-	if errors.As(err, &failed) {
-		m.onFailure(failed.Dir, err)
 	}
 }
 

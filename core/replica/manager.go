@@ -124,10 +124,11 @@ func NewManager(e *env.Env, cfg Config, logs *storage.Manager, peers *wire.Peers
 	m.alter.init(m, alterRetry, m.alter.flush)
 	m.assign.init(m, assignRetry, m.assign.flush)
 	m.onWoken = m.flushWoken
+	logs.OnDirFailure(m.onFailure)
 	m.every(0, cfg.ReplicaLagTimeMax/2, m.checkISRs)
 	m.every(1, cfg.CheckpointInterval, func() {
 		if !m.env.Buggify.Fires(buggify.CheckpointSkip) {
-			m.logs.Checkpoint(m.onCheckpoint)
+			m.logs.Checkpoint(func(error) {}) // see OnDirFailure
 		}
 	})
 	m.every(2, cfg.RetentionCheckInterval, m.deleteOldSegments)

@@ -30,7 +30,7 @@ func (d *LogDir) writeHighWatermarks(entries []partitionOffset, next func(error)
 	})
 }
 
-// save writes the checkpoints. That another directory has failed is for others to notice.
+// save writes the checkpoints. That another directory fails is no matter of who waits for this one: see OnDirFailure.
 func (m *Manager) save(d *LogDir, done func(error)) {
 	m.Checkpoint(func(err error) {
 		if failed := (*DirError)(nil); errors.As(err, &failed) && failed.Dir != d {

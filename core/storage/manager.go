@@ -28,9 +28,10 @@ type Manager struct {
 	foundFutures []foundFuture // at the start
 	interrupted  map[event.Partition]*LogDir
 
-	config    func(event.Partition) LogConfig
-	onFailure func(*Log, error)
-	held      heldMemory
+	config       func(event.Partition) LogConfig
+	onFailure    func(*Log, error)
+	onDirFailure func(*LogDir, error)
+	held         heldMemory
 
 	checkpointing bool
 	waiting       []func(error) // for a checkpoint after the one under way
@@ -195,6 +196,9 @@ func (m *Manager) openAs(d *LogDir, name string, o OpenOptions, isFuture bool, d
 
 // OnFailure calls f when any log fails: its whole directory is then to be taken offline.
 func (m *Manager) OnFailure(f func(*Log, error)) { m.onFailure = f }
+
+// OnDirFailure calls f when the checkpoints of a directory cannot be written, whoever asked for that: it is then to be taken offline.
+func (m *Manager) OnDirFailure(f func(*LogDir, error)) { m.onDirFailure = f }
 
 // SetBrokerEpoch is what the clean-shutdown mark will say (KIP-966).
 func (m *Manager) SetBrokerEpoch(epoch int64) { m.brokerEpoch = epoch }
@@ -397,6 +401,9 @@ func (m *Manager) Checkpoint(done func(error)) {
 			return
 		}
 		d.checkpoint(all[i], func(err error) {
+			if err != nil && m.onDirFailure != nil {
+				m.onDirFailure(d, err)
+			}
 			failed = cmpError(failed, dirError(d, err))
 			next(nil)
 		})
