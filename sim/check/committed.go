@@ -57,11 +57,15 @@ func (c *committed) add(id int32, next int64, epoch int32, minISR int) {
 	c.end = next
 }
 
-// agree compares the replica's log with the committed one as far as both go. It reports whether they are the same so far.
+// agree compares the replica's log, from its start on, with the committed one as far as both go. It reports whether they are the same so far.
 func (r *replica) agree() bool {
 	c := &r.part.committed
-	if r.agreed == 0 && len(r.slots) > 0 { // it may begin late, or earlier than before a restart
-		r.agreedCommit = c.after(r.part, r.at(0).base)
+	if r.agreed <= r.first { // it may begin late, or earlier than before a restart
+		from := r.end
+		if r.first < len(r.slots) {
+			from = r.at(r.first).base
+		}
+		r.agreed, r.agreedCommit = r.first, c.after(r.part, from)
 	}
 	for r.agreed < len(r.slots) && r.agreedCommit < len(c.batches) {
 		id, own := c.batches[r.agreedCommit], r.at(r.agreed)

@@ -332,10 +332,8 @@ func (p *partition) tookOfEpoch(after *batch, epoch int16) bool {
 
 // realign compares the log with the committed one anew, from its beginning: with gaps their places differ.
 func (r *replica) realign() {
-	r.agreed, r.agreedCommit = 0, r.part.committed.after(r.part, r.end)
-	if len(r.slots) > 0 {
-		r.agreedCommit = r.part.committed.after(r.part, r.at(0).base)
-	}
+	r.agreed = 0
+	r.agree()
 }
 
 // checkEpochsOfCompacted is checkEpochs for a log with gaps: the first batches of an epoch may be gone, or all.

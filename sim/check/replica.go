@@ -160,13 +160,7 @@ func (r *replica) cut(n int, offset int64) {
 	}
 	r.first = min(r.first, n)
 	r.end, r.written = offset, min(r.written, offset)
-	switch {
-	case r.part.cleaned.to > 0: // it may have been compared with what comes behind what compaction took
-		r.realign()
-	case r.agreed > n:
-		r.agreedCommit -= r.agreed - n
-		r.agreed = n
-	}
+	r.realign() // it may have been compared with what comes behind what compaction took
 	if r.hw > offset {
 		r.hw = offset
 	}
