@@ -116,7 +116,7 @@ func (s *State) checkProducerState(r *replica, log Replica, settled bool) {
 		if !ok || int(dense) >= len(r.lastOf) || r.lastOf[dense] < int32(r.first) {
 			continue // its batches went with the start of the log
 		}
-		if !s.mayHaveExpired(r, r.at(int(r.lastOf[dense]))) {
+		if s.isLiving(r, r.lastOf[dense]) {
 			known++
 		}
 		s.compareProducer(r, &states[i], r.lastOf[dense])
@@ -126,17 +126,23 @@ func (s *State) checkProducerState(r *replica, log Replica, settled bool) {
 	}
 }
 
-// livingProducers is how many producers a log must know. Compaction may have taken all batches of one before a truncation took those after them.
+// livingProducers is how many producers a log must know.
 func (s *State) livingProducers(r *replica) (n int) {
 	for _, last := range r.lastOf {
-		for last >= int32(r.first) && r.slots[last].gone {
-			last = r.slots[last].previous
-		}
-		if last >= int32(r.first) && !s.mayHaveExpired(r, r.at(int(last))) {
+		if s.isLiving(r, last) {
 			n++
 		}
 	}
 	return n
+}
+
+// isLiving reports whether a producer whose last batch is in a slot has not expired. Compaction may have taken all of it before a truncation took what came
+// after, and then nobody need know it.
+func (s *State) isLiving(r *replica, last int32) bool {
+	for last >= int32(r.first) && r.slots[last].gone {
+		last = r.slots[last].previous
+	}
+	return last >= int32(r.first) && !s.mayHaveExpired(r, r.at(int(last)))
 }
 
 // mayHaveExpired reports whether a log may have forgotten a producer since one of its batches: producer.id.expiration.ms
