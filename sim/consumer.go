@@ -43,6 +43,7 @@ type position struct {
 	asked    int64       // offset of the last fetch
 	epochs   []epochRead // of the records before it
 	valid    int32       // the leader epoch under which the position was found right
+	doubts   int         // leaders asked in turn that were older than what was read
 	lease    int         // counts how often a group gave the partition or took it
 }
 
@@ -160,7 +161,7 @@ func (p *position) prepare() {
 }
 
 func (p *position) becomeFetching() {
-	p.phase, p.valid = fetching, p.part.leaderEpoch
+	p.phase, p.valid, p.doubts = fetching, p.part.leaderEpoch, 0
 	if p.part.leader >= 0 {
 		p.consumer.fetcher(p.part.leader).poll()
 	}
@@ -219,6 +220,10 @@ func (p *position) validate() {
 	c.send(p.part.leader, req, c.timeout, p.whileOwned(func(resp kmsg.Response, err error) { p.onValidated(asked, resp, err) }), false)
 }
 
+// mostDoubts is how often a leader is asked for that is as new as what was read, by this consumer or others of its group. One that is older leads nothing any
+// more, and does not know the epoch: to start over for its sake would be to read, and copy, all twice. But the topic may be another one of that name.
+const mostDoubts = 200
+
 func (p *position) onValidated(asked int32, resp kmsg.Response, err error) {
 	var epoch int32
 	var end int64
@@ -229,6 +234,9 @@ func (p *position) onValidated(asked int32, resp kmsg.Response, err error) {
 	switch {
 	case err != nil || asked != p.part.leaderEpoch:
 		p.again(needsValidation, err)
+	case end < 0 && asked < p.epoch() && p.doubts < mostDoubts:
+		p.doubts++
+		p.again(needsValidation, nil)
 	case end < 0:
 		p.phase = needsOffset // no epoch that old: start over
 		p.prepare()

@@ -32,12 +32,12 @@ func (m *member) fetchOffsets(shares []*share, told func([]fetchedOffset)) {
 		m.seek(func() { m.fetchOffsets(shares, told) })
 		return
 	}
-	asked := m.loop.Now()
+	asked, broker := m.loop.Now(), m.coordinator.broker
 	m.ask(m.offsetsRequest(shares), m.timeout, func(resp kmsg.Response, err error) {
 		offsets, err := m.readOffsets(shares, resp, err)
 		switch {
 		case err == nil:
-			m.run.fetchedOffsets(m, offsets, true, asked)
+			m.run.fetchedOffsets(m, offsets, m.hearsTheLatest(broker), asked)
 			told(offsets)
 		case isCoordinatorLost(err):
 			m.coordinator = nil
@@ -48,6 +48,20 @@ func (m *member) fetchOffsets(shares []*share, told func([]fetchedOffset)) {
 			m.onTrouble(err)
 		}
 	})
+}
+
+// hearsTheLatest reports whether a coordinator has no successor yet. A member that copies commits by another connection, to the successor perhaps; when it
+// begins anew where the group has come to, one that leads nothing any more, and does not know, sends it back behind that, and it copies some twice. In
+// Kafka, too.
+func (m *member) hearsTheLatest(broker int32) bool {
+	leader := m.run.cluster.leader(m.run.schedule.Options.offsetsPartition(m.group))
+	if m.copier == nil || leader == nil || leader.id == broker {
+		return true
+	}
+	if h := m.run.judge.history; h != nil {
+		h.Misled(groupID(m.group))
+	}
+	return false
 }
 
 func (m *member) offsetsRequest(shares []*share) *kmsg.OffsetFetchRequest {

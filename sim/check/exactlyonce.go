@@ -23,6 +23,7 @@ type copyingGroup struct {
 	home        event.Partition // of its offsets
 	partitions  []int           // that it reads
 	first, next int             // its members, among the producers
+	misled      bool            // see Misled
 }
 
 // copied is a record that is a copy of another.
@@ -34,7 +35,16 @@ type copied struct {
 // AddCopiers says that the producers from first up to next are members of a group, whose offsets are at home. They copy what others than such
 // have written to some partitions.
 func (h *History) AddCopiers(group string, home event.Partition, partitions []int, first, next int) {
-	h.copies.groups = append(h.copies.groups, copyingGroup{group, home, partitions, first, next})
+	h.copies.groups = append(h.copies.groups, copyingGroup{group, home, partitions, first, next, false})
+}
+
+// Misled says that a member of such a group was told how far that had come by a coordinator that has a successor, where it may have come further.
+func (h *History) Misled(group string) {
+	for i := range h.copies.groups {
+		if g := &h.copies.groups[i]; g.name == group {
+			g.misled = true
+		}
+	}
 }
 
 // Copied says that a producer, in a transaction, made a record as a copy of another one.
@@ -68,8 +78,11 @@ func (h *History) judgeCopies(now scheduler.Instant) {
 }
 
 // mayCopyOtherwise reports whether the group may have lost its place: its offsets, or decisions about its transactions, are lost as the configuration
-// allows, or a late request has changed a transaction of one of its members.
+// allows, a coordinator without office has misled a member, or a late request has changed a transaction of one of its members.
 func (h *History) mayCopyOtherwise(g *copyingGroup) bool {
+	if g.misled {
+		return true
+	}
 	if h.state != nil {
 		if _, whole := h.state.committedEnd(g.home); !whole || !h.state.decisionsWhole() {
 			return true
