@@ -180,7 +180,11 @@ func (c *TxnCounts) add(o *TxnCounts) {
 // mayHang reports whether what keeps the run from being settled may be a transaction that stays open, or is being ended, for ever, as the configuration
 // allows, and all who wait for that.
 func (r *run) mayHang() bool {
-	return r.schedule.Options.hasTransactions() && r.judge.state != nil && r.cluster.ailment() == "" && r.judge.state.MayHang()
+	if !r.schedule.Options.hasTransactions() || r.judge.state == nil || !r.judge.state.MayHang() {
+		return false
+	}
+	well := func() bool { return r.cluster.ailment() == "" } // at some moment: who tries again and again keeps the logs busy
+	return r.until(r.world.Now().Add(5*time.Second), well) == reached
 }
 
 // transactionsUnsettled says what keeps transactions from being over: nobody makes one, and every partition's log is stable to its end. What those
