@@ -14,6 +14,7 @@ import (
 type committed struct {
 	batches []int32
 	end     int64
+	unknown int64       // a leader's log began there, behind the last of batches: what lay between nobody will know
 	runs    []commitRun // by from
 	// leaderEpoch is the epoch of the last leader that was compared. After a loss that the configuration allows, what older leaders
 	// commit means nothing.
@@ -95,6 +96,9 @@ func (r *replica) agreedEnd() int64 {
 	if n > 0 {
 		end = r.at(n - 1).next
 	}
+	if r.agreedCommit == len(c.batches) {
+		end = max(end, min(r.end, c.unknown))
+	}
 	if n < len(r.slots) {
 		next = r.at(n).base
 	}
@@ -129,6 +133,9 @@ func (s *State) commit(r *replica, hw int64, epoch int32) {
 		}
 		r.agreed++
 		r.agreedCommit++
+	}
+	if n := len(c.batches); n == 0 || p.batches[c.batches[n-1]].next < r.logStart {
+		c.unknown = max(c.unknown, min(hw, r.logStart))
 	}
 	c.end = max(c.end, hw)
 }
@@ -262,7 +269,7 @@ func (p *partition) forgetCommitted(n int, epoch int32) {
 	for len(c.runs) > 0 && c.runs[len(c.runs)-1].from >= n {
 		c.runs = c.runs[:len(c.runs)-1]
 	}
-	c.end = 0
+	c.end, c.unknown = 0, 0
 	if n > 0 {
 		c.end = p.batches[c.batches[n-1]].next
 	}
