@@ -231,23 +231,14 @@ func javaConfigs(ctx context.Context, e *env) error {
 		return err
 	}
 	entity := []string{"--entity-type", "topics", "--entity-name", topic}
-	steps := []struct {
-		words []string
-		args  []string
-	}{
+	return e.steps(ctx, configCommand, []toolStep{
 		{[]string{"Completed updating"}, append(entity, "--alter", "--add-config", "retention.ms=7000000,cleanup.policy=[compact,delete]")},
 		{[]string{"retention.ms=7000000", "cleanup.policy=compact,delete"}, append(entity, "--describe")},
 		{[]string{"Completed updating"}, append(entity, "--alter", "--delete-config", "retention.ms")},
 		{[]string{"log.retention.ms"}, []string{"--entity-type", "brokers", "--entity-name", "1", "--describe", "--all"}},
 		{[]string{"Completed updating"}, []string{"--entity-type", "clients", "--entity-name", topic, "--alter", "--add-config", "producer_byte_rate=1024000"}},
 		{[]string{"producer_byte_rate=1024000"}, []string{"--entity-type", "clients", "--entity-name", topic, "--describe"}},
-	}
-	for _, s := range steps {
-		if err := e.want(ctx, s.words, configCommand, s.args...); err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 func javaGroups(ctx context.Context, e *env) error {
