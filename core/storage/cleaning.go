@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"slices"
@@ -215,7 +216,7 @@ func (f *feed) read() {
 	}
 	want := f.buf[:n]
 	f.file.ReadAt(want, f.pos, func(n int, err error) {
-		if err = cmpError(f.ended(), err); err != nil {
+		if err = cmp.Or(f.ended(), err); err != nil {
 			f.done(err)
 			return
 		}
@@ -223,20 +224,12 @@ func (f *feed) read() {
 	})
 }
 
-// cmpError is the first of two errors that there is.
-func cmpError(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
-}
-
 func (f *feed) offer(chunk []byte) {
 	var used int
 	var err error
 	f.log.env.Loop.Offload(func() { used, err = f.take(chunk) }, func() {
 		f.pos += int64(used)
-		if err = cmpError(f.ended(), err); err == nil && used == 0 && !f.isEnough() {
+		if err = cmp.Or(f.ended(), err); err == nil && used == 0 && !f.isEnough() {
 			err = f.widen(chunk)
 		}
 		switch {
@@ -308,7 +301,7 @@ func (w *groupWriter) finish(err error, done func(error)) {
 		done(err)
 		return
 	}
-	w.log.removeFiles(w.made.base, cleanedSuffix, func(gone error) { done(cmpError(err, gone)) })
+	w.log.removeFiles(w.made.base, cleanedSuffix, func(gone error) { done(cmp.Or(err, gone)) })
 }
 
 func (w *groupWriter) create(next func(error)) {
@@ -420,7 +413,7 @@ func (w *groupWriter) queueSwap(done func(error)) {
 		if err != nil {
 			err = errAbandoned // the log has failed
 		}
-		done(cmpError(refused, err))
+		done(cmp.Or(refused, err))
 	})
 }
 

@@ -1,7 +1,5 @@
 package storage
 
-import "errors"
-
 // The high watermark on the disk may be ahead of the one in memory: after a truncation below it, which only an unclean election asks for; after a loss
 // of power that took what was below it; and where a topic has the name of an earlier one. A log that grew beyond it again would be taken for replicated up
 // to there after the next crash, whatever is there by then. So nothing is written before the checkpoint has followed. (Kafka's does not wait, for
@@ -27,15 +25,5 @@ func (d *LogDir) writeHighWatermarks(entries []partitionOffset, next func(error)
 			}
 		}
 		next(err)
-	})
-}
-
-// save writes the checkpoints. That another directory fails is no matter of who waits for this one: see OnDirFailure.
-func (m *Manager) save(d *LogDir, done func(error)) {
-	m.Checkpoint(func(err error) {
-		if failed := (*DirError)(nil); errors.As(err, &failed) && failed.Dir != d {
-			err = nil
-		}
-		done(err)
 	})
 }

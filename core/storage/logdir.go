@@ -24,7 +24,8 @@ type LogDir struct {
 	clean          bool
 	cleanEpoch     int64                     // the broker epoch in the mark that was read; -1 without one
 	highWatermarks map[event.Partition]int64 // what their checkpoint has at most
-	save           func(done func(error))    // writes the checkpoints of all directories
+	save           func(done func(error))    // writes the checkpoints; an error is of this directory
+	unsaved        error                     // why its own were not written the last time
 	starts         map[event.Partition]int64 // checkpoints as read, while logs are opened
 	points         map[event.Partition]int64
 	cleaned        map[event.Partition]int64
@@ -156,14 +157,3 @@ func (d *LogDir) writeOffsets(file string, entries []partitionOffset, next func(
 		next(err)
 	})
 }
-
-// DirError is an error of a log directory, not of one log in it.
-type DirError struct {
-	Dir *LogDir
-	Err error
-}
-
-func (e *DirError) Error() string { return e.Err.Error() }
-
-// Unwrap implements errors.Is.
-func (e *DirError) Unwrap() error { return e.Err }

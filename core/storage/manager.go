@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -55,8 +56,9 @@ func OpenManager(e *env.Env, dirs []*LogDir, cfg func(event.Partition) LogConfig
 		interrupted:  map[event.Partition]*LogDir{},
 	}
 	sequence(len(dirs), func(i int, next func(error)) {
-		dirs[i].save = func(done func(error)) { m.save(dirs[i], done) }
-		if d := dirs[i]; d.IsOnline() {
+		d := dirs[i]
+		d.save = func(done func(error)) { m.Checkpoint(func(error) { done(d.unsaved) }) }
+		if d.IsOnline() {
 			m.load(d, func(err error) { next(m.onLoaded(d, err)) })
 			return
 		}
@@ -383,8 +385,8 @@ func (m *Manager) DeleteRivals(p event.Partition) {
 	})
 }
 
-// Checkpoint writes the recovery points, log starts and high watermarks of all logs, where they have changed. An error is a *DirError, of the first directory
-// that has failed.
+// Checkpoint writes the recovery points, log starts and high watermarks of all logs, where they have changed. An error is that of the first directory that has
+// failed.
 func (m *Manager) Checkpoint(done func(error)) {
 	if m.checkpointing {
 		m.waiting = append(m.waiting, done)
@@ -401,20 +403,13 @@ func (m *Manager) Checkpoint(done func(error)) {
 			return
 		}
 		d.checkpoint(all[i], func(err error) {
-			if err != nil && m.onDirFailure != nil {
+			if d.unsaved = err; err != nil && m.onDirFailure != nil {
 				m.onDirFailure(d, err)
 			}
-			failed = cmpError(failed, dirError(d, err))
+			failed = cmp.Or(failed, err)
 			next(nil)
 		})
 	}, func(error) { m.checkpointed(failed, done) })
-}
-
-func dirError(d *LogDir, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &DirError{d, err}
 }
 
 func (m *Manager) checkpointed(err error, done func(error)) {

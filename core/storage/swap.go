@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/lockstep/lockstep/core/event"
@@ -41,7 +42,7 @@ func (l *Log) replaceSegments(w *groupWriter, done func(error)) {
 // undoSwap takes a swap back that was not yet acted upon.
 func (l *Log) undoSwap(w *groupWriter, why error, done func(error)) {
 	w.made.close()
-	steps(func(err error) { done(cmpError(err, why)) },
+	steps(func(err error) { done(cmp.Or(err, why)) },
 		func(next func(error)) { l.removeFiles(w.made.base, swapSuffix, next) },
 		func(next func(error)) { l.env.Disk.SyncDir(l.dir, next) })
 }
