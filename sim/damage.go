@@ -81,10 +81,13 @@ func (n *Node) lastSegments() (last []segmentFile) {
 	return last
 }
 
+// isSegment reports whether a file holds a log's records.
+func isSegment(name string) bool { return strings.HasSuffix(name, ".log") }
+
 // lastSegment is the name of a partition's last segment; empty if it has none.
 func (n *Node) lastSegment(p event.Partition) (last string) {
 	for _, name := range n.disk.NamesIn(p.String() + "/") {
-		if strings.HasSuffix(name, ".log") {
+		if isSegment(name) {
 			last = name // they are sorted by their offsets
 		}
 	}

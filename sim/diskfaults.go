@@ -38,23 +38,32 @@ func (c *chaos) applyToSpeed(s *strike, n *Node) {
 	s.undo = func() { d.SetSlow(1) }
 }
 
-// forgottenSync is the size of a FailingDisk as of fsyncgate.
-const forgottenSync = 4
+// The sizes of a FailingDisk: what fails.
+const (
+	failedWrites int64 = iota
+	failedSyncs
+	failedWrite
+	failedSync
+	forgottenSync // as of fsyncgate
+	failedAside   // one write beside the records: of an index, a checkpoint, a snapshot
+)
 
 // breakDisk fails operations of a disk. If the node noticed it is started again, with the disk repaired.
 func (c *chaos) breakDisk(s *strike, n *Node) {
-	if s.fault.Kind == FailingDisk && s.fault.Size == forgottenSync {
+	if s.fault.Size == forgottenSync {
 		c.forgetSync(s, n)
 		return
 	}
 	d := c.diskOf(s, n)
-	switch {
-	case s.fault.Size == 1:
+	switch s.fault.Size {
+	case failedSyncs:
 		d.FailSyncs(disk.ErrIO)
-	case s.fault.Size == 2:
+	case failedWrite:
 		d.FailNext(simdisk.OpWrite, disk.ErrIO)
-	case s.fault.Size == 3:
+	case failedSync:
 		d.FailNext(simdisk.OpSync, disk.ErrIO)
+	case failedAside:
+		d.FailNextOf(func(name string) bool { return !isSegment(name) }, simdisk.OpWrite, disk.ErrIO)
 	default:
 		d.FailWrites(disk.ErrIO)
 	}

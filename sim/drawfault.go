@@ -158,11 +158,7 @@ func drawSize(r *rand.Rand, k Kind) int64 {
 	case SlowDisk:
 		return pick[int64](r, 10, 100, 1000)
 	case FailingDisk:
-		size := r.Int64N(4)
-		if size == 3 && r.IntN(2) == 0 {
-			size = forgottenSync
-		}
-		return size
+		return drawFailure(r)
 	case ElectLeader:
 		return r.Int64N(2)
 	case ClockOffset, ClockJump:
@@ -175,6 +171,18 @@ func drawSize(r *rand.Rand, k Kind) int64 {
 		return 1 + r.Int64N(3)
 	}
 	return 0
+}
+
+// drawFailure draws what fails of a disk: half of the single operations are the rarer of their kind.
+func drawFailure(r *rand.Rand) int64 {
+	size := r.Int64N(forgottenSync)
+	switch {
+	case size == failedSync && r.IntN(2) == 0:
+		return forgottenSync
+	case size == failedWrite && r.IntN(2) == 0:
+		return failedAside
+	}
+	return size
 }
 
 // week is longer than log.retention.hours, in milliseconds.

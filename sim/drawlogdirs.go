@@ -35,6 +35,6 @@ func drawLogDirFault(r *rand.Rand, o *Options, i int) Fault {
 	if delay := drawUpTo(r, drawGapMost(r)); r.IntN(2) == 0 {
 		f.On, f.Delay, f.At = on.String(), delay, f.At*3/4
 	}
-	f.Size = r.Int64N(4)
+	f.Size = r.Int64N(forgottenSync)
 	return f
 }

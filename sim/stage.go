@@ -249,7 +249,7 @@ func (s *Stage) logOf(n *Node, p event.Partition) string {
 	var text strings.Builder
 	hosted := false
 	for _, name := range n.disk.Names() {
-		if strings.HasPrefix(name, p.String()+"/") && strings.HasSuffix(name, ".log") {
+		if strings.HasPrefix(name, p.String()+"/") && isSegment(name) {
 			hosted = true
 			describeSegment(&text, n.disk.Peek(name))
 		}

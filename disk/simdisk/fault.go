@@ -36,7 +36,7 @@ func (l *Loss) add(m Loss) {
 
 // faults is which operations are to fail, and how.
 type faults struct {
-	once   [numOps]error
+	once   [numOps]failure
 	always [numOps]error
 	random *rand.Rand
 
@@ -44,13 +44,20 @@ type faults struct {
 	lying     bool // a Sync does nothing
 }
 
-// next returns the error that an operation is to fail with, or nil.
-func (f *faults) next(kind Op) error {
-	if err := f.once[kind]; err != nil {
-		f.once[kind] = nil
+// failure is one operation that is to fail.
+type failure struct {
+	err error
+	of  func(name string) bool // nil: whatever it is of
+}
+
+// next returns the error that an operation of a kind is to fail with, or nil.
+func (f *faults) next(o *op) error {
+	if once := &f.once[o.kind]; once.err != nil && (once.of == nil || once.of(o.target())) {
+		err := once.err
+		*once = failure{}
 		return err
 	}
-	return f.always[kind]
+	return f.always[o.kind]
 }
 
 // FailWrites makes every write and truncation fail with err until called with nil. A failed write
@@ -73,7 +80,12 @@ func (d *Disk) fail(err error, kinds ...Op) {
 }
 
 // FailNext makes the next operation of a kind fail with err.
-func (d *Disk) FailNext(kind Op, err error) { d.faults.once[kind] = err }
+func (d *Disk) FailNext(kind Op, err error) { d.FailNextOf(nil, kind, err) }
+
+// FailNextOf makes the next operation of a kind on a file whose name is one of those fail with err; nil is any name.
+func (d *Disk) FailNextOf(names func(name string) bool, kind Op, err error) {
+	d.faults.once[kind] = failure{err, names}
+}
 
 // SetCapacity changes the size of the disk, in bytes; 0 is without bound.
 func (d *Disk) SetCapacity(bytes int64) { d.options.Capacity = bytes }

@@ -92,7 +92,7 @@ func (o *op) Run(ticket int64) {
 	d.land(o)
 	o.checkBufs()
 	if o.err == nil {
-		o.err = d.faults.next(o.kind)
+		o.err = d.faults.next(o)
 		o.apply(o.err)
 	}
 	o.mix()
