@@ -95,6 +95,18 @@ func TestFaultOfNoSizeHasNoEffect(t *testing.T) {
 	}
 }
 
+// Each size of a failing disk is noticed: the broker gives its directory up, and is started again when it is repaired.
+func TestEachFailureOfADiskIsNoticed(t *testing.T) {
+	for size := failedWrites; size <= failedAside; size++ {
+		s := witness(FailingDisk)
+		s.Faults[0].Size = size
+		s.Options.Topics[0].FlushMessages, s.Options.Topics[0].SegmentBytes = 1, 4096 // indexes, too, are written all the time
+		if r := Run(s, RunOptions{}); r.Verdict() != Passed || r.Stats.Effective[FailingDisk] != 1 {
+			t.Errorf("size %d: %s: %s, %d effects", size, r.Verdict(), r.Reason(), r.Stats.Effective[FailingDisk])
+		}
+	}
+}
+
 // fsyncgate: what the failed sync was to make durable is gone, the broker gives its disk up, and all is well when its machine is back.
 func TestFailedSyncIsFinal(t *testing.T) {
 	s := witness(FailingDisk)

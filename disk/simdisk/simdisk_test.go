@@ -527,6 +527,21 @@ func TestFaultsLastUntilCleared(t *testing.T) {
 	m.must(read)
 }
 
+func TestFailureWaitsForAFileOfItsName(t *testing.T) {
+	m := newMachine(t, 1, Options{})
+	writeTo := func(name string) func(done func(error)) {
+		f := m.durableFile(name, fill(1, 10))
+		return func(done func(error)) { f.WriteAt([][]byte{{1}}, 0, done) }
+	}
+	toA, toB := writeTo("a"), writeTo("b")
+	m.FailNextOf(func(name string) bool { return name == "b" }, OpWrite, disk.ErrIO)
+	m.must(toA)
+	if err := m.err(toB); !errors.Is(err, disk.ErrIO) {
+		t.Errorf("%v", err)
+	}
+	m.must(toB)
+}
+
 func TestFailedSyncMakesNothingDurableAndIsForgottenByTheNextIncarnation(t *testing.T) {
 	m := newMachine(t, 1, Options{})
 	f := m.durableFile("a", fill(1, 10))
