@@ -10,7 +10,7 @@ func (c *chaos) applyToClock(s *strike, n *Node) {
 	if !c.claim(s, "clock "+n.name) {
 		return
 	}
-	f, before := s.fault, n.loop.WallReads()
+	f := s.fault
 	size := time.Duration(f.Size)
 	switch f.Kind {
 	case ClockOffset:
@@ -26,6 +26,7 @@ func (c *chaos) applyToClock(s *strike, n *Node) {
 			jump = size*time.Millisecond - jump // there and back
 		})
 	}
+	before := n.loop.WallReads()
 	s.did = func() bool { return n.loop.WallReads() > before && (f.Size != 0 || f.Kind == ClockFreeze) }
 	s.undo = func() { n.loop.SetWallClock(0) }
 }

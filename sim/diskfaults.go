@@ -28,7 +28,8 @@ func (c *chaos) applyToDisk(s *strike, n *Node) {
 func (c *chaos) applyToSpeed(s *strike, n *Node) {
 	before, d := n.written, c.diskOf(s, n)
 	if s.fault.Kind == FrozenDisk {
-		s.did = func() bool { return n.written > before || n.Up() }
+		stuck := d.Stuck()
+		s.did = func() bool { return d.Stuck() > stuck }
 		d.Freeze()
 		s.undo = d.Thaw
 		return

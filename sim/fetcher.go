@@ -232,8 +232,12 @@ func (p *position) read(answer *kmsg.FetchResponseTopicPartition) {
 	left := sieveOf(p.consumer, answer)
 	for rest := answer.RecordBatches; len(rest) > 0; {
 		b, next, err := record.Parse(rest)
-		if err != nil {
+		switch {
+		case err == record.ErrShort:
 			return // the answer's end cut it off
+		case err != nil || !b.CheckCRC():
+			p.consumer.run.corrupted(p.consumer, p)
+			return
 		}
 		if b.NextOffset() <= from {
 			from = b.BaseOffset()

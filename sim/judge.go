@@ -82,7 +82,7 @@ func (j *judge) addCopiers(partitions []event.Partition) {
 
 func promisesOf(s *Schedule) check.Promises {
 	o := &s.Options
-	p := check.Promises{Topics: map[string]check.Topic{}, Voters: voterIDs(&o.Cluster), Unbounded: o.Unbounded}
+	p := check.Promises{Topics: map[string]check.Topic{}, Voters: voterIDs(&o.Cluster), Unbounded: o.Unbounded, ProducerExpiry: producerExpiry}
 	for i := range s.Faults {
 		switch f := &s.Faults[i]; {
 		case f.Kind == ElectLeader && f.Size == 1:
@@ -215,18 +215,18 @@ func (r *run) gaveUp(p *producer, b *batch) {
 	}
 }
 
-// remembered is the leadership of a broker that has a batch and must know it again.
-func (r *run) remembered(broker int32, l *lane, b *batch) remembered {
+// awaited is the leadership of a broker that must take a batch.
+func (r *run) awaited(broker int32, l *lane, b *batch) awaited {
 	if r.judge.state == nil {
-		return remembered{}
+		return awaited{}
 	}
-	epoch, yes := r.judge.state.Remembers(broker, l.part.id, l.id, l.epoch, b.sequence)
-	return remembered{yes, broker, epoch}
+	epoch, yes := r.judge.state.Awaits(broker, l.part.id, l.id, l.epoch, b.sequence)
+	return awaited{yes, broker, epoch}
 }
 
-// refused is told that a batch that was to be known again was taken for one out of order.
-func (r *run) refused(l *lane, b *batch) {
-	r.report(r.judge.state.Refused(b.known.broker, l.part.id, b.sequence))
+// refused is told that a batch that a broker had to take was refused.
+func (r *run) refused(l *lane, b *batch, err error) {
+	r.report(r.judge.state.Refused(b.awaited.broker, l.part.id, b.sequence, err.Error()))
 }
 
 // historyOf is where a consumer's reads go; nil for a member of a group, which reads what it is given.
@@ -314,7 +314,7 @@ func (c *Cluster) Replica(id int32, p event.Partition) check.Replica {
 }
 
 // UnixMilli implements check.Inspector.
-func (c *Cluster) UnixMilli(id int32) int64 { return c.byID(id).loop.UnixMilli() }
+func (c *Cluster) UnixMilli(id int32) int64 { return c.byID(id).loop.PeekUnixMilli() }
 
 // Durable implements check.Inspector.
 func (c *Cluster) Durable(id int32, topicID [16]byte, name string) []byte {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/lockstep/lockstep/core"
 	"github.com/lockstep/lockstep/core/buggify"
@@ -230,6 +231,9 @@ func (n *Node) shutDown(done func()) {
 	})
 }
 
+// producerExpiry is longer than any clock jumps: producers that retry need to be known.
+const producerExpiry = math.MaxInt32 * time.Millisecond
+
 // properties is the node's server.properties.
 func (n *Node) properties(o *ClusterOptions) (props []config.Property) {
 	add := func(key, value string) {
@@ -252,7 +256,7 @@ func (n *Node) properties(o *ClusterOptions) (props []config.Property) {
 	number("replica.lag.time.max.ms", o.ReplicaLag.Milliseconds())
 	number("replica.fetch.wait.max.ms", o.FetchWait.Milliseconds())
 	number("metadata.log.max.record.bytes.between.snapshots", o.SnapshotBytes)
-	number("producer.id.expiration.ms", math.MaxInt32) // longer than any clock jumps: producers that retry need to be known
+	number("producer.id.expiration.ms", producerExpiry.Milliseconds())
 	number("leader.imbalance.check.interval.seconds", int64(o.AutoRebalance.Seconds()))
 	if o.QuorumTimeout > 0 {
 		number("controller.quorum.fetch.timeout.ms", o.QuorumTimeout.Milliseconds())

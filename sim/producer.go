@@ -66,11 +66,11 @@ type batch struct {
 	inFlight  bool
 	attempts  int
 	abandoned bool // its session ended: it is never sent again
-	known     remembered
+	awaited   awaited
 }
 
-// remembered is the leadership that had a batch when it was sent again; the zero value is none.
-type remembered struct {
+// awaited is the leadership that had to take a batch when it was sent; the zero value is none.
+type awaited struct {
 	yes           bool
 	broker, epoch int32
 }
@@ -269,9 +269,9 @@ func (l *lane) send(b *batch) {
 		l.seal(b)
 	}
 	b.inFlight = true
-	b.known = remembered{}
-	if b.attempts++; b.attempts > 1 && p.o.Idempotent {
-		b.known = p.run.remembered(l.part.leader, l, b)
+	b.awaited = awaited{}
+	if b.attempts++; p.o.Idempotent {
+		b.awaited = p.run.awaited(l.part.leader, l, b)
 	}
 	l.inFlight++
 	l.req.Topics[0].TopicID = l.part.topic.id
@@ -330,15 +330,15 @@ func (l *lane) remove(b *batch) {
 func (l *lane) onFailed(b *batch, err error) {
 	p := l.producer
 	p.failed(err)
-	if err == kerr.OutOfOrderSequenceNumber && b.known.yes && b.known == p.run.remembered(b.known.broker, l, b) {
-		p.run.refused(l, b)
+	if isOfSequence(err) && b.awaited.yes && b.awaited == p.run.awaited(b.awaited.broker, l, b) {
+		p.run.refused(l, b, err)
 	}
 	switch {
 	case p.o.Acks == 0:
 		l.onDropped(b) // as Kafka: without acknowledgements there is nothing to send again for
 		return
 	case err == kerr.OutOfOrderSequenceNumber && l.batches[0] != b:
-	case err == kerr.OutOfOrderSequenceNumber, err == kerr.UnknownProducerID, err == kerr.InvalidProducerEpoch:
+	case isOfSequence(err):
 		p.run.note(p.loop.ID(), "new-session", err.Error())
 		l.newSession()
 	case !isSilence(err) && !kerr.IsRetriable(err):
@@ -348,6 +348,11 @@ func (l *lane) onFailed(b *batch, err error) {
 	}
 	p.refresh()
 	l.retry()
+}
+
+// isOfSequence reports whether a broker says with an error that a batch does not follow what it knows of the producer.
+func isOfSequence(err error) bool {
+	return err == kerr.OutOfOrderSequenceNumber || err == kerr.UnknownProducerID || err == kerr.InvalidProducerEpoch
 }
 
 // retry sends again after a while.

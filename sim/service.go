@@ -131,9 +131,12 @@ func (s *service) isCut(host string) bool {
 
 func isOfDisk(k Kind) bool { return k == SlowDisk || k == FrozenDisk }
 
-// touches reports whether a fault has to do with a host. Those that are not still may have to do with everybody.
-func (k *strike) touches(host string) bool {
-	if !isStill(k.fault.Kind) || k.peer == host || k.fault.Target == host {
+// touches reports whether a fault may have to do with a host: those that are not still may with everybody.
+func (k *strike) touches(host string) bool { return !isStill(k.fault.Kind) || k.strikes(host) }
+
+// strikes reports whether a host is one of those that a fault is about.
+func (k *strike) strikes(host string) bool {
+	if k.peer == host || k.fault.Target == host {
 		return true
 	}
 	return slices.ContainsFunc(k.claims, func(claim string) bool {
@@ -299,7 +302,7 @@ func (s *service) hasHadDisk(n *Node, long scheduler.Instant) bool {
 func (s *service) onLogDirFailed(node int32, e *event.Event, now scheduler.Instant) {
 	n := s.run.cluster.byID(node)
 	spoiled := slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool {
-		return (spoilsDisk(k.fault.Kind) || k.fault.Kind == FullDisk && n.stopping) && k.touches(n.name) // one that stops does not wait for space
+		return (spoilsDisk(k.fault.Kind) || k.fault.Kind == FullDisk && n.stopping) && k.strikes(n.name) // one that stops does not wait for space
 	})
 	if !spoiled {
 		s.run.violate("P9", "LV", fmt.Sprintf("P9 broken: broker %d gave up its log directory (%s), though nothing has been wrong with its disk", node, e.Note),

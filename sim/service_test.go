@@ -125,6 +125,19 @@ func TestGivingUpADiskThatIsFineIsNotLive(t *testing.T) {
 	expectBroken(t, s.failure(), "P9 broken: broker 2 gave up its log directory (why), though nothing has been wrong with its disk")
 }
 
+func TestFailingDiskExcusesItsBrokerOnly(t *testing.T) {
+	s := calmStage(t)
+	if _, err := s.Begin(Fault{Label: "failing-disk/0", Kind: FailingDisk, Target: "n1", Size: failedWrites}); err != nil {
+		t.Fatal(err)
+	}
+	s.r.judge.service.onLogDirFailed(1, &event.Event{Kind: event.LogDirFailed, Note: "why"}, s.r.world.Now())
+	if err := s.failure(); err != nil {
+		t.Error(err)
+	}
+	s.r.judge.service.onLogDirFailed(2, &event.Event{Kind: event.LogDirFailed, Note: "why"}, s.r.world.Now())
+	expectBroken(t, s.failure(), "P9 broken: broker 2 gave up its log directory (why), though nothing has been wrong with its disk")
+}
+
 func TestQuorumLeaderThatHasASuccessorGivesUp(t *testing.T) { // M27
 	s := calmStage(t)
 	q := &s.r.judge.service.quorum

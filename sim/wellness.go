@@ -65,6 +65,8 @@ func (c *Cluster) ailmentOf(p event.Partition, reg *metadata.Partition) string {
 		return fmt.Sprintf("%s does not exist", p)
 	case reg.Leader < 0:
 		return fmt.Sprintf("%s has no leader; replicas %v, ISR %v, ELR %v", p, reg.Replicas, reg.ISR, reg.ELR)
+	case len(reg.Adding)+len(reg.Removing) > 0:
+		return fmt.Sprintf("the reassignment of %s is not over: replicas %v, adding %v, removing %v", p, reg.Replicas, reg.Adding, reg.Removing)
 	case len(reg.ISR) != len(reg.Replicas):
 		return fmt.Sprintf("the ISR of %s is %v of %v; the leader is %d", p, reg.ISR, reg.Replicas, reg.Leader)
 	}

@@ -30,6 +30,8 @@ type move struct {
 func (m *Manager) AlterReplicaLogDir(id event.Partition, path string) error {
 	to := m.logDir(path)
 	switch {
+	case m.stopped: // what was begun goes on at the next start
+		return kerr.ReplicaNotAvailable
 	case !storage.CanMove(id):
 		return kerr.InvalidTopicException
 	case to == nil:

@@ -57,6 +57,7 @@ type Disk struct {
 
 	inFlight []*op // each at its own slot
 	held     []*op // due, but the disk is frozen
+	stuck    int64 // how many ever were
 	unused   *op
 	scratch  []byte // a name, for its checksum
 	names    int    // how many Names returned last

@@ -109,6 +109,9 @@ func (d *Disk) SetSlow(factor int64) {
 // Freeze lets no operation complete until Thaw.
 func (d *Disk) Freeze() { d.frozen = true }
 
+// Stuck is how many operations Freeze has held up so far.
+func (d *Disk) Stuck() int64 { return d.stuck }
+
 // Thaw ends Freeze: what was held up completes in later turns, in any order.
 func (d *Disk) Thaw() {
 	d.frozen = false

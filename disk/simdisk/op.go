@@ -87,6 +87,7 @@ func (o *op) Run(ticket int64) {
 	o.ticket++
 	if d.frozen {
 		d.held = append(d.held, o)
+		d.stuck++
 		return
 	}
 	d.land(o)

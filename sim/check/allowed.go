@@ -1,5 +1,7 @@
 package check
 
+import "slices"
+
 // Reasons for losses that the configuration allows.
 const (
 	reasonUnclean   = "unclean leader election"
@@ -18,16 +20,17 @@ const (
 // with its power or its disk. While eligible leader replicas are kept that is the only way; without them it is
 // enough that as many replicas lost it as the least that had it when it was committed; or one, if it came back unnoticed and the
 // ISR then shrank to it, for which the fault budget leaves no room.
-func (s *State) allowedLoss(p *partition, id int32, committed commitRun, epoch int32) string {
+func (s *State) allowedLoss(r *replica, id int32, committed commitRun, epoch int32) string {
+	p := r.part
 	if p == s.metadata {
-		return s.allowedMetadataLoss(id)
+		return s.allowedMetadataLoss(r.node, id)
 	}
 	power, disks := s.copiesLost(p, id)
 	if p.topic.FlushEveryAppend {
 		power = 0
 	}
 	for _, u := range p.unclean {
-		switch since := u.epoch > committed.epoch && u.epoch <= epoch; {
+		switch since := !u.harmless && u.epoch > committed.epoch && u.epoch <= epoch; {
 		case since && u.allowed:
 			return reasonUnclean
 		case since && disks >= committed.minISR:
@@ -48,9 +51,12 @@ func (s *State) allowedLoss(p *partition, id int32, committed commitRun, epoch i
 	return ""
 }
 
-// copiesLost counts the replicas that had a batch, lost it with their power or their disk and have not got it back.
-func (s *State) copiesLost(p *partition, id int32) (power, disks int) {
+// copiesLost counts the replicas, of some brokers or of all, that had a batch, lost it with their power or their disk and have not got it back.
+func (s *State) copiesLost(p *partition, id int32, among ...int32) (power, disks int) {
 	for _, r := range p.replicas {
+		if among != nil && !slices.Contains(among, r.node.id) {
+			continue
+		}
 		m := s.lastRemoval(p, r.node.id, id)
 		switch {
 		case m != nil && m.kind == powerLost, r.crashed && r.powerLoss && s.isGoneFromDisk(r, id):

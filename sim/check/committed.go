@@ -192,6 +192,9 @@ func (s *State) checkLeaderHasCommitted(r *replica, epoch int32) {
 		if epoch > c.leaderEpoch {
 			p.ignoreOlderLeaders(epoch)
 		}
+		if missing <= 0 && epoch >= c.valid {
+			p.settleUnclean(epoch)
+		}
 		c.leaderEpoch = max(c.leaderEpoch, epoch)
 		return
 	}
@@ -222,6 +225,15 @@ func (p *partition) ignoreOlderLeaders(epoch int32) {
 	}
 }
 
+// settleUnclean: a leader that has everything has shown that no election up to its own took anything away.
+func (p *partition) settleUnclean(epoch int32) {
+	for i := range p.unclean {
+		if u := &p.unclean[i]; u.epoch <= epoch {
+			u.harmless = true
+		}
+	}
+}
+
 // runOf says how a batch was committed.
 func (c *committed) runOf(at int) commitRun {
 	i := sort.Search(len(c.runs), func(i int) bool { return c.runs[i].from > at })
@@ -232,7 +244,7 @@ func (c *committed) runOf(at int) commitRun {
 func (s *State) judgeLoss(r *replica, id int32, committedIn commitRun, epoch int32) {
 	p := r.part
 	b := &p.batches[id]
-	reason := s.allowedLoss(p, id, committedIn, epoch)
+	reason := s.allowedLoss(r, id, committedIn, epoch)
 	if b.next <= p.start {
 		reason = reasonRetention
 	}

@@ -93,3 +93,9 @@ func (s *State) minISRAt(node int32, p *partition) int {
 
 // keepsELR reports whether the cluster keeps eligible leader replicas (KIP-966).
 func keepsELR(img *metadata.Image) bool { return img.Feature(controller.FeatureELR) >= 1 }
+
+// hasPartitions reports whether there is anything to be eligible for: the first images have not even the features of the cluster.
+func hasPartitions(img *metadata.Image) (has bool) {
+	img.Partitions(func(*metadata.Partition) bool { has = true; return false })
+	return has
+}

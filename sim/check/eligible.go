@@ -33,7 +33,7 @@ type proposal struct {
 
 // refreshEligibility notes which incarnations are registered now, and whether eligible leaders were kept all the time.
 func (s *State) refreshEligibility(img *metadata.Image) {
-	s.lapsedELR = s.lapsedELR || !keepsELR(img)
+	s.lapsedELR = s.lapsedELR || !keepsELR(img) && hasPartitions(img)
 	for _, n := range s.nodes {
 		if n == nil || n.returned < 0 {
 			continue

@@ -184,6 +184,7 @@ type uncleanElection struct {
 	t         scheduler.Instant
 	lastKnown bool // KIP-966's last resort, without the topic asking for it
 	allowed   bool // the topic asked for it then
+	harmless  bool // a leader since then has had everything
 }
 
 // lossRange is offsets whose committed records were lost as the configuration allows.

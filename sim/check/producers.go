@@ -82,10 +82,18 @@ func (p *partition) isRepeated(offset int64) bool {
 
 // nextSequence is what the batch b of a producer must begin with after a.
 func nextSequence(a, b *batch) int32 {
-	if a.producerEpoch != b.producerEpoch || a.lastSequence == math.MaxInt32 {
+	if a.producerEpoch != b.producerEpoch {
 		return 0
 	}
-	return a.lastSequence + 1
+	return sequenceAfter(a)
+}
+
+// sequenceAfter is the sequence of the batch that follows one in the same producer epoch.
+func sequenceAfter(b *batch) int32 {
+	if b.lastSequence == math.MaxInt32 {
+		return 0
+	}
+	return b.lastSequence + 1
 }
 
 // repeats reports whether the log has an earlier batch of the same producer, epoch and sequence.
@@ -158,16 +166,16 @@ func (s *State) mayHaveExpired(r *replica, b *batch) bool {
 // rememberedBatches is how many of a producer's last batches a broker knows again.
 const rememberedBatches = 5
 
-// Remembers reports whether a broker leads a partition and has a batch among the last of its producer that it must know again when it
-// is sent once more; the leader epoch tells one leadership from the next.
-func (s *State) Remembers(broker int32, id event.Partition, producerID int64, producerEpoch int16, sequence int32) (epoch int32, yes bool) {
+// Awaits reports whether a broker leads a partition and must take a batch when it is sent: it has it among the last of its producer and knows it
+// again, or the batch follows the last of them. The leader epoch tells one leadership from the next.
+func (s *State) Awaits(broker int32, id event.Partition, producerID int64, producerEpoch int16, sequence int32) (epoch int32, yes bool) {
 	r := s.find(broker, s.intern(id))
 	dense, known := s.producers[producerID]
 	if r == nil || r.role != leading || !known || int(dense) >= len(r.lastOf) {
 		return none, false
 	}
 	slot := r.lastOf[dense]
-	for range rememberedBatches {
+	for i := range rememberedBatches {
 		if slot < int32(r.first) {
 			break
 		}
@@ -175,7 +183,7 @@ func (s *State) Remembers(broker int32, id event.Partition, producerID int64, pr
 		if b.producerEpoch != producerEpoch || s.mayHaveExpired(r, b) {
 			break
 		}
-		if b.sequence == sequence {
+		if b.sequence == sequence || i == 0 && !r.slots[slot].gone && sequence == sequenceAfter(b) {
 			return r.epoch, true
 		}
 		slot = r.slots[slot].previous
@@ -183,10 +191,10 @@ func (s *State) Remembers(broker int32, id event.Partition, producerID int64, pr
 	return none, false
 }
 
-// Refused says that a broker took a batch that it had to remember, when it was sent and when it was answered, for one out of order.
-func (s *State) Refused(broker int32, id event.Partition, sequence int32) Violation {
-	s.violate("P5", "I8", s.did(broker, "answered"), "broker %d answered OUT_OF_ORDER_SEQUENCE_NUMBER for sequence %d, which is among the last %d batches of its producer in %s",
-		broker, sequence, rememberedBatches, id)
+// Refused says that a broker refused a batch that it had to take, both when it was sent and when it was answered.
+func (s *State) Refused(broker int32, id event.Partition, sequence int32, why string) Violation {
+	s.violate("P5", "I8", s.did(broker, "answered"), "broker %d refused sequence %d (%s), which is among the last %d batches of its producer in %s, or follows them",
+		broker, sequence, why, rememberedBatches, id)
 	v := s.violations[len(s.violations)-1]
 	s.violations = s.violations[:len(s.violations)-1]
 	return v

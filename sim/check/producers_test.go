@@ -52,24 +52,25 @@ func TestForgottenProducersFireAtTheEnd(t *testing.T) {
 	f.fires("I8", "P5", "broker 1 knows 0 of the 1 producers")
 }
 
-func TestLeaderRemembersTheLastFiveBatches(t *testing.T) { // K15
+// It knows the last five again, and takes the next.
+func TestLeaderTakesTheLastFiveBatchesAndTheNext(t *testing.T) { // K15
 	var batches [][2]int
 	for i := range 7 {
 		batches = append(batches, [2]int{0, i})
 	}
 	f := idempotent(t, batches...)
-	for sequence := range int32(8) {
-		if _, yes := f.s.Remembers(1, orders, 77, 0, sequence); yes != (sequence >= 2 && sequence < 7) {
+	for sequence := range int32(9) {
+		if _, yes := f.s.Awaits(1, orders, 77, 0, sequence); yes != (sequence >= 2 && sequence <= 7) {
 			t.Errorf("sequence %d: %v", sequence, yes)
 		}
 	}
-	if _, yes := f.s.Remembers(1, orders, 77, 1, 6); yes {
+	if _, yes := f.s.Awaits(1, orders, 77, 1, 6); yes {
 		t.Error("of another producer epoch")
 	}
-	v := f.s.Refused(1, orders, 3)
+	v := f.s.Refused(1, orders, 3, "OUT_OF_ORDER_SEQUENCE_NUMBER")
 	checkSentence(t, &v)
 	f.emit(1, event.Event{Kind: event.BecameFollower, Partition: orders, Peer: 2, Epoch: 1, Offset: -1})
-	if _, yes := f.s.Remembers(1, orders, 77, 0, 6); yes {
+	if _, yes := f.s.Awaits(1, orders, 77, 0, 6); yes {
 		t.Error("a follower has nothing to remember")
 	}
 }

@@ -98,14 +98,16 @@ func (s *State) checkMajority(r *replica) {
 	case n == 0:
 	case 2*have <= n:
 		s.violate("P4", "I10", s.did(r.node.id, "moved it"), "leader %d committed %s, which only %d of %d voters have", r.node.id, recordName(r.part.id, r.hw-1), have, n)
-	case 2*synced <= n && !s.hasLostDisk():
+	case 2*synced <= n && !s.hasLostDisk(voters):
 		s.violate("P4", "I10", s.did(r.node.id, "moved it"), "leader %d committed %s, which only %d of %d voters have synced", r.node.id, recordName(r.part.id, r.hw-1), synced, n)
 	}
 }
 
-// hasLostDisk reports whether a voter has lost what it had synced.
-func (s *State) hasLostDisk() bool {
-	return slices.ContainsFunc(s.metadata.removals, func(m removal) bool { return m.kind == wiped || m.kind == damaged })
+// hasLostDisk reports whether one of the voters has lost what it had synced.
+func (s *State) hasLostDisk(voters []int32) bool {
+	return slices.ContainsFunc(s.metadata.removals, func(m removal) bool {
+		return (m.kind == wiped || m.kind == damaged) && slices.Contains(voters, m.node)
+	})
 }
 
 // reachedInAnyEpoch is how far a voter's log is the leader's, or was before its last crash.
@@ -131,9 +133,10 @@ func (s *State) durableEnd(r *replica) int64 {
 }
 
 // allowedMetadataLoss: votes and acknowledgements are synced, so only lost disks excuse the quorum.
-func (s *State) allowedMetadataLoss(id int32) string {
-	_, disks := s.copiesLost(s.metadata, id)
-	if n := len(s.votersOf(s.node(id))); n > 0 && 2*disks >= n {
+func (s *State) allowedMetadataLoss(n *node, id int32) string {
+	voters := s.votersOf(n)
+	_, disks := s.copiesLost(s.metadata, id, voters...)
+	if n := len(voters); n > 0 && 2*disks >= n {
 		return reasonWiped
 	}
 	return ""

@@ -64,6 +64,20 @@ func TestUncleanElectionLossIsExpectedIfConfigured(t *testing.T) {
 	}
 }
 
+// Leader 2 was elected uncleanly and had everything: it has no part in what a later, clean leader misses.
+func TestUncleanElectionThatLostNothingExcusesNothing(t *testing.T) {
+	f := newFake(t, Topic{RF: 3, MinISR: 1, Unclean: true})
+	f.elr = true
+	clusterWith(f)
+	f.emit(1, event.Event{Kind: event.UncleanElection, Partition: orders, Peer: 2, Epoch: 1})
+	f.elect(2, 1, 2, 3)
+	f.silent()
+	f.crash(3, true, 2)
+	f.restart(3, 2, storage.EpochEntry{Epoch: 0, Start: 0})
+	f.elect(3, 2, 3)
+	f.fires("I1", "P1", "record orders-2@2 (committed in epoch 0) is gone from leader 3's log")
+}
+
 func TestUncleanElectionFiresIfNotConfigured(t *testing.T) { // M24
 	f := cluster(t, safe)
 	f.emit(1, event.Event{Kind: event.UncleanElection, Partition: orders, Peer: 2, Epoch: 1})
@@ -81,6 +95,24 @@ func TestPowerLossBeyondThePromiseIsExpected(t *testing.T) {
 	if l := f.s.Losses(); len(l) != 1 || l[0] != (Loss{reasonPower, 2}) {
 		t.Errorf("losses %v", l)
 	}
+}
+
+// With eligible leader replicas (KIP-966) it takes an unclean election. The first images have neither the feature nor anything to be eligible for.
+func TestPowerLossIsNoExcuseWhileELRIsKept(t *testing.T) {
+	f := newFake(t, safe)
+	for _, id := range f.Nodes() {
+		f.images[id] = metadata.NewImage()
+		f.emit(id, event.Event{Kind: event.MetadataApplied, Epoch: -1, Peer: -1, Offset: 1})
+	}
+	f.turn()
+	f.elr = true
+	clusterWith(f)
+	for _, id := range []int32{2, 3} {
+		f.crash(id, true, 1)
+		f.restart(id, 1, storage.EpochEntry{Epoch: 0, Start: 0})
+	}
+	f.elect(2, 1, 2, 3)
+	f.fires("I1", "P1", "is gone from leader 2's log")
 }
 
 func TestPowerLossWithinThePromiseFires(t *testing.T) { // M17

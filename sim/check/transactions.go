@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -215,7 +216,7 @@ func (h *History) isMarker(partition int, offset int64) bool {
 // judgeTxn judges the i-th batch of a lane, which is of a transaction.
 func (h *History) judgeTxn(producer, partition int, l *lane, i int, known offsets, now scheduler.Instant) {
 	b := &l.batches[i]
-	if h.txns[b.txn].fate == Aborted {
+	if x := &h.txns[b.txn]; x.fate == Aborted || x.fate == Undecided && x.abortedIn >= 0 && x.committedIn < 0 {
 		h.judgeAborted(producer, partition, l, b, now)
 	}
 	if i == 0 {
@@ -241,11 +242,20 @@ func (h *History) judgeAborted(producer, partition int, l *lane, b *sent, now sc
 	}
 	for i := range int64(b.count) {
 		if at := l.seen[b.first+i]; at >= 0 {
-			h.violateAs("aborted-read", "P6", now, "producer "+itoa(producer)+" was told that it aborted at "+seconds(h.txns[b.txn].decided),
+			h.violateAs("aborted-read", "P6", now, h.causeOfAbort(b.txn),
 				"record %s (record %d of producer %d) was read, though its transaction was aborted", h.record(partition, at), b.first+i, producer)
 			return
 		}
 	}
+}
+
+// causeOfAbort says who knows that a transaction was aborted.
+func (h *History) causeOfAbort(id int32) string {
+	x := &h.txns[id]
+	if x.fate == Aborted {
+		return fmt.Sprintf("producer %d was told that it aborted at %s", x.producer, seconds(x.decided))
+	}
+	return fmt.Sprintf("a marker in %s aborted what producer %d had begun at %s", h.partitions[x.abortedIn].id, x.producer, seconds(x.began))
 }
 
 // txnOf is the transaction that a batch of a log was sent in; none if it is of nobody's.

@@ -22,7 +22,7 @@ func (s *State) checkVotes(r *replica, epoch int32) {
 			votes++
 		}
 	}
-	if 2*votes <= n && n > 0 && !s.hasLostDisk() {
+	if 2*votes <= n && n > 0 && !s.hasLostDisk(voters) {
 		s.violate("P4", "I10", s.did(r.node.id, "became leader"), "node %d leads the quorum in epoch %d, but only %d of %d voters have synced their votes", r.node.id, epoch, votes, n)
 	}
 }
