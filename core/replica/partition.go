@@ -241,8 +241,11 @@ func (p *Partition) refusal() error {
 	return kerr.NotLeaderForPartition
 }
 
-// failWaiting answers every produce that waits with err, and has every waiting fetch look again.
+// failWaiting answers every produce that waits with err, also for its batch to be prepared, and has every waiting fetch look again.
 func (p *Partition) failWaiting(err error) {
+	for _, x := range p.preparing {
+		x.w.settle(err)
+	}
 	for w := p.produces.first; w != nil; w = p.produces.first {
 		w.settle(err)
 	}

@@ -64,7 +64,7 @@ func (x *preparation) append() {
 		frame = nil
 	}
 	switch {
-	case w.settled: // it took too long
+	case w.settled: // it took too long, or we do not lead any more
 	case x.err != nil:
 		op.results[w.index].RecordErrors = x.wrong
 		w.settle(x.err)

@@ -58,9 +58,13 @@ func (g *purgatory) remove(e *expiry) {
 	e.pos = notWaiting
 }
 
+// stop forgets all that waits: nothing of it expires any more.
 func (g *purgatory) stop() {
 	if g.timer != nil {
 		g.timer.Stop()
+	}
+	for _, e := range g.heap {
+		e.pos = notWaiting // who is answered later removes it
 	}
 	g.heap, g.armed = nil, noAlarm
 }

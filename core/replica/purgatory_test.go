@@ -39,6 +39,19 @@ func TestWaitsExpireInOrderUnlessRemoved(t *testing.T) {
 	})
 }
 
+func TestAWaitMayBeRemovedFromAPurgatoryThatHasStopped(t *testing.T) {
+	w := virtual.New(1)
+	n := w.Node(0)
+	g := newPurgatory(n)
+	n.Post(func() {
+		e := &expiry{pos: notWaiting, onExpire: func() { t.Error("it has expired") }}
+		g.add(e, time.Second)
+		g.stop()
+		g.remove(e)
+	})
+	w.RunUntil(scheduler.Instant(time.Minute))
+}
+
 func TestProduceListIsOrderedByRequiredOffset(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var l produceList

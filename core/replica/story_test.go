@@ -7,6 +7,7 @@ import (
 
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/metadata"
+	"github.com/lockstep/lockstep/core/storage"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -789,6 +790,33 @@ func TestShutdownAnswersWhatWaits(t *testing.T) {
 	c.run(time.Millisecond)
 	if !p.done || p.Err != kerr.NotLeaderForPartition || !f.done || f.ErrorCode != kerr.NotLeaderForPartition.Code {
 		t.Errorf("%+v %+v", p, f)
+	}
+}
+
+// A batch that is being prepared off the loop is in no log yet, and waits for nothing that a shutdown ends. Its producer is answered then, too: later there is
+// no connection any more.
+func TestShutdownAnswersWhatIsBeingPrepared(t *testing.T) {
+	for _, acks := range []int16{acksAll, acksLeader} {
+		c := newCluster(t, 1, func(cfg *Config) {
+			cfg.LogConfig = func(event.Partition) storage.LogConfig {
+				c := storage.DefaultLogConfig()
+				c.Produce.LogAppendTime = true
+				return c
+			}
+		})
+		a := c.nodes[1]
+		p, answered := a.produce(acks, "m1"), false
+		a.loop.Post(func() {
+			if len(a.partition().preparing) == 0 {
+				t.Error("it is not being prepared")
+			}
+			a.m.Shutdown()
+			answered = p.done
+		})
+		c.run(time.Second)
+		if !answered || p.Err != kerr.NotLeaderForPartition || len(a.partition().preparing) > 0 || a.leo() != 0 {
+			t.Errorf("answered with the shutdown: %t, %+v; %s", answered, p, c.describe())
+		}
 	}
 }
 
