@@ -13,6 +13,7 @@ type Delta struct {
 	Topics      []string          // created, deleted, or with a partition in Partitions
 	Deleted     []TopicRef        // topics that went, by name; one of the same name may exist anew
 	Partitions  []event.Partition // created, changed or deleted
+	Created     []event.Partition // those that exist since, perhaps of a topic whose name another had before
 	Brokers     []int32           // registered, changed or unregistered
 	Configs     []ResourceKey     // resources of which a config was set or deleted
 	Features    bool              // a finalized feature changed
@@ -38,7 +39,7 @@ func (d *Delta) note(img *Image, r Record) {
 	case *TopicRecord:
 		d.Topics = append(d.Topics, r.Name)
 	case *PartitionRecord:
-		d.notePartition(img, r.TopicID, r.PartitionID)
+		d.noteCreated(img, r.TopicID, r.PartitionID)
 	case *PartitionChangeRecord:
 		d.notePartition(img, r.TopicID, r.PartitionID)
 	case *RemoveTopicRecord:
@@ -82,6 +83,13 @@ func (d *Delta) notePartition(img *Image, topicID [16]byte, index int32) {
 	}
 }
 
+func (d *Delta) noteCreated(img *Image, topicID [16]byte, index int32) {
+	if t := img.TopicByID(topicID); t != nil {
+		d.notePartition(img, topicID, index)
+		d.Created = append(d.Created, event.Partition{Topic: t.Name, Index: index})
+	}
+}
+
 func (d *Delta) noteDeleted(img *Image, t *Topic) {
 	d.Topics = append(d.Topics, t.Name)
 	d.Deleted = append(d.Deleted, TopicRef{t.Name, t.ID})
@@ -109,6 +117,7 @@ func (d *Delta) finish() {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), slices.Compare(a.ID[:], b.ID[:]))
 	})
 	d.Partitions = sorted(d.Partitions, event.Partition.Compare)
+	d.Created = sorted(d.Created, event.Partition.Compare)
 	d.Brokers = sorted(d.Brokers, cmp.Compare[int32])
 	d.Configs = sorted(d.Configs, ResourceKey.Compare)
 }
@@ -145,7 +154,9 @@ func (d *Delta) diffTopics(from, to *Image) {
 			d.Topics = append(d.Topics, t.Name)
 		}
 		for _, p := range t.Partitions {
-			if old == nil || old.Partition(p.Index) == nil || old.Partition(p.Index).hash != p.hash {
+			if old == nil || old.Partition(p.Index) == nil {
+				d.noteCreated(to, t.ID, p.Index)
+			} else if old.Partition(p.Index).hash != p.hash {
 				d.notePartition(to, t.ID, p.Index)
 			}
 		}

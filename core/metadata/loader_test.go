@@ -96,6 +96,31 @@ func TestASnapshotPublishesTheDifference(t *testing.T) {
 	}
 }
 
+// Whether a partition exists since, or was known before, shows in a delta of records and in one of a snapshot.
+func TestADeltaTellsWhichPartitionsAreNew(t *testing.T) {
+	first, second := event.Partition{Topic: "a", Index: 0}, event.Partition{Topic: "a", Index: 1}
+	known := []Record{&TopicRecord{"a", idA}, &PartitionRecord{TopicID: idA, Replicas: []int32{1}, Isr: []int32{1}, Directories: make([][16]byte, 1)}}
+	moved := NewPartitionChange(idA, 0)
+	moved.Replicas, moved.Isr, moved.Directories = []int32{2}, []int32{2}, make([][16]byte, 1)
+	since := []Record{moved, &PartitionRecord{TopicID: idA, PartitionID: 1, Replicas: []int32{1}, Isr: []int32{1}, Directories: make([][16]byte, 1)}}
+
+	lt := newLoaderTest(t)
+	lt.OnCommit(lt.batch(false, known...), lt.next)
+	lt.OnCommit(lt.batch(false, since...), lt.next)
+	fromSnapshot := newLoaderTest(t)
+	fromSnapshot.OnCommit(fromSnapshot.batch(false, known...), fromSnapshot.next)
+	fromSnapshot.OnSnapshot(100, 7, MarshalAll(lt.Image().Records()))
+
+	for _, l := range []*loaderTest{lt, fromSnapshot} {
+		if d := l.published[0].delta; !slices.Equal(d.Created, []event.Partition{first}) {
+			t.Errorf("delta %+v", d)
+		}
+		if d := l.published[1].delta; !slices.Equal(d.Created, []event.Partition{second}) || !slices.Equal(d.Partitions, []event.Partition{first, second}) {
+			t.Errorf("delta %+v", d)
+		}
+	}
+}
+
 func TestUnreadableMetadataStopsTheLoader(t *testing.T) {
 	lt := newLoaderTest(t)
 	var failed error

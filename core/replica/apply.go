@@ -43,7 +43,7 @@ func (m *Manager) applyDelta(d *metadata.Delta) {
 	}
 	for _, id := range d.Partitions {
 		if reg := m.image.Partition(id); reg != nil {
-			m.applyPartition(reg, true)
+			m.applyPartition(reg, m.hasNoLog(d, id))
 		} else if p := m.byID.get(id); p != nil {
 			m.drop(p)
 		}
@@ -51,6 +51,19 @@ func (m *Manager) applyDelta(d *metadata.Delta) {
 	for _, key := range d.Configs {
 		m.applyConfig(key)
 	}
+}
+
+// hasNoLog reports whether this broker, which has not hosted a partition so far, has no log of it. What a directory had that failed since the start is known, see
+// storage.Manager.HasLost. What one has that could not be read at the start is not: then only a partition that was created since has none.
+//
+// Counter-example: the disk with B's replica cannot be read. The partition goes to C and returns to B, which makes a log of it on another disk. With the first disk
+// back B finds two, and does not start.
+func (m *Manager) hasNoLog(d *metadata.Delta, id event.Partition) bool {
+	if !m.hasUnread {
+		return true
+	}
+	_, created := slices.BinarySearchFunc(d.Created, id, event.Partition.Compare)
+	return created
 }
 
 // applyConfig has the partitions look at their configuration again that a change may concern.

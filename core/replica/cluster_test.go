@@ -36,6 +36,8 @@ type cluster struct {
 	nodes []*testNode // by id; 0 is nil
 	image *metadata.Image
 	cfg   func(*Config)
+	// dirs are the log directories of a broker; the default is one, on its disk.
+	dirs func(n *testNode, e *env.Env) []*storage.LogDir
 	// alter answers AlterPartition; the default is what a controller does.
 	alter func(n *testNode, req *kmsg.AlterPartitionRequest, done func(*kmsg.AlterPartitionResponse, error))
 }
@@ -66,7 +68,7 @@ func newCluster(t *testing.T, size int, configure func(*Config)) *cluster {
 	w := virtual.New(7)
 	c := &cluster{T: t, world: w, nodes: make([]*testNode, size+1), image: metadata.NewImage(), cfg: configure}
 	c.net = simnet.New(w, 7, simnet.Options{ReadRegion: func(r disk.Region, p []byte) { simdisk.ReadRegion(r, p) }})
-	c.alter = c.answerAlter
+	c.alter, c.dirs = c.answerAlter, oneDir
 	var ids []int32
 	for id := int32(1); id <= int32(size); id++ {
 		n := &testNode{c: c, id: id, loop: w.Node(id)}
@@ -192,7 +194,7 @@ func (n *testNode) start() {
 	}
 	n.loop.Post(func() {
 		n.peers = wire.NewPeers(e, "test", 100<<20)
-		storage.OpenManager(e, []*storage.LogDir{storage.NewLogDir(e, "d", [16]byte{1})}, cfg.LogConfig, func(logs *storage.Manager, err error) {
+		storage.OpenManager(e, n.c.dirs(n, e), cfg.LogConfig, func(logs *storage.Manager, err error) {
 			if err != nil {
 				n.c.Fatal(err)
 			}
@@ -205,6 +207,10 @@ func (n *testNode) start() {
 		})
 	})
 	n.c.until("opened", func() bool { return n.m != nil })
+}
+
+func oneDir(_ *testNode, e *env.Env) []*storage.LogDir {
+	return []*storage.LogDir{storage.NewLogDir(e, "d", [16]byte{1})}
 }
 
 // kill ends the process; powerLoss takes what was not synced as well.

@@ -77,6 +77,7 @@ type Manager struct {
 	started     bool            // the image has contained our registration
 	stopped     bool
 	failed      error // why the log directory is offline
+	hasUnread   bool  // a log directory could not be read at the start: nobody knows which logs it has
 	brokers     []brokerInfo
 
 	byID       hosted
@@ -120,6 +121,7 @@ func NewManager(e *env.Env, cfg Config, logs *storage.Manager, peers *wire.Peers
 		preferred: map[event.Partition]*storage.LogDir{},
 		purgatory: newPurgatory(e.Loop),
 	}
+	m.hasUnread = logs.AnyOffline()
 	m.alter.send = alter
 	m.alter.init(m, alterRetry, m.alter.flush)
 	m.assign.init(m, assignRetry, m.assign.flush)

@@ -19,7 +19,7 @@ type Partition struct {
 	log     *storage.Log // nil until opened
 	removed bool         // no longer hosted; callbacks may still come
 	offline bool         // its log directory failed
-	isNew   bool         // made while this broker ran: it has no log yet, in no directory
+	isNew   bool         // it has no log yet, in no directory but perhaps one that failed since the start
 
 	reg            *metadata.Partition // the newest registration accepted; taken on once the log is open
 	leaderID       int32               // taken on; -1: none
