@@ -14,7 +14,8 @@ import (
 // follower does its leader. Once it has caught up the controller is told of the new directory (KIP-858), and when that shows in the metadata the future
 // log takes the log's place. Between the two the replica counts as what it is: the log in the old directory.
 //
-// At the end the partition takes no batches for a moment, or a busy log would never be caught up with.
+// At the end clients' batches, and what a follower fetches, wait for a moment, or a busy log would never be caught up with. A coordinator's do not (Partition.Append):
+// it must know their offsets at once. One that writes without a pause keeps its partition where it is, as in Kafka, which holds nobody up for a move.
 type move struct {
 	p      *Partition
 	to     *storage.LogDir
@@ -307,7 +308,7 @@ func (v *move) swap() {
 	p.follow.changed()
 }
 
-// hold has batches wait: see mustPrepare, and isReady of a follower.
+// hold has batches wait that are not this broker's own: see mustPrepare, and isReady of a follower.
 func (p *Partition) hold() { p.held = true }
 
 func (p *Partition) release() {

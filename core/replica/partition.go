@@ -36,7 +36,7 @@ type Partition struct {
 	consumerFetches fetchList      // wait for the high watermark
 	followerFetches fetchList      // wait for the log end offset
 	preparing       []*preparation // wait to be appended, in order
-	held            bool           // all batches wait
+	held            bool           // all batches wait but this broker's own
 	move            *move          // to another log directory; nil: none
 	deletions       []*deletion    // wait for the replicas' log starts
 

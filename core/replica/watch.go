@@ -26,7 +26,7 @@ func (m *Manager) Watch(topic string, w Watcher) {
 
 // Append appends a batch of this broker's own to a partition that it leads, as a produce with acks=all would: with
 // NOT_ENOUGH_REPLICAS it is nowhere. It is committed when the high watermark has reached NextOffset. The batch alone of the entry counts,
-// and what there is to say of its transaction.
+// and what there is to say of its transaction. It does not wait for a move to another log directory as a client's does: the caller needs its offsets at once.
 func (p *Partition) Append(e ProduceEntry) (storage.AppendInfo, error) {
 	if err := p.serving(-1); err != nil {
 		return storage.AppendInfo{}, err
