@@ -34,8 +34,8 @@ type Manager struct {
 	onDirFailure func(*LogDir, error)
 	held         heldMemory
 
-	checkpointing bool
-	waiting       []func(error) // for a checkpoint after the one under way
+	checkpointing bool          // or still opening the logs
+	waiting       []func(error) // for a checkpoint after that
 	brokerEpoch   int64
 }
 
@@ -54,6 +54,8 @@ func OpenManager(e *env.Env, dirs []*LogDir, cfg func(event.Partition) LogConfig
 
 		makingFuture: map[event.Partition]bool{},
 		interrupted:  map[event.Partition]*LogDir{},
+
+		checkpointing: true, // who asks for a checkpoint waits until all logs are known
 	}
 	sequence(len(dirs), func(i int, next func(error)) {
 		d := dirs[i]
@@ -108,7 +110,7 @@ func (m *Manager) opened(err error, done func(*Manager, error)) {
 		done(nil, err)
 		return
 	}
-	done(m, nil)
+	m.checkpointed(nil, func(error) { done(m, nil) })
 }
 
 func (m *Manager) openAll(d *LogDir, names []string, next func(error)) {
@@ -386,7 +388,7 @@ func (m *Manager) DeleteRivals(p event.Partition) {
 }
 
 // Checkpoint writes the recovery points, log starts and high watermarks of all logs, where they have changed. An error is that of the first directory that has
-// failed.
+// failed. One that is asked for while OpenManager is at work is written after it: what is not opened yet would be missing.
 func (m *Manager) Checkpoint(done func(error)) {
 	if m.checkpointing {
 		m.waiting = append(m.waiting, done)
