@@ -55,12 +55,12 @@ func (l *Log) Delete(done func(error)) {
 	l.generation++
 	l.stopTimer()
 	l.pipeline.abort(ErrOffline)
-	l.pipeline.abandon()
+	l.setPatient(false) // the space that is waited for may be what this gives
 	gone := l.deletedName()
 	l.pipeline.queueTask("delete", func(next func(error)) {
 		steps(next,
 			l.stopCleaning,
-			func(next func(error)) { l.closeFiles(); next(nil) },
+			func(next func(error)) { l.closeFiles(); l.setPatient(true); next(nil) },
 			func(next func(error)) { l.env.Disk.Rename(l.dir, gone, next) },
 			func(next func(error)) { l.env.Disk.SyncDir(path.Dir(l.dir), next) },
 			func(next func(error)) { l.env.Disk.Remove(gone, next) })

@@ -183,7 +183,7 @@ func (l *Log) succeed(old *Log, done func(error)) {
 	l.SetHighWatermark(old.highWatermark)
 	l.AdvanceLogStart(old.logStart)
 	l.config, l.cleaned, l.moving = old.config, old.cleaned, true
-	l.env = l.home.env
+	l.env.Event = l.home.env.Event // the Env is the future log's own
 	old.closed = true
 	old.generation++
 	old.stopTimer()

@@ -58,7 +58,7 @@ type Log struct {
 
 	// generation changes whenever batches are removed: what a callback remembers of positions is void then.
 	generation int
-	patient    *PatientDisk // nil: the disk is another
+	patient    *PatientDisk // the log's own view; nil: the disk is another
 
 	event      event.Event // the latest
 	pipeline   pipeline
@@ -79,7 +79,11 @@ func newLog(e *env.Env, o *OpenOptions) *Log {
 	if l.recent.all == nil {
 		l.recent.all = &heldMemory{}
 	}
-	l.patient, _ = e.Disk.(*PatientDisk)
+	if p, ok := e.Disk.(*PatientDisk); ok {
+		own := *e
+		l.patient = p.view()
+		own.Disk, l.env = l.patient, &own
+	}
 	l.pipeline.init(l)
 	return l
 }
@@ -203,6 +207,17 @@ func (l *Log) down() error {
 
 // isFull reports whether the disk has no space: then nothing new is taken.
 func (l *Log) isFull() bool { return l.patient != nil && l.patient.IsFull() }
+
+// setPatient has all that the log asks of its disk wait for space, or end at once.
+func (l *Log) setPatient(on bool) {
+	switch {
+	case l.patient == nil:
+	case on:
+		l.patient.resume()
+	default:
+		l.patient.abandon()
+	}
+}
 
 // fail takes the log offline for good: what is durable is unknown from here.
 func (l *Log) fail(what string, err error) {

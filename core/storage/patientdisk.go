@@ -21,9 +21,16 @@ const roomRetry = time.Second
 // While it is full, logs take no new batches from clients and leaders, so that what waits in memory is bounded.
 type PatientDisk struct {
 	disk.Disk
+	*room
+	abandoned bool // what is asked for here does not wait
+}
+
+// room is whether a disk has any, and what waits for it: shared by the PatientDisk and its views.
+type room struct {
 	loop    scheduler.Loop
 	events  event.Sink
 	waiting []*attempt // in the order in which they found no space
+	armed   bool       // retry will run
 	short   int        // attempts that found no space and have not succeeded since
 	gaveUp  bool
 	onFull  func()
@@ -32,7 +39,6 @@ type PatientDisk struct {
 // attempt is one operation, until it succeeds or fails for another reason than a full disk.
 type attempt struct {
 	disk *PatientDisk
-	file *patientFile // whose log writes it; nil: another operation
 	try  func(done func(error))
 	done func(error)
 	err  error
@@ -41,16 +47,29 @@ type attempt struct {
 
 // NewPatientDisk wraps the disk of e. onFull, if not nil, is called whenever it gets full.
 func NewPatientDisk(e *env.Env, onFull func()) *PatientDisk {
-	return &PatientDisk{Disk: e.Disk, loop: e.Loop, events: e.Event, onFull: onFull}
+	return &PatientDisk{Disk: e.Disk, room: &room{loop: e.Loop, events: e.Event, onFull: onFull}}
 }
 
+// view is the same disk for one log, which may abandon what it waits for.
+func (p *PatientDisk) view() *PatientDisk { return &PatientDisk{Disk: p.Disk, room: p.room} }
+
+// abandon ends the waiting of all that was asked for through a view, with an error: it is to be deleted. What is asked for from here on does not
+// wait either, until resume.
+func (p *PatientDisk) abandon() {
+	p.abandoned = true
+	p.loop.Defer(p.retry)
+}
+
+// resume takes abandon back.
+func (p *PatientDisk) resume() { p.abandoned = false }
+
 // IsFull reports whether something waits for space.
-func (p *PatientDisk) IsFull() bool { return p.short > 0 }
+func (r *room) IsFull() bool { return r.short > 0 }
 
 // GiveUp ends all waiting: from here on a full disk is an error, so that a node can stop.
-func (p *PatientDisk) GiveUp() {
-	p.gaveUp = true
-	p.loop.Defer(p.retry)
+func (r *room) GiveUp() {
+	r.gaveUp = true
+	r.loop.Defer(r.retry)
 }
 
 func (p *PatientDisk) attempt(try func(done func(error)), done func(error)) {
@@ -64,7 +83,9 @@ func (p *PatientDisk) attempt(try func(done func(error)), done func(error)) {
 }
 
 // mustWait reports whether what ended with err is to be tried again when there is room.
-func (p *PatientDisk) mustWait(err error) bool { return errors.Is(err, disk.ErrNoSpace) && !p.gaveUp }
+func (p *PatientDisk) mustWait(err error) bool {
+	return errors.Is(err, disk.ErrNoSpace) && !p.gaveUp && !p.abandoned
+}
 
 func (a *attempt) onDone(err error) {
 	p := a.disk
@@ -79,40 +100,50 @@ func (a *attempt) onDone(err error) {
 	a.done(err)
 }
 
-func (p *PatientDisk) wait(a *attempt) {
-	p.waiting = append(p.waiting, a)
-	if len(p.waiting) == 1 {
-		p.loop.AfterFunc(roomRetry, p.retry)
-	}
+func (r *room) wait(a *attempt) {
+	r.waiting = append(r.waiting, a)
+	r.arm()
 	if a.late {
 		return
 	}
 	a.late = true
-	if p.short++; p.short == 1 {
-		p.emit(event.DiskFull, a.err.Error())
-		if p.onFull != nil {
-			p.onFull()
+	if r.short++; r.short == 1 {
+		r.emit(event.DiskFull, a.err.Error())
+		if r.onFull != nil {
+			r.onFull()
 		}
 	}
 }
 
-func (p *PatientDisk) retry() {
-	all := p.waiting
-	p.waiting = nil
+// arm has what waits tried again, all at the same time.
+func (r *room) arm() {
+	if r.armed {
+		return
+	}
+	r.armed = true
+	r.loop.AfterFunc(roomRetry, func() {
+		r.armed = false
+		r.retry()
+	})
+}
+
+func (r *room) retry() {
+	all := r.waiting
+	r.waiting = nil
 	for _, a := range all {
 		a.try(a.onDone)
 	}
 }
 
 // onRoom notes that one that waited has succeeded, or given up.
-func (p *PatientDisk) onRoom() {
-	if p.short--; p.short == 0 {
-		p.emit(event.DiskHasRoom, "")
+func (r *room) onRoom() {
+	if r.short--; r.short == 0 {
+		r.emit(event.DiskHasRoom, "")
 	}
 }
 
-func (p *PatientDisk) emit(kind event.Kind, note string) {
-	p.events.Emit(&event.Event{Kind: kind, Peer: -1, Epoch: -1, Offset: -1, Note: note})
+func (r *room) emit(kind event.Kind, note string) {
+	r.events.Emit(&event.Event{Kind: kind, Peer: -1, Epoch: -1, Offset: -1, Note: note})
 }
 
 // Open implements disk.Disk.
@@ -191,28 +222,12 @@ func (f *patientFile) writeAgain(bufs [][]byte, pos int64, done func(error)) {
 	f.disk.attempt(func(done func(error)) { f.File.WriteAt(bufs, pos, done) }, done)
 }
 
-// abandon ends the waiting of a log's writes to a file, with an error: the file is to be deleted.
-func abandon(f disk.File) {
-	if p, ok := f.(*patientFile); ok {
-		p.disk.abandon(p)
-	}
-}
-
-func (p *PatientDisk) abandon(f *patientFile) {
-	for _, a := range p.waiting {
-		if a.file == f {
-			a.try = func(done func(error)) { p.loop.Defer(func() { done(disk.ErrClosed) }) }
-		}
-	}
-	p.loop.Defer(p.retry)
-}
-
 func (f *patientFile) written(err error) {
 	bufs, pos, done := f.bufs, f.pos, f.done
 	f.writing, f.bufs, f.done = false, nil, nil
 	if f.disk.mustWait(err) {
 		try := func(done func(error)) { f.File.WriteAt(bufs, pos, done) }
-		f.disk.wait(&attempt{disk: f.disk, file: f, try: try, done: done, err: err})
+		f.disk.wait(&attempt{disk: f.disk, try: try, done: done, err: err})
 		return
 	}
 	done(err)

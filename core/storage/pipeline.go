@@ -345,13 +345,6 @@ func (p *pipeline) dropWrites() {
 	p.writes = p.writes[:0]
 }
 
-// abandon does not wait for space for a write any more.
-func (p *pipeline) abandon() {
-	if len(p.inflight) > 0 {
-		abandon(p.inflight[0].seg.file)
-	}
-}
-
 // abort answers everything that waits with err. What is under way keeps its buffers until it is done.
 func (p *pipeline) abort(err error) {
 	p.dropWrites()
