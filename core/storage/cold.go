@@ -264,7 +264,13 @@ func (l *Log) withIndex(g *segment, done func(error)) {
 		return
 	}
 	if l.moving {
-		l.afterMove = append(l.afterMove, func() { l.withIndex(g, done) })
+		l.afterMove = append(l.afterMove, func() {
+			if err := l.down(); err != nil { // it has failed, or is deleted
+				done(err)
+				return
+			}
+			l.withIndex(g, done)
+		})
 		return
 	}
 	l.readIndexes(g, func(index offsetIndex, times timeIndex, err error) {

@@ -204,9 +204,9 @@ func (l *Log) succeed(old *Log, done func(error)) {
 			func(next func(error)) {
 				l.dir = l.partition.String()
 				l.env.Disk.SyncDir(".", next)
-			},
-			func(next func(error)) { l.endMove(); next(nil) })
+			})
 	}, func(err error) {
+		l.endMove()
 		switch {
 		case err == nil:
 			old.env.Disk.Remove(aside, func(error) {}) // left behind, it is removed by the next start
@@ -246,7 +246,7 @@ func (l *Log) moveAside(name string, done func(error)) {
 	}, done)
 }
 
-// endMove lets those go on who need the files by their names.
+// endMove lets those go on who need the files by their names, or tells them that the log has failed.
 func (l *Log) endMove() {
 	l.moving = false
 	waiting := l.afterMove

@@ -193,6 +193,39 @@ func TestASwapOutOfADirectoryThatFails(t *testing.T) {
 	}
 }
 
+// Who needs an index while a swap is under way waits for its end; also if that is a failure, of either directory, or a deletion.
+func TestAFailedSwapAnswersWhoWaitsForIt(t *testing.T) {
+	for name, fail := range map[string]func(n *twoDirs){ // order: cases are independent
+		"of the old log":            func(n *twoDirs) { n.disks[0].FailNext(simdisk.OpRename, disk.ErrIO) },
+		"of the new log":            func(n *twoDirs) { n.disks[1].FailNext(simdisk.OpWrite, disk.ErrIO) },
+		"of the new log's renaming": func(n *twoDirs) { n.disks[1].FailNext(simdisk.OpRename, disk.ErrIO) },
+		"of its directory":          func(n *twoDirs) { n.m.Fail(n.dirs[1], disk.ErrIO) },
+		"deletion": func(n *twoDirs) {
+			n.disks[1].FailNext(simdisk.OpWrite, disk.ErrIO)
+			n.m.Delete(testPartition, func(error) {})
+		},
+	} {
+		n := newTwoDirs(t)
+		n.mustOpen()
+		l := n.create(n.dirs[0], testPartition, 1)
+		for range 8 {
+			n.append(l, batch(0, 0, 1, 500, 1), 0)
+		}
+		future := n.copied(n.dirs[1])
+		future.segments.floor(0).indexed = false
+		swapped := error(nil)
+		n.m.Swap(testPartition, func(err error) { swapped = err })
+		answered := error(nil)
+		future.OffsetForTimestamp(1, 8, func(_, _ int64, _ int32, err error) { answered = err })
+		fail(n)
+		for n.world.Step() {
+		}
+		if swapped == nil || answered != ErrOffline || future.moving {
+			t.Errorf("a failure %s: swap: %v; search: %v; moving: %t", name, swapped, answered, future.moving)
+		}
+	}
+}
+
 // What a directory has of a log that was being made when it failed nobody knows: the log is lost until the next start, which may find it there.
 func TestALogIsLostWithTheDirectoryThatWasToHaveIt(t *testing.T) {
 	for _, failure := range []string{"of the log", "of another"} {
