@@ -29,6 +29,8 @@ var (
 	hostileStrings = []string{"t", "t", "t", "", "unknown", "a/b", ".", "..", "__cluster_metadata", "retention.ms", "cleanup.policy", "1", "2", "-1", "compact", "PLAINTEXT",
 		"CONTROLLER", "\x00\xff", "user", "client-id", "ip", "producer_byte_rate", "request_percentage", "metrics", "match", "client_id=[", "log.retention.ms",
 		"consumer.session.timeout.ms", "*", "root", " 7 ", "TRUE", "interval.ms", strings.Repeat("x", 249), strings.Repeat("y", 300)}
+	// The longest string that there is, and some that only a compact length can tell of. Rare, for few requests with one are taken up.
+	hostileLongs = []string{strings.Repeat("l", math.MaxInt16), strings.Repeat("m", math.MaxInt16+1), strings.Repeat("n", 40_000), strings.Repeat("o", 1<<16+3)}
 )
 
 // request makes a request of a key and version, all of whose fields are drawn.
@@ -61,7 +63,7 @@ func (h *hostile) fill(v reflect.Value) {
 	case reflect.Bool:
 		v.SetBool(h.IntN(2) == 0)
 	case reflect.String:
-		v.SetString(hostileStrings[h.IntN(len(hostileStrings))])
+		v.SetString(h.string())
 	case reflect.Pointer:
 		if h.IntN(4) > 0 {
 			v.Set(reflect.New(v.Type().Elem()))
@@ -72,6 +74,13 @@ func (h *hostile) fill(v reflect.Value) {
 	case reflect.Slice:
 		h.fillSlice(v)
 	}
+}
+
+func (h *hostile) string() string {
+	if h.IntN(300) == 0 {
+		return hostileLongs[h.IntN(len(hostileLongs))]
+	}
+	return hostileStrings[h.IntN(len(hostileStrings))]
 }
 
 func (h *hostile) fillID(v reflect.Value) {

@@ -2,7 +2,9 @@ package api_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -353,6 +355,15 @@ func TestRecordsStayInOrderWhileTheCoordinatorIsAsked(t *testing.T) {
 	}
 	p.end(true)
 	w.expectSoon("in the end", 0, want...)
+}
+
+// TestTransactionalIDFitsItsRecord: one that is longer than an int16 tells was answered by a panic.
+func TestTransactionalIDFitsItsRecord(t *testing.T) {
+	w := newTxnWorld(t, 1)
+	w.initialize(strings.Repeat("x", math.MaxInt16), 2)
+	req := kmsg.NewPtrInitProducerIDRequest()
+	req.Version, req.TransactionalID, req.TransactionTimeoutMillis = 4, kmsg.StringPtr(strings.Repeat("x", 40_000)), 60_000
+	w.hit(clientPort, encode(req, 1), "a long transactional id")
 }
 
 func TestRetriedEndIsAnsweredAsTheFirst(t *testing.T) {

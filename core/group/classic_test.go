@@ -3,8 +3,11 @@ package group
 import (
 	"bytes"
 	"fmt"
+	"math"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/lockstep/lockstep/core/coordinator"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -56,6 +59,23 @@ func TestMemberWithoutAnIdMustAskForOne(t *testing.T) {
 		}
 		w.pass(time.Minute)
 		w.code(fmt.Sprint("v", version), join.now().ErrorCode, nil)
+	}
+}
+
+// TestMemberIdFitsItsRecord, which cannot be read if a string is longer than an int16 tells.
+func TestMemberIdFitsItsRecord(t *testing.T) {
+	long := "x" + strings.Repeat("é", math.MaxInt16/2)
+	for _, instance := range []*string{nil, &long} {
+		w := newWorld(t)
+		req := joinRequest("g", "", "range")
+		req.Version, req.InstanceID = 3, instance
+		join := &call[*kmsg.JoinGroupResponse]{w: w, what: "join"}
+		w.machine.joinGroup(req, Client{ID: long, Host: "/host"}, join.take)
+		w.begin()
+		id := join.now().MemberID
+		if len(id) > math.MaxInt16 || !utf8.ValidString(id) {
+			t.Errorf("an id of %d bytes, ending in %q", len(id), id[len(id)-40:])
+		}
 	}
 }
 

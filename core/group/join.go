@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"math"
+	"strings"
 	"time"
 
 	"github.com/lockstep/lockstep/core/coordinator"
@@ -115,7 +117,7 @@ func (c *classic) forget(id string) {
 
 func (j *joiner) joinNew() {
 	if instance := j.req.InstanceID; instance != nil {
-		id := *instance + "-" + j.machine.coordinator.newUUID()
+		id := j.machine.coordinator.newMemberID(*instance)
 		if old := j.byIns[*instance]; old != nil {
 			j.replace(old, id)
 		} else {
@@ -123,13 +125,23 @@ func (j *joiner) joinNew() {
 		}
 		return
 	}
-	id := j.client.ID + "-" + j.machine.coordinator.newUUID()
+	id := j.machine.coordinator.newMemberID(j.client.ID)
 	if j.req.Version < 4 {
 		j.enter(id)
 		return
 	}
 	j.pending[id] = j.machine.after(millis(j.req.SessionTimeoutMillis), func() { j.classic.onPendingExpired(id) })
 	j.done(joinError(id, kerr.MemberIDRequired))
+}
+
+// newMemberID draws an id that begins with what the client calls itself. Of a name that would make it longer than a string may
+// be the end is left out: what a record of the group keeps could not be read.
+func (c *Coordinator) newMemberID(name string) string {
+	id := "-" + c.newUUID()
+	if room := math.MaxInt16 - len(id); len(name) > room {
+		name = strings.ToValidUTF8(name[:room], "")
+	}
+	return name + id
 }
 
 // newUUID draws a random one in its usual form.

@@ -3,9 +3,11 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,6 +118,27 @@ func TestGuardRefusesTagsThatAreNotThere(t *testing.T) {
 	frame = append(frame[:len(frame)-1], 0xff, 0xff, 0xff, 0xff, 0x0f)
 	if _, err := DecodeRequest(frame); !errors.Is(err, ErrMalformed) {
 		t.Errorf("decoded: %v", err)
+	}
+}
+
+// TestNoStringIsLongerThanAnInt16Tells: records that keep it have such a length, whatever the request had.
+func TestNoStringIsLongerThanAnInt16Tells(t *testing.T) {
+	for n, want := range map[int]error{math.MaxInt16: nil, math.MaxInt16 + 1: ErrMalformed, 1<<16 + 3: ErrMalformed} {
+		long := strings.Repeat("x", n)
+		txn, produce, fetch := kmsg.NewPtrInitProducerIDRequest(), kmsg.NewPtrProduceRequest(), kmsg.NewPtrFetchRequest()
+		txn.Version, txn.TransactionalID = 4, &long
+		produce.Version, produce.TransactionID = 9, &long
+		fetch.Version, fetch.Rack = 16, long
+		for _, req := range []kmsg.Request{txn, produce, fetch} {
+			if _, err := DecodeRequest(AppendRequest(nil, req, 1, "client")); !errors.Is(err, want) {
+				t.Errorf("%T with a string of %d bytes: %v", req, n, err)
+			}
+		}
+	}
+	req := kmsg.NewPtrSyncGroupRequest()
+	req.Version, req.GroupAssignment = 5, []kmsg.SyncGroupRequestGroupAssignment{{MemberAssignment: make([]byte, 100_000)}}
+	if _, err := DecodeRequest(AppendRequest(nil, req, 1, "client")); err != nil {
+		t.Errorf("bytes are no string: %v", err)
 	}
 }
 

@@ -1,6 +1,9 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 var be = binary.BigEndian
 
@@ -122,13 +125,17 @@ func (r *reader) bytesLen(flexible bool) int {
 	return r.checkLen(n)
 }
 
-// stringLen reads the length of a string, -1 for null, and checks that as many bytes follow.
+// stringLen reads the length of a string, -1 for null, and checks that as many bytes follow. A compact
+// length could say more than math.MaxInt16 but, as in Kafka's readers, may not: records have no longer strings.
 func (r *reader) stringLen(flexible bool) int {
 	n := -1
 	if flexible {
 		n = r.compact()
 	} else {
 		n = int(r.int16())
+	}
+	if n > math.MaxInt16 {
+		r.fail()
 	}
 	return r.checkLen(n)
 }
