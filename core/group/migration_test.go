@@ -117,10 +117,16 @@ func partitionsOf(topic string, partitions ...int32) partitionSet {
 // classicPair is a stable classic group of two, each with two of the four partitions of t.
 func (w *world) classicPair() (a, b *cooperative) {
 	w.Helper()
+	return w.classicPairWith(partitionsOf("t", 0, 1), partitionsOf("t", 2, 3))
+}
+
+// classicPairWith is one whose leader has assigned that of the four partitions of t.
+func (w *world) classicPairWith(ofA, ofB partitionSet) (a, b *cooperative) {
+	w.Helper()
 	w.setTopic("t", 4)
 	ids, generation := w.stableGroup(2)
 	a, b = w.cooperative(ids[0], "t"), w.cooperative(ids[1], "t")
-	a.has, b.has = partitionsOf("t", 0, 1), partitionsOf("t", 2, 3)
+	a.has, b.has = ofA, ofB
 	// The assignments of stableGroup are no consumers'.
 	joins := []*call[*kmsg.JoinGroupResponse]{w.send(a.joinRequest()), w.send(b.joinRequest())}
 	for _, j := range joins {
@@ -154,6 +160,26 @@ func TestClassicGroupIsUpgradedByANativeMember(t *testing.T) {
 	}
 	w.fails("a commits", w.commitOffset(commitRequest(a.id, a.generation, 5)), nil)
 	w.fails("a commits in another generation", w.commitOffset(commitRequest(a.id, a.generation+1, 5)), kerr.IllegalGeneration)
+	w.expectSameAfterLoading()
+}
+
+// TestUpgradedPartitionHasOneOwner though an assignor gave it to two.
+func TestUpgradedPartitionHasOneOwner(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.classicPairWith(partitionsOf("t", 0, 1), partitionsOf("t", 0, 1))
+	n := w.native("n", "t").join()
+	checkConsumers(t, w.consumer())
+	for range 5 {
+		a.live()
+		b.live()
+		w.fails("n", n.beat(false), nil)
+		n.take()
+		w.pass(time.Second)
+		checkConsumers(t, w.consumer())
+	}
+	if all := a.has.union(b.has).union(n.has); len(all) != 4 || len(a.has)+len(b.has)+len(n.has) != 4 {
+		t.Errorf("a reads %s, b reads %s, n reads %s", a.reads(), b.reads(), n.reads())
+	}
 	w.expectSameAfterLoading()
 }
 

@@ -23,6 +23,7 @@ func (m *machine) upgrade(old *classic, records *[]coordinator.Record) (*consume
 		if !ok {
 			return nil, refusal{kerr.GroupIDNotFound, fmt.Sprintf("what member %s of classic group %q says or has cannot be read, or is for an assignor of its own", mb.id, old.group.id)}
 		}
+		c.leaveToOwners(upgraded)
 		c.set(upgraded)
 		c.target[mb.id] = upgraded.assigned
 	}
@@ -44,7 +45,17 @@ func (c *classic) cannotUpgrade() string {
 	return ""
 }
 
-// upgraded is a member as one of a consumer group. A partition that two members were given, by an assignor that made a mistake, is the first one's.
+// leaveToOwners takes from a new member what others have. A partition that two members were given, by an assignor that made a mistake, is the
+// first one's.
+func (c *consumerGroup) leaveToOwners(mb *consumerMember) {
+	for p := range mb.assigned { // order: each on its own
+		if _, owned := c.owners[p]; owned {
+			delete(mb.assigned, p)
+		}
+	}
+}
+
+// upgraded is a member as one of a consumer group.
 func (c *classic) upgraded(old *member, image *metadata.Image) (*consumerMember, bool) {
 	name := c.protocol
 	if name == nil {
