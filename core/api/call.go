@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/lockstep/lockstep/core/buggify"
@@ -128,9 +129,13 @@ func (k *call) answer() {
 	k.conn.flush()
 }
 
-// letGoOfFrame gives the request's bytes back before it is answered: it may wait for minutes, and nobody looks at them any more.
+// letGoOfFrame gives the request's bytes back before it is answered: it may wait for minutes. Of those bytes only the client id is looked at
+// again, when the answer is counted.
 func (k *call) letGoOfFrame() {
 	if k.frame != nil {
+		if k.state == open {
+			k.req.ClientID = bytes.Clone(k.req.ClientID)
+		}
 		k.frame.Release()
 		k.frame = nil
 		k.server.discharge(k.bytes)

@@ -224,3 +224,17 @@ func TestMutationsAreRefusedOrThrottled(t *testing.T) {
 		t.Error("an older client is not throttled")
 	}
 }
+
+// TestAnswerThatWaitedIsCountedForItsClient though the bytes of the request are another's by then.
+func TestAnswerThatWaitedIsCountedForItsClient(t *testing.T) {
+	x := quickGroups(t, 1)
+	x.code("quota", x.setQuota("client-id=test", "request_percentage", 0.0001), nil)
+	x.wait(time.Second) // until the broker knows
+	joined := x.join(9)
+	if joined.ThrottleMillis == 0 {
+		t.Error("the join was free")
+	}
+	if synced := ask[*kmsg.SyncGroupResponse](x, syncRequest(5, joined, "all")); synced.ThrottleMillis == 0 {
+		t.Error("the sync was free")
+	}
+}
