@@ -45,6 +45,9 @@ func fetchedGroups(req *kmsg.OffsetFetchRequest) []kmsg.OffsetFetchRequestGroup 
 
 func (k *call) fetchGroup(req *kmsg.OffsetFetchRequest, asked *kmsg.OffsetFetchRequestGroup, done func(kmsg.OffsetFetchResponseGroup)) {
 	byID := req.Version >= 10
+	if !byID {
+		k.identify(asked.Topics)
+	}
 	known, unknown := asked, []kmsg.OffsetFetchResponseGroupTopic(nil)
 	if byID && asked.Topics != nil {
 		known, unknown = k.splitFetch(asked)
@@ -61,6 +64,15 @@ func (k *call) fetchGroup(req *kmsg.OffsetFetchRequest, asked *kmsg.OffsetFetchR
 			done(*told)
 		}
 	})
+}
+
+// identify gives topics their ids: what was committed for a topic before them that had the name is not theirs.
+func (k *call) identify(topics []kmsg.OffsetFetchRequestGroupTopic) {
+	for i := range topics {
+		if topic := k.server.topicByName(topics[i].Topic); topic != nil {
+			topics[i].TopicID = topic.ID
+		}
+	}
 }
 
 // splitFetch gives topics their names, and answers for the ids that are unknown.

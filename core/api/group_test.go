@@ -319,6 +319,43 @@ func TestPartitionsThatDoNotExistAreRefusedAlone(t *testing.T) {
 	x.code("metadata", x.commit(9, "t", id, 5, &long).ErrorCode, kerr.OffsetMetadataTooLarge)
 }
 
+// TestOffsetsOfADeletedTopicAreNotItsSuccessors: the coordinator is down when the topic is deleted, and nobody stands in for it.
+func TestOffsetsOfADeletedTopicAreNotItsSuccessors(t *testing.T) {
+	x := quickGroups(t, 3, "offsets.topic.replication.factor=1")
+	first := x.awaitCoordinator(0, "g")
+	y := x.dial(first%3+1, clientPort)
+	id := y.topicOf("t", 1, 3)
+	x.code("commit", x.commit(9, "t", id, 5, nil).ErrorCode, nil)
+	n := x.nodes[first-1]
+	n.loop.Kill()
+	n.disk.Kill()
+	n.host.Crash(false)
+	remove, create := kmsg.NewPtrDeleteTopicsRequest(), kmsg.NewPtrCreateTopicsRequest()
+	remove.Version, remove.TimeoutMillis, remove.TopicNames = 5, 10_000, []string{"t"}
+	y.code("delete", ask[*kmsg.DeleteTopicsResponse](y, remove).Topics[0].ErrorCode, nil)
+	create.Version, create.TimeoutMillis = 7, 10_000
+	create.Topics = []kmsg.CreateTopicsRequestTopic{{Topic: "t", NumPartitions: 1, ReplicationFactor: 1}}
+	created := ask[*kmsg.CreateTopicsResponse](y, create).Topics[0]
+	y.code("create", created.ErrorCode, nil)
+	if err := x.restart(first); err != nil {
+		t.Fatal(err)
+	}
+	x = x.dial(first, clientPort)
+	x.until("loaded", func() bool { return x.isUp("__consumer_offsets") && x.fetchOffset(8, "none", [16]byte{}).group == 0 })
+	for version := int16(1); version <= 10; version++ {
+		if got := x.fetchOffset(version, "t", created.TopicID); got.offset != -1 || got.code != 0 {
+			t.Errorf("v%d: %+v", version, got)
+		}
+	}
+	for _, version := range []int16{8, 10} {
+		req := kmsg.NewPtrOffsetFetchRequest()
+		req.Version, req.Groups = version, []kmsg.OffsetFetchRequestGroup{{Group: "g", MemberEpoch: -1}}
+		if told := ask[*kmsg.OffsetFetchResponse](x, req).Groups[0]; told.ErrorCode != 0 || len(told.Topics) != 0 {
+			t.Errorf("v%d, all: %+v", version, told)
+		}
+	}
+}
+
 func TestAllOffsetsOfSeveralGroupsAreTold(t *testing.T) {
 	x := quickGroups(t, 1)
 	id := x.topic("t", 3)

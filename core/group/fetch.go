@@ -1,6 +1,7 @@
 package group
 
 import (
+	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -37,7 +38,7 @@ func (m *machine) fetchOffsets(req *kmsg.OffsetFetchRequestGroup, requireStable 
 		return nil, err
 	}
 	if req.Topics == nil {
-		resp.Topics = g.allOffsets(requireStable)
+		resp.Topics = g.allOffsets(m.coordinator.image(), requireStable)
 		return &resp, nil
 	}
 	for _, t := range req.Topics {
@@ -51,8 +52,12 @@ func (m *machine) fetchOffsets(req *kmsg.OffsetFetchRequestGroup, requireStable 
 	return &resp, nil
 }
 
-func (g *Group) allOffsets(requireStable bool) (topics []kmsg.OffsetFetchResponseGroupTopic) {
+// allOffsets leaves out those of a topic that has a successor of its name: a coordinator that has loaded them after the deletion has them still.
+func (g *Group) allOffsets(image *metadata.Image, requireStable bool) (topics []kmsg.OffsetFetchResponseGroupTopic) {
 	for _, at := range g.offsets.sorted() {
+		if topic := image.Topic(at.topic); topic != nil && !g.offsets[at].isOfTopic(topic.ID) {
+			continue
+		}
 		if n := len(topics); n == 0 || topics[n-1].Topic != at.topic {
 			t := kmsg.NewOffsetFetchResponseGroupTopic()
 			t.Topic = at.topic

@@ -152,6 +152,23 @@ func TestOffsetsAreToldByTopicIdAsLongAsItIsTheSameTopic(t *testing.T) {
 	}
 }
 
+// TestAllOffsetsAreOfTheTopicsThatThereAre: a topic was deleted and created anew while nobody had loaded the group.
+func TestAllOffsetsAreOfTheTopicsThatThereAre(t *testing.T) {
+	w := newWorld(t)
+	w.setTopic("t", 1)
+	commit := commitRequest("", -1, 5)
+	for i, id := range [][16]byte{{}, topicID("t", 1), topicID("t", 2)} {
+		commit.Topics[0].TopicID, commit.Topics[0].Partitions[0].Partition = id, int32(i)
+		w.fails("commit", w.commitOffset(commit), nil)
+	}
+	req := kmsg.NewOffsetFetchRequestGroup()
+	req.Group = "g"
+	resp, err := w.machine.fetchOffsets(&req, false)
+	if err != nil || len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 2 || resp.Topics[0].Partitions[1].Partition != 1 {
+		t.Errorf("all: %+v, %v", resp, err)
+	}
+}
+
 // commitTransactional sends an offset of partition 0 of t in a transaction.
 func (w *world) commitTransactional(producer int64, member string, generation int32, offset int64) error {
 	w.Helper()
