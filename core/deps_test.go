@@ -41,7 +41,7 @@ var edges = map[string]map[string]string{
 	},
 	"core/config": {
 		"net/url": "voters and listeners are URLs",
-		"regexp":  "the clients that a metrics subscription is for",
+		"regexp":  "the clients that a metrics subscription is for", "regexp/syntax": "how large an expression is",
 	},
 	"core/record": {
 		"hash/crc32":                "CRC-32C of a batch",
@@ -137,7 +137,7 @@ var edges = map[string]map[string]string{
 		"core/replica":  "the runtime's partitions",
 		"scheduler":     "sessions and rebalance timers",
 		"math/rand/v2":  "member ids", "encoding/base64": "member ids in Kafka's form",
-		"regexp": "topics that members subscribe to; linear in its input", "regexp/syntax": "how large an expression is",
+		"regexp": "topics that members subscribe to; linear in its input", "core/config": "how large an expression may be",
 		kafka + "kmsg": "requests, responses and records", kafka + "kerr": "error codes", kafka + "kbin": "records that kmsg does not have",
 	},
 	"core/txn": {
@@ -155,7 +155,7 @@ var edges = map[string]map[string]string{
 		"scheduler":     "instants",
 	},
 	"core/api": {
-		"core/txn": "the transaction coordinator", "regexp": "patterns of transactional ids",
+		"core/txn":    "the transaction coordinator",
 		"core/record": "markers", "core/storage": "guards and producer states",
 		"core/coordinator": "which partition a group belongs to", "core/group": "the group coordinator",
 		"core/buggify": "names of its sites",

@@ -1,8 +1,7 @@
 package api
 
 import (
-	"regexp"
-
+	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/txn"
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -10,7 +9,7 @@ import (
 )
 
 // ListTransactions (key 66), versions 0 to 2: the transactional ids that this broker coordinates, by producer, state, from version 1 the
-// time that the transaction is open (KIP-994), from 2 a pattern of the id (KIP-1152), in RE2's syntax where Kafka takes Java's.
+// time that the transaction is open (KIP-994), from 2 a pattern of the id (KIP-1152), which may not be as large as Kafka's: it is matched on the loop.
 func (k *call) listTransactions() {
 	req := k.req.Body.(*kmsg.ListTransactionsRequest)
 	resp := kmsg.NewPtrListTransactionsResponse()
@@ -20,7 +19,7 @@ func (k *call) listTransactions() {
 	}
 	var err error
 	if req.Version >= 2 && req.TransactionalIDPattern != nil && *req.TransactionalIDPattern != "" {
-		if f.Pattern, err = regexp.Compile("^(?:" + *req.TransactionalIDPattern + ")$"); err != nil {
+		if f.Pattern, err = config.CompileRegex(*req.TransactionalIDPattern, config.MaxLoopRegex); err != nil {
 			resp.ErrorCode = kerr.InvalidRegularExpression.Code
 			k.reply(resp)
 			return

@@ -297,8 +297,10 @@ func TestTransactionsAreDescribedAndListed(t *testing.T) {
 		}
 	}
 	bad := all()
-	bad.Version, bad.TransactionalIDPattern = 2, kmsg.StringPtr("(")
-	w.code("no pattern", ask[*kmsg.ListTransactionsResponse](w.clients[0], bad).ErrorCode, kerr.InvalidRegularExpression)
+	for _, pattern := range []string{"(", "a{1000}b{1000}c{1000}"} {
+		bad.Version, bad.TransactionalIDPattern = 2, &pattern
+		w.code(pattern, ask[*kmsg.ListTransactionsResponse](w.clients[0], bad).ErrorCode, kerr.InvalidRegularExpression)
+	}
 }
 
 // A partition takes the records of a transaction only if the coordinator knows of it (KIP-890); how old clients are told of it depends.

@@ -23,15 +23,16 @@ type ClientMatch struct {
 	Pattern *regexp.Regexp
 }
 
-// ParseClientMatch reads the value of match.
+// ParseClientMatch reads the value of match, whose patterns together may be as large as MaxLoopRegex.
 func ParseClientMatch(value string) (conditions []ClientMatch, err error) {
+	left := MaxLoopRegex
 	for _, item := range SplitList(value) {
 		trait, pattern, ok := strings.Cut(item, "=")
 		trait, pattern = strings.TrimSpace(trait), strings.TrimSpace(pattern)
 		if !ok || strings.Contains(pattern, "=") || !slices.Contains(clientTraits, trait) {
 			return nil, fmt.Errorf("match: %q is not of the form name=pattern, name being one of %s", item, strings.Join(clientTraits, ", "))
 		}
-		re, err := regexp.Compile("^(?:" + pattern + ")$")
+		re, err := compileRegex(pattern, &left)
 		if err != nil {
 			return nil, fmt.Errorf("match: %q: %w", item, err)
 		}

@@ -194,7 +194,8 @@ func TestGroupAndSubscriptionConfigsAreChecked(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	for value, ok := range map[string]bool{"": true, "client_id=a.*": true, "client_id=a,client_software_name=[b-d]+": true, "what=1": false, "client_id": false, "client_id=[": false, "client_id=a=b": false} {
+	for value, ok := range map[string]bool{"": true, "client_id=a.*": true, "client_id=a,client_software_name=[b-d]+": true, "what=1": false, "client_id": false, "client_id=[": false, "client_id=a=b": false,
+		"client_id=a{600}": true, "client_id=a{600}b{600}": false, "client_id=a{600},client_id=b{600}": false, "client_id=" + strings.Repeat("a{1000}", 1000): false} {
 		if _, err := ParseClientMatch(value); (err == nil) != ok {
 			t.Errorf("match=%s: %v", value, err)
 		}

@@ -1,13 +1,12 @@
 package group
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"regexp"
-	"regexp/syntax"
 	"slices"
 
+	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/coordinator"
 	"github.com/lockstep/lockstep/core/metadata"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -23,12 +22,12 @@ type resolvedRegex struct {
 // minRegexRefresh is the shortest time between two resolutions for a group, in ms.
 const minRegexRefresh = 10_000
 
-// compileTopics compiles a regular expression (RE2, as Kafka's) that must match a topic's whole name.
+// maxRegexSize is how large a regular expression may be, as config.CompileRegex counts. It is matched off the loop.
+const maxRegexSize = 20_000
+
+// compileTopics compiles a regular expression that must match a topic's whole name.
 func compileTopics(regex string) (*regexp.Regexp, error) {
-	if _, err := regexp.Compile(regex); err != nil {
-		return nil, err
-	}
-	return regexp.Compile("^(?:" + regex + ")$")
+	return config.CompileRegex(regex, maxRegexSize)
 }
 
 // regexChange is what a heartbeat does to regular expressions.
@@ -69,35 +68,11 @@ func (c *consumerGroup) changeRegex(from, to string) (regexChange, error) {
 	return x, nil
 }
 
-// maxRegexSize is the most that a regular expression may grow to when its repetitions are written out: a few bytes of it can stand for a million.
-const maxRegexSize = 20_000
-
 func checkRegex(regex string) error {
-	tree, err := syntax.Parse(regex, syntax.Perl)
-	if err == nil && regexSize(tree) > maxRegexSize {
-		err = errors.New("it is too large")
-	}
-	if err == nil {
-		_, err = compileTopics(regex)
-	}
-	if err != nil {
+	if _, err := compileTopics(regex); err != nil {
 		return refusal{kerr.InvalidRegularExpression, fmt.Sprintf("SubscribedTopicRegex: %v", err)}
 	}
 	return nil
-}
-
-// regexSize is about how many instructions a regular expression is, at most a little over the limit.
-func regexSize(re *syntax.Regexp) int {
-	size := 1 + len(re.Rune)
-	for _, sub := range re.Sub {
-		if size += regexSize(sub); size > maxRegexSize {
-			return size
-		}
-	}
-	if re.Op == syntax.OpRepeat {
-		size *= max(re.Min, re.Max, 1)
-	}
-	return size
 }
 
 // regexesAfter are the regular expressions that members subscribe to when one has gone over to another.
