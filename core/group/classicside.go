@@ -248,11 +248,17 @@ func (c *consumerGroup) heartbeat(req *kmsg.HeartbeatRequest) error {
 		return err
 	}
 	c.heard(mb.id, millis(mb.classic.sessionTimeout))
-	if mb.epoch < c.assignmentEpoch || mb.state == unrevoked || mb.state == unreleased && !c.isWaiting(mb) {
+	if mb.epoch < c.assignmentEpoch || mb.state == unrevoked || mb.state == unreleased && !c.isWaiting(mb) || c.isUnassigned() {
 		c.expectJoin(mb)
 		return kerr.RebalanceInProgress
 	}
 	return nil
+}
+
+// isUnassigned: an assignment is due, and there is no member of the consumer protocol left whose next heartbeat brings it. So it is where
+// the policy forbids the group to become a classic one again.
+func (c *consumerGroup) isUnassigned() bool {
+	return c.epoch > c.assignmentEpoch && c.numClassic() == len(c.members) && c.mayAssign()
 }
 
 // isWaiting reports whether somebody else still has what a member is to have.

@@ -316,6 +316,31 @@ func TestClassicMembersLeaveAConsumerGroup(t *testing.T) {
 	}
 }
 
+// TestClassicMembersShareWhatTheLastNativeOneLeaves in a group that may not become a classic one again: nobody else has it assigned.
+func TestClassicMembersShareWhatTheLastNativeOneLeaves(t *testing.T) {
+	w := newWorld(t, func(cfg *Config) { cfg.MigrationPolicy = MigrationPolicy{Upgrade: true} })
+	a, b := w.classicPair()
+	n := w.native("n", "t").join()
+	for range 3 {
+		a.live()
+		b.live()
+		w.fails("n", n.beat(false), nil)
+		n.take()
+	}
+	if len(n.has) == 0 {
+		t.Fatal("n has nothing to leave")
+	}
+	w.fails("n leaves", n.leave(leaveEpoch), nil)
+	for range 3 {
+		a.live()
+		b.live()
+		checkConsumers(t, w.consumer())
+	}
+	if all := a.has.union(b.has); len(all) != 4 || w.consumer().stateName() != "Stable" {
+		t.Errorf("a reads %s, b reads %s; the group is %s", a.reads(), b.reads(), w.consumer().stateName())
+	}
+}
+
 func TestGroupsMigrateAsThePolicyAllows(t *testing.T) {
 	for name, test := range map[string]struct {
 		policy              MigrationPolicy
