@@ -108,7 +108,8 @@ func (k *call) replyChunks(chunks []network.Chunk, release func()) {
 // replyNothing ends a request that gets no answer (acks=0).
 func (k *call) replyNothing() { k.answer() }
 
-// disconnect ends a request by closing its connection, after the answers before it.
+// disconnect ends a request by closing its connection, when the answers before it were handed to the network. What that has not written yet is lost,
+// as it may be with any connection: to wait for it would take a callback for each answer, for the sake of a produce with acks=0 that failed.
 func (k *call) disconnect() {
 	k.hangUp = true
 	k.answer()
