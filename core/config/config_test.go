@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -220,6 +221,33 @@ func FuzzParse(f *testing.F) {
 			Parse(props)
 		}
 	})
+}
+
+// Whoever means "for ever" by the largest number must not get a time that has passed.
+func TestTheLongestTimesAreAhead(t *testing.T) {
+	c, _, err := parse(t, `
+offsets.retention.minutes=2147483647
+offsets.retention.check.interval.ms=9223372036854775807
+log.dir.failure.timeout.ms=9223372036854775807
+connections.max.idle.ms=9223372036854775807
+log.cleaner.backoff.ms=9223372036854775807
+leader.imbalance.check.interval.seconds=2147483647
+quota.window.size.seconds=2147483647
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := int64(50 * 365 * 24 * time.Hour) // of a loop that has run for long
+	for _, d := range []time.Duration{
+		c.Groups.OffsetsRetention, c.Groups.RetentionCheckInterval, c.LogDirFailureTimeout, c.ConnectionsMaxIdle, c.Cleaner().Backoff, c.LeaderImbalanceCheck, c.QuotaWindow,
+	} {
+		if d < 50*365*24*time.Hour || now+int64(d) < now {
+			t.Errorf("%v", d)
+		}
+	}
+	if never, _, err := parse(t, "connections.max.idle.ms=-1"); err != nil || never.ConnectionsMaxIdle >= 0 {
+		t.Errorf("%v, %v", never.ConnectionsMaxIdle, err)
+	}
 }
 
 // Kafka's least is a batch of the metadata log; only a test may go below.

@@ -101,7 +101,7 @@ func (c *Config) deriveGroups() {
 		InitialRebalanceDelay:  c.millis("group.initial.rebalance.delay.ms"),
 		MaxSize:                int(c.long("group.max.size")),
 		OffsetMetadataMaxBytes: int(c.long("offset.metadata.max.bytes")),
-		OffsetsRetention:       time.Minute * time.Duration(c.long("offsets.retention.minutes")),
+		OffsetsRetention:       c.minutes("offsets.retention.minutes"),
 		RetentionCheckInterval: c.millis("offsets.retention.check.interval.ms"),
 		CommitTimeout:          c.millis("offsets.commit.timeout.ms"),
 		LoadBufferSize:         int(c.long("offsets.load.buffer.size")),

@@ -3,6 +3,7 @@ package group
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -358,6 +359,15 @@ func TestExplicitRetentionOfOldRequestsIsObeyed(t *testing.T) {
 	w.expectOffsets("before", 5, 5)
 	w.pass(20 * time.Minute)
 	w.expectOffsets("after", -1, -1)
+}
+
+func TestTheLongestRetentionOfOldRequestsIsForEver(t *testing.T) {
+	w := newWorld(t)
+	req := commitRequest("", -1, 5)
+	req.Version, req.RetentionTimeMillis = 3, math.MaxInt64
+	w.fails("commit", w.commitOffset(req), nil)
+	w.pass(8 * 24 * time.Hour) // more than the broker's own
+	w.expectOffsets("for ever", 5, 5)
 }
 
 // KAFKA-8069: a successor took what it had loaded for expired. KAFKA-2163: it looked for what had expired before it had loaded all.

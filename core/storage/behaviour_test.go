@@ -325,6 +325,18 @@ func TestFlushMsMovesTheRecoveryPoint(t *testing.T) {
 	}
 }
 
+func TestTheLongestFlushMsDoesNotSync(t *testing.T) {
+	n := newNode(t, 1)
+	c := smallConfig()
+	c.FlushMs = Never - 1
+	l := n.open(n.options(c))
+	n.append(l, batch(0, 0, 3, 1, 1), 0)
+	n.world.RunUntil(n.loop.Now().Add(time.Second))
+	if l.RecoveryPoint() != 0 {
+		t.Errorf("recovery point %d", l.RecoveryPoint())
+	}
+}
+
 func TestFlippedBitEndsTheRecoveredLog(t *testing.T) {
 	n := newNode(t, 1)
 	o := n.options(DefaultLogConfig())

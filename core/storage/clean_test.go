@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/lockstep/lockstep/core/event"
@@ -164,6 +166,22 @@ func TestTombstoneStaysForDeleteRetentionAfterItsKeyIsGone(t *testing.T) {
 	}
 	again(horizon-300, "[1:b- 2:a- 3:z=1 4:z=1]")
 	again(horizon, "[4:z=1 5:z=1]")
+}
+
+func TestTheLongestDeleteRetentionKeepsTombstones(t *testing.T) {
+	n := newNode(t, 1)
+	c := compactConfig()
+	c.DeleteRetentionMs = math.MaxInt64
+	l := n.open(n.options(c))
+	n.put(l, put("a", "1"), tombstone("a"))
+	for range 3 {
+		n.roll(l)
+		n.put(l, put("z", "1"))
+		n.clean(l)
+	}
+	if got := fmt.Sprint(n.records(l)); !strings.HasPrefix(got, "[1:a- ") {
+		t.Errorf("left: %s", got)
+	}
 }
 
 // pass lets time go on.
