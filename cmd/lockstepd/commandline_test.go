@@ -85,6 +85,19 @@ func TestOverridesWinOverTheFile(t *testing.T) {
 	}
 }
 
+func TestListenersOnIPv6Serve(t *testing.T) {
+	t.Parallel()
+	if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		t.Skip(err)
+	} else {
+		l.Close()
+	}
+	p := newProc(t, "lockstepd", "--set", "listeners=PLAINTEXT://[::1]:0,CONTROLLER://[::1]:0")
+	p.start()
+	p.awaitReady()
+	stillServes(t, p)
+}
+
 func TestSecondDaemonOnADirectoryIsRefused(t *testing.T) {
 	t.Parallel()
 	first := single(t)

@@ -147,7 +147,7 @@ func (p *proc) awaitReady() {
 	})
 }
 
-var readyLine = regexp.MustCompile(`ready on ([0-9.]+:[0-9]+)`)
+var readyLine = regexp.MustCompile(`ready on ([0-9a-f.:\[\]]+:[0-9]+)`)
 
 // addr is the broker's address, once it is ready.
 func (p *proc) addr() string {

@@ -1,9 +1,9 @@
 package api
 
 import (
-	"strconv"
 	"time"
 
+	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/wire"
 	"github.com/lockstep/lockstep/network"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -56,14 +56,5 @@ func (s *Server) brokerAddr(id int32) (network.Addr, bool) {
 	if !ok {
 		return "", false
 	}
-	return network.Addr(hostPort(at.Host, int(at.Port))), true
-}
-
-func hostPort(host string, port int) string {
-	for i := range len(host) {
-		if host[i] == ':' { // IPv6
-			return "[" + host + "]:" + strconv.Itoa(port)
-		}
-	}
-	return host + ":" + strconv.Itoa(port)
+	return network.Addr(config.HostPort(at.Host, int(at.Port))), true
 }

@@ -14,7 +14,7 @@ type Listener struct {
 }
 
 // Addr is the listener's "host:port".
-func (l Listener) Addr() string { return l.Host + ":" + strconv.Itoa(l.Port) }
+func (l Listener) Addr() string { return HostPort(l.Host, l.Port) }
 
 // Voter is a controller of the quorum.
 type Voter struct {
@@ -24,7 +24,7 @@ type Voter struct {
 }
 
 // Addr is the voter's "host:port".
-func (v Voter) Addr() string { return v.Host + ":" + strconv.Itoa(v.Port) }
+func (v Voter) Addr() string { return HostPort(v.Host, v.Port) }
 
 // Config is the configuration of a node. It does not change after Parse.
 type Config struct {

@@ -223,6 +223,20 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+func TestAddressesOfIPv6AreInBrackets(t *testing.T) {
+	c, _, err := parse(t, `
+listeners=PLAINTEXT://[::1]:9092,CONTROLLER://[fd00::2]:9093
+controller.quorum.voters=1@[fd00::2]:9093
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprint(c.Listeners[0].Addr(), " ", c.Advertised[0].Addr(), " ", c.Listeners[1].Addr(), " ", c.Voters[0].Addr())
+	if want := "[::1]:9092 [::1]:9092 [fd00::2]:9093 [fd00::2]:9093"; got != want || c.Advertised[0].Host != "::1" {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // Whoever means "for ever" by the largest number must not get a time that has passed.
 func TestTheLongestTimesAreAhead(t *testing.T) {
 	c, _, err := parse(t, `
