@@ -97,6 +97,8 @@ func TestBadInputIsNamed(t *testing.T) {
 		"controller.quorum.bootstrap.servers=h:1\nlisteners=PLAINTEXT://h:2,CONTROLLER://h:0":                    "needs a port that others can know",
 		"process.roles=broker\ncontroller.quorum.bootstrap.servers=h:1\ncontroller.quorum.auto.join.enable=true": "only a controller can join",
 		"inter.broker.listener.name=INTERNAL":                                                                    `no advertised listener is named "INTERNAL"`,
+		"advertised.listeners=PLAINTEXT://0.0.0.0:1":                                                             "0.0.0.0, which nobody can dial",
+		"advertised.listeners=PLAINTEXT://h:1,OTHER://h:2":                                                       "OTHER is not among the listeners",
 		"log.retention.hours=99999999999999999":                                                                  "is not a number of type int",
 	} {
 		_, _, err := parse(t, text)
@@ -106,6 +108,24 @@ func TestBadInputIsNamed(t *testing.T) {
 	}
 	if _, err := ParseProperties("f", "\n  junk"); err == nil || !strings.Contains(err.Error(), "f:2") {
 		t.Errorf("a line without = must be named: %v", err)
+	}
+}
+
+func TestAdvertisingWhatNobodyAskedForIsWarnedOf(t *testing.T) {
+	const controller, warning = ",CONTROLLER://:9093", "listeners: PLAINTEXT is advertised as 127.0.0.1; set advertised.listeners"
+	for text, warned := range map[string]bool{
+		"listeners=PLAINTEXT://:9092" + controller:                                            true,
+		"listeners=PLAINTEXT://0.0.0.0:9092" + controller:                                     true,
+		"listeners=PLAINTEXT://[::]:9092" + controller:                                        true,
+		"listeners=PLAINTEXT://:9092" + controller + "\nadvertised.listeners=PLAINTEXT://:1":  true,
+		"listeners=PLAINTEXT://:9092" + controller + "\nadvertised.listeners=PLAINTEXT://h:1": false,
+		"listeners=PLAINTEXT://h:9092" + controller:                                           false,
+		"": false,
+	} {
+		c, warnings, err := parse(t, text)
+		if err != nil || slices.Contains(warnings, warning) != warned || len(warnings) > 1 || warned != (c.Advertised[0].Host == "127.0.0.1") && text != "" {
+			t.Errorf("%s: %v, %q", text, err, warnings)
+		}
 	}
 }
 

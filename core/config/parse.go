@@ -60,7 +60,7 @@ func Parse(props []Property) (*Config, []string, error) {
 	if err := c.derive(); err != nil {
 		return nil, warnings, err
 	}
-	return c, warnings, nil
+	return c, append(warnings, c.warnAdvertised()...), nil
 }
 
 func (c *Config) set(p Property) (warning string, err error) {
@@ -184,14 +184,17 @@ func (c *Config) deriveAdvertised() error {
 		if advertised, err = parseListeners("advertised.listeners", value); err != nil {
 			return err
 		}
+		if err := c.checkAdvertised(advertised); err != nil {
+			return err
+		}
 	}
 	c.deriveControllerEndpoints(advertised)
 	for _, l := range advertised {
 		if c.IsControllerListener(l.Name) {
 			continue
 		}
-		if l.Host == "" || l.Host == "0.0.0.0" {
-			l.Host = "127.0.0.1" // a meta address cannot be advertised; this stays on the machine
+		if isMeta(l.Host) {
+			l.Host = stayHost
 		}
 		c.Advertised = append(c.Advertised, l)
 	}
@@ -205,6 +208,41 @@ func (c *Config) deriveAdvertised() error {
 	return nil
 }
 
+// stayHost is what is advertised of a listener on all addresses: it stays on the machine. Kafka takes the machine's name, which is not
+// known here.
+const stayHost = "127.0.0.1"
+
+// isMeta reports whether a host means all addresses of the machine. Nobody can dial that.
+func isMeta(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
+
+// checkAdvertised: as in Kafka 0.0.0.0 is not advertised, and nothing that is not listened on.
+func (c *Config) checkAdvertised(advertised []Listener) error {
+	for _, l := range advertised {
+		switch {
+		case l.Host == "0.0.0.0":
+			return fmt.Errorf("advertised.listeners: %s is at 0.0.0.0, which nobody can dial", l.Name)
+		case c.Broker && !c.IsControllerListener(l.Name) && !slices.ContainsFunc(c.Listeners, func(own Listener) bool { return own.Name == l.Name }):
+			return fmt.Errorf("advertised.listeners: %s is not among the listeners", l.Name)
+		}
+	}
+	return nil
+}
+
+// warnAdvertised names what is advertised at an address that nobody asked for.
+func (c *Config) warnAdvertised() (warnings []string) {
+	value, isSet := c.Value("advertised.listeners")
+	if !isSet {
+		value = c.text("listeners")
+	}
+	given, _ := parseListeners("", value) // checked before
+	for _, l := range given {
+		if slices.ContainsFunc(c.Advertised, func(a Listener) bool { return a.Name == l.Name && isMeta(l.Host) }) {
+			warnings = append(warnings, fmt.Sprintf("listeners: %s is advertised as %s; set advertised.listeners", l.Name, stayHost))
+		}
+	}
+	return warnings
+}
+
 // deriveControllerEndpoints takes a controller's listeners as they are advertised, or else as they are, in the order in which
 // they are named.
 func (c *Config) deriveControllerEndpoints(advertised []Listener) {
@@ -213,7 +251,7 @@ func (c *Config) deriveControllerEndpoints(advertised []Listener) {
 			if !strings.EqualFold(l.Name, name) {
 				continue
 			}
-			if l.Host == "" || l.Host == "0.0.0.0" {
+			if isMeta(l.Host) {
 				l.Host = "localhost"
 			}
 			c.ControllerEndpoints = append(c.ControllerEndpoints, l)
