@@ -111,6 +111,46 @@ func TestBadInputIsNamed(t *testing.T) {
 	}
 }
 
+// What java.util.Properties makes of it.
+func TestPropertiesAreReadAsJavaReadsThem(t *testing.T) {
+	for text, want := range map[string]string{
+		"# a comment \\\na=1":          "[a|1]",
+		"  ! another \\\n# \\\n\n a=1": "[a|1]",
+		"a=1\\\n  ,2\\\n  ,3\nb=4":     "[a|1,2,3 b|4]",
+		"a=1\\\n# 2":                   "[a|1# 2]",
+		"a=1\\\r\n  2\r\nb=3\r\n":      "[a|12 b|3]",
+		`a=c:\\` + "\nb=1":             `[a|c:\ b|1]`,
+		`a=x\://h\:1\=\#`:              "[a|x://h:1=#]",
+		`a\:b=1`:                       "[a:b|1]",
+		"a : 1 ":                       "[a|1]",
+		`a=\u00fc\t\u12\q`:             "[a|ü\tu12q]",
+		"a=\\":                         "[a|]",
+	} {
+		props, err := ParseProperties("f", text)
+		var got []string
+		for _, p := range props {
+			got = append(got, p.Key+"|"+p.Value)
+		}
+		if err != nil || fmt.Sprint(got) != want {
+			t.Errorf("%q: got %q, %v, want %s", text, got, err, want)
+		}
+	}
+}
+
+func TestListenerNamesOfAnyCaseAreTheSame(t *testing.T) {
+	c, _, err := parse(t, `
+listeners=internal://h:1,Outer://h:2,CONTROLLER://h:3
+listener.security.protocol.map=internal:PLAINTEXT, outer : plaintext,controller:PLAINTEXT
+inter.broker.listener.name=Internal
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if own, ok := c.InterBroker(); !ok || own.Port != 1 || own.Name != "INTERNAL" {
+		t.Errorf("%+v", own)
+	}
+}
+
 func TestAdvertisingWhatNobodyAskedForIsWarnedOf(t *testing.T) {
 	const controller, warning = ",CONTROLLER://:9093", "listeners: PLAINTEXT is advertised as 127.0.0.1; set advertised.listeners"
 	for text, warned := range map[string]bool{

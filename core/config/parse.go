@@ -9,36 +9,6 @@ import (
 	"strings"
 )
 
-// Property is one key = value as somebody gave it.
-type Property struct {
-	Key, Value string
-	Origin     string // where it comes from, for messages: "server.properties:12" or "--set"
-}
-
-// ParseProperties reads Java's properties format: key=value lines, # and ! comments, a backslash at
-// the end of a line continues it. name is for messages.
-func ParseProperties(name, text string) ([]Property, error) {
-	var props []Property
-	lines := strings.Split(text, "\n")
-	for i := 0; i < len(lines); i++ {
-		origin := fmt.Sprintf("%s:%d", name, i+1)
-		line := strings.TrimSpace(lines[i])
-		for strings.HasSuffix(line, `\`) && i+1 < len(lines) {
-			i++
-			line = strings.TrimSuffix(line, `\`) + strings.TrimSpace(lines[i])
-		}
-		if line == "" || line[0] == '#' || line[0] == '!' {
-			continue
-		}
-		sep := strings.IndexAny(line, "=:")
-		if sep < 1 {
-			return nil, fmt.Errorf("%s: %q is not of the form key=value", origin, line)
-		}
-		props = append(props, Property{strings.TrimSpace(line[:sep]), strings.TrimSpace(line[sep+1:]), origin})
-	}
-	return props, nil
-}
-
 // Parse checks the properties, later ones winning, and gives the configuration. Warnings name keys
 // that are accepted without effect. The error joins everything that is wrong.
 func Parse(props []Property) (*Config, []string, error) {
@@ -198,7 +168,7 @@ func (c *Config) deriveAdvertised() error {
 		}
 		c.Advertised = append(c.Advertised, l)
 	}
-	c.InterBrokerListener, _ = c.Value("inter.broker.listener.name")
+	c.InterBrokerListener = strings.ToUpper(c.text("inter.broker.listener.name"))
 	if c.InterBrokerListener == "" && len(c.Advertised) > 0 {
 		c.InterBrokerListener = c.Advertised[0].Name
 	}
@@ -263,8 +233,8 @@ func (c *Config) deriveControllerEndpoints(advertised []Listener) {
 func (c *Config) checkProtocols() error {
 	protocol := map[string]string{}
 	for _, item := range c.list("listener.security.protocol.map") {
-		name, proto, _ := strings.Cut(item, ":")
-		protocol[name] = proto
+		name, proto, _ := strings.Cut(strings.ToUpper(item), ":")
+		protocol[strings.TrimSpace(name)] = strings.TrimSpace(proto)
 	}
 	for _, l := range c.Listeners {
 		p := protocol[l.Name]
