@@ -2,6 +2,9 @@ package config
 
 import "math"
 
+// leastDedupeBuffer is how many bytes a thread of the cleaner needs more than.
+const leastDedupeBuffer = 1 << 20
+
 // BrokerKeys are the keys of server.properties that have an effect, sorted by name.
 var BrokerKeys = []Key{
 	{Name: "add.partitions.to.txn.retry.backoff.max.ms", Type: Int, Default: "100", Max: math.MaxInt32, Doc: "How long the coordinator is asked again by itself to add a partition while it ends the transaction before."},
@@ -55,7 +58,7 @@ var BrokerKeys = []Key{
 	{Name: "listener.security.protocol.map", Type: String, Default: "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", Doc: "Security protocol of each listener name; PLAINTEXT only so far."},
 	{Name: "listeners", Type: List, Default: "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093", Doc: "What this node listens on: NAME://host:port,... Port 0 takes a free one."},
 	{Name: "log.cleaner.backoff.ms", Type: Long, Default: "15000", Min: 1, Max: anyLong, Doc: "Time between looks for logs to compact."},
-	{Name: "log.cleaner.dedupe.buffer.size", Type: Long, Default: "134217728", Min: 1 << 20, Max: anyLong, Doc: "Most memory for the keys of a log that is being compacted."},
+	{Name: "log.cleaner.dedupe.buffer.size", Type: Long, Default: "134217728", Min: leastDedupeBuffer + 1, Max: anyLong, Doc: "Most memory for the keys of a log that is being compacted."},
 	{Name: "log.cleaner.delete.retention.ms", Type: Long, Default: "86400000", Max: anyLong, Doc: "Default of the topics' delete.retention.ms."},
 	{Name: "log.cleaner.enable", Type: Boolean, Default: "true", Doc: "Whether logs are compacted."},
 	{Name: "log.cleaner.io.buffer.load.factor", Type: Double, Default: "0.9", Doc: "How full that memory may be."},
@@ -82,11 +85,11 @@ var BrokerKeys = []Key{
 	{Name: "log.retention.check.interval.ms", Type: Long, Default: "300000", Min: 1, Max: anyLong, Doc: "Time between looks for segments to delete."},
 	{Name: "log.retention.hours", Type: Int, Default: "168", Min: -1, Max: math.MaxInt32, Doc: "Default of the topics' retention.ms, in hours."},
 	{Name: "log.retention.minutes", Type: Int, Null: true, Doc: "Default of the topics' retention.ms, in minutes."},
-	{Name: "log.retention.ms", Type: Long, Null: true, Doc: "Default of the topics' retention.ms."},
+	{Name: "log.retention.ms", Type: Long, Null: true, Not: []int64{0}, Doc: "Default of the topics' retention.ms."},
 	{Name: "log.roll.hours", Type: Int, Default: "168", Min: 1, Max: math.MaxInt32, Doc: "Default of the topics' segment.ms, in hours."},
 	{Name: "log.roll.jitter.hours", Type: Int, Default: "0", Max: math.MaxInt32, Doc: "Default of the topics' segment.jitter.ms, in hours."},
-	{Name: "log.roll.jitter.ms", Type: Long, Null: true, Doc: "Default of the topics' segment.jitter.ms."},
-	{Name: "log.roll.ms", Type: Long, Null: true, Doc: "Default of the topics' segment.ms."},
+	{Name: "log.roll.jitter.ms", Type: Long, Null: true, Max: anyLong, Doc: "Default of the topics' segment.jitter.ms."},
+	{Name: "log.roll.ms", Type: Long, Null: true, Min: 1, Max: anyLong, Doc: "Default of the topics' segment.ms."},
 	{Name: "log.segment.bytes", Type: Int, Default: "1073741824", Min: 1024, Max: math.MaxInt32, Doc: "Default of the topics' segment.bytes."},
 	{Name: "log.segment.delete.delay.ms", Type: Long, Default: "60000", Max: anyLong, Doc: "Default of the topics' file.delete.delay.ms."},
 	{Name: "max.incremental.fetch.session.cache.slots", Type: Int, Default: "1000", Max: math.MaxInt32, Doc: "Fetch sessions kept at once."},

@@ -99,7 +99,17 @@ func TestBadInputIsNamed(t *testing.T) {
 		"inter.broker.listener.name=INTERNAL":                                                                    `no advertised listener is named "INTERNAL"`,
 		"advertised.listeners=PLAINTEXT://0.0.0.0:1":                                                             "0.0.0.0, which nobody can dial",
 		"advertised.listeners=PLAINTEXT://h:1,OTHER://h:2":                                                       "OTHER is not among the listeners",
-		"log.retention.hours=99999999999999999":                                                                  "is not a number of type int",
+		"log.roll.ms=-1":                         "log.roll.ms: -1 is below its least value 1",
+		"log.roll.jitter.ms=-1":                  "log.roll.jitter.ms: -1 is below its least value 0",
+		"log.retention.ms=0":                     "log.retention.ms: 0 is not allowed",
+		"log.retention.minutes=0":                "log.retention.minutes: 0 would delete",
+		"log.retention.hours=0":                  "log.retention.hours: 0 would delete",
+		"node.id=2\nbroker.id=3":                 "broker.id: 3 is not 2, which is node.id",
+		"replica.fetch.wait.max.ms=30001":        "replica.fetch.wait.max.ms: 30001 is above replica.socket.timeout.ms, which is 30000",
+		"replica.lag.time.max.ms=499":            "replica.fetch.wait.max.ms: 500 is above replica.lag.time.max.ms, which is 499",
+		"log.cleaner.dedupe.buffer.size=1048576": "below its least value 1048577",
+		"log.cleaner.threads=128":                "log.cleaner.dedupe.buffer.size: 134217728 is not above 1048576 for each of log.cleaner.threads, which is 128",
+		"log.retention.hours=99999999999999999":  "is not a number of type int",
 	} {
 		_, _, err := parse(t, text)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -108,6 +118,17 @@ func TestBadInputIsNamed(t *testing.T) {
 	}
 	if _, err := ParseProperties("f", "\n  junk"); err == nil || !strings.Contains(err.Error(), "f:2") {
 		t.Errorf("a line without = must be named: %v", err)
+	}
+}
+
+func TestWhatKafkaTakesIsTaken(t *testing.T) {
+	for _, text := range []string{
+		"log.retention.ms=-1", "log.retention.ms=-5", "log.retention.ms=1\nlog.retention.hours=0", "log.retention.minutes=-1", "log.roll.ms=1", "log.roll.jitter.ms=0",
+		"node.id=3\nbroker.id=3", "broker.id=3", "replica.fetch.wait.max.ms=400\nreplica.lag.time.max.ms=400", "log.cleaner.threads=127",
+	} {
+		if _, _, err := parse(t, text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 
@@ -233,7 +254,7 @@ func TestWhatIsDynamicInKafkaIsDynamicHere(t *testing.T) {
 			}
 		}
 	}
-	for name, ok := range map[string]bool{"log.retention.ms=5": true, "log.retention.ms=x": false, "node.id=5": false, "ssl.keystore.password=x": false, "listener.name.x.y=1": false, "what=1": true, "num.io.threads=x": false} {
+	for name, ok := range map[string]bool{"log.retention.ms=5": true, "log.retention.ms=x": false, "log.retention.ms=0": false, "log.retention.ms=-1": true, "log.roll.ms=0": false, "log.roll.jitter.ms=-1": false, "node.id=5": false, "ssl.keystore.password=x": false, "listener.name.x.y=1": false, "what=1": true, "num.io.threads=x": false} {
 		key, value, _ := strings.Cut(name, "=")
 		if err := CheckDynamic(key, value); (err == nil) != ok {
 			t.Errorf("%s: %v", name, err)

@@ -60,7 +60,7 @@ func (c *Config) derive() error {
 	c.deriveNumbers()
 	c.deriveGroups()
 	c.deriveTransactions()
-	return errors.Join(c.deriveRoles(), c.deriveListeners(), c.deriveVoters(), c.deriveLogDirs(), c.checkGroups())
+	return errors.Join(c.deriveRoles(), c.deriveListeners(), c.deriveVoters(), c.deriveLogDirs(), c.check())
 }
 
 func (c *Config) deriveNumbers() {
