@@ -11,7 +11,7 @@ import (
 // What the configuration says about the cleaning up of logs.
 
 func (b *Broker) cleanerConfig() storage.CleanerConfig {
-	c := b.cfg.Cleaner()
+	c := b.cfg.Cleaner(b.dynamicConfig())
 	cleaner := storage.CleanerConfig{DedupeBufferBytes: c.DedupeBufferBytes, LoadPercent: c.LoadPercent, IOBufferBytes: c.IOBufferBytes}
 	if c.Enabled {
 		cleaner.Backoff = c.Backoff

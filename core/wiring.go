@@ -114,11 +114,11 @@ func (b *Broker) replicaConfig() replica.Config {
 		FetchPartitionMaxBytes:  b.cfg.ReplicaFetchMaxBytes,
 		CheckpointInterval:      b.cfg.HWCheckpointInterval,
 		RetentionCheckInterval:  b.cfg.RetentionCheck,
-		TransactionVerification: b.cfg.Transactions.Verification,
+		TransactionVerification: func() bool { return b.cfg.TransactionVerification(b.dynamicConfig()) },
 		DefaultMinISR:           int(b.cfg.TopicConfig(nil, config.Dynamic{}).Long("min.insync.replicas")),
 		TopicMinISR:             b.topicMinISR,
 		LogConfig:               b.logConfig,
-		Cleaner:                 b.cleanerConfig(),
+		Cleaner:                 b.cleanerConfig,
 	}
 }
 
@@ -183,9 +183,12 @@ func (b *Broker) topicConfig(topic string) config.TopicConfig {
 	return api.TopicConfig(b.cfg, b.loader.Image(), topic)
 }
 
+// dynamicConfig is what is set by broker keys while brokers run.
+func (b *Broker) dynamicConfig() config.Dynamic { return api.DynamicConfig(b.cfg, b.loader.Image()) }
+
 // dynamicLong is a number that can be set while the broker runs.
 func (b *Broker) dynamicLong(key string) int64 {
-	value, _ := b.cfg.BrokerValue(key, api.DynamicConfig(b.cfg, b.loader.Image()))
+	value, _ := b.cfg.BrokerValue(key, b.dynamicConfig())
 	n, _ := strconv.ParseInt(strings.TrimSpace(value), 10, 64) // checked when it was set
 	return n
 }

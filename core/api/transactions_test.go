@@ -333,6 +333,20 @@ func TestRecordsNeedNoTransactionIfVerificationIsOff(t *testing.T) {
 	w.code("produce", p.produce(0, "v").ErrorCode, nil)
 }
 
+func TestVerificationIsSwitchedWhileBrokersRun(t *testing.T) {
+	w := newTxnWorld(t, 1)
+	p := w.initialize("id", 1)
+	set := func(on bool) {
+		const key = "transaction.partition.verification.enable"
+		w.code("alter", w.clients[0].alter(alteration(ofBroker, "", fmt.Sprintf("SET %s=%t", key, on)))[0].ErrorCode, nil)
+		w.until("it is known", func() bool { return strings.HasPrefix(w.clients[0].described(ofBroker, "1", key), fmt.Sprint(on)) })
+	}
+	set(false)
+	w.code("off", p.produce(0, "v").ErrorCode, nil)
+	set(true)
+	w.code("on", p.produce(1, "v").ErrorCode, kerr.TransactionAbortable)
+}
+
 // While the first records of a transaction wait for the coordinator others come; they must not overtake them.
 func TestRecordsStayInOrderWhileTheCoordinatorIsAsked(t *testing.T) {
 	w := newTxnWorld(t, 3)

@@ -5,7 +5,7 @@ import "math"
 // leastDedupeBuffer is how many bytes a thread of the cleaner needs more than.
 const leastDedupeBuffer = 1 << 20
 
-// BrokerKeys are the keys of server.properties that have an effect, sorted by name.
+// BrokerKeys are the keys of server.properties that have an effect, or will give a topic's key its default, sorted by name.
 var BrokerKeys = []Key{
 	{Name: "add.partitions.to.txn.retry.backoff.max.ms", Type: Int, Default: "100", Max: math.MaxInt32, Doc: "How long the coordinator is asked again by itself to add a partition while it ends the transaction before."},
 	{Name: "add.partitions.to.txn.retry.backoff.ms", Type: Int, Default: "20", Min: 1, Max: math.MaxInt32, Doc: "Time between such tries."},
@@ -61,7 +61,7 @@ var BrokerKeys = []Key{
 	{Name: "log.cleaner.dedupe.buffer.size", Type: Long, Default: "134217728", Min: leastDedupeBuffer + 1, Max: anyLong, Doc: "Most memory for the keys of a log that is being compacted."},
 	{Name: "log.cleaner.delete.retention.ms", Type: Long, Default: "86400000", Max: anyLong, Doc: "Default of the topics' delete.retention.ms."},
 	{Name: "log.cleaner.enable", Type: Boolean, Default: "true", Doc: "Whether logs are compacted."},
-	{Name: "log.cleaner.io.buffer.load.factor", Type: Double, Default: "0.9", Doc: "How full that memory may be."},
+	{Name: "log.cleaner.io.buffer.load.factor", Type: Double, Default: "0.9", Max: 1, Doc: "How full that memory may be."},
 	{Name: "log.cleaner.io.buffer.size", Type: Int, Default: "524288", Min: 1024, Max: math.MaxInt32, Doc: "Bytes of a log that are read at a time to compact it."},
 	{Name: "log.cleaner.max.compaction.lag.ms", Type: Long, Default: "9223372036854775807", Min: 1, Max: anyLong, Doc: "Default of the topics' max.compaction.lag.ms."},
 	{Name: "log.cleaner.min.cleanable.ratio", Type: Double, Default: "0.5", Max: 1, Doc: "Default of the topics' min.cleanable.dirty.ratio."},
@@ -75,12 +75,12 @@ var BrokerKeys = []Key{
 	{Name: "log.flush.scheduler.interval.ms", Type: Long, Default: "9223372036854775807", Doc: "Default of log.flush.interval.ms."},
 	{Name: "log.index.interval.bytes", Type: Int, Default: "4096", Max: math.MaxInt32, Doc: "Default of the topics' index.interval.bytes."},
 	{Name: "log.index.size.max.bytes", Type: Int, Default: "10485760", Min: 4, Max: math.MaxInt32, Doc: "Default of the topics' segment.index.bytes."},
-	{Name: "log.local.retention.bytes", Type: Long, Default: "-2", Min: -2, Max: anyLong, Doc: "Default of the topics' local.retention.bytes."},
-	{Name: "log.local.retention.ms", Type: Long, Default: "-2", Min: -2, Max: anyLong, Doc: "Default of the topics' local.retention.ms."},
+	{Name: "log.local.retention.bytes", Inert: true, Type: Long, Default: "-2", Min: -2, Max: anyLong, Doc: "Default of the topics' local.retention.bytes."},
+	{Name: "log.local.retention.ms", Inert: true, Type: Long, Default: "-2", Min: -2, Max: anyLong, Doc: "Default of the topics' local.retention.ms."},
 	{Name: "log.message.timestamp.after.max.ms", Type: Long, Default: "3600000", Max: anyLong, Doc: "Default of the topics' message.timestamp.after.max.ms."},
 	{Name: "log.message.timestamp.before.max.ms", Type: Long, Default: "9223372036854775807", Max: anyLong, Doc: "Default of the topics' message.timestamp.before.max.ms."},
 	{Name: "log.message.timestamp.type", Type: String, Default: "CreateTime", Values: []string{"CreateTime", "LogAppendTime"}, Doc: "Default of the topics' message.timestamp.type."},
-	{Name: "log.preallocate", Type: Boolean, Default: "false", Doc: "Default of the topics' preallocate."},
+	{Name: "log.preallocate", Inert: true, Type: Boolean, Default: "false", Doc: "Default of the topics' preallocate."},
 	{Name: "log.retention.bytes", Type: Long, Default: "-1", Min: -1, Max: anyLong, Doc: "Default of the topics' retention.bytes."},
 	{Name: "log.retention.check.interval.ms", Type: Long, Default: "300000", Min: 1, Max: anyLong, Doc: "Time between looks for segments to delete."},
 	{Name: "log.retention.hours", Type: Int, Default: "168", Min: -1, Max: math.MaxInt32, Doc: "Default of the topics' retention.ms, in hours."},
@@ -91,7 +91,7 @@ var BrokerKeys = []Key{
 	{Name: "log.roll.jitter.ms", Type: Long, Null: true, Max: anyLong, Doc: "Default of the topics' segment.jitter.ms."},
 	{Name: "log.roll.ms", Type: Long, Null: true, Min: 1, Max: anyLong, Doc: "Default of the topics' segment.ms."},
 	{Name: "log.segment.bytes", Type: Int, Default: "1073741824", Min: 1024, Max: math.MaxInt32, Doc: "Default of the topics' segment.bytes."},
-	{Name: "log.segment.delete.delay.ms", Type: Long, Default: "60000", Max: anyLong, Doc: "Default of the topics' file.delete.delay.ms."},
+	{Name: "log.segment.delete.delay.ms", Inert: true, Type: Long, Default: "60000", Max: anyLong, Doc: "Default of the topics' file.delete.delay.ms."},
 	{Name: "max.incremental.fetch.session.cache.slots", Type: Int, Default: "1000", Max: math.MaxInt32, Doc: "Fetch sessions kept at once."},
 	{Name: "message.max.bytes", Type: Int, Default: "1048588", Max: math.MaxInt32, Doc: "Default of the topics' max.message.bytes."},
 	{Name: "metadata.log.dir", Type: String, Null: true, Doc: "The directory of the metadata log; the first of log.dirs if not set."},

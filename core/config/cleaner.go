@@ -16,14 +16,13 @@ type Cleaner struct {
 }
 
 // Cleaner is the log.cleaner.* keys that are not a topic's.
-func (c *Config) Cleaner() Cleaner {
-	factor, _ := c.Value("log.cleaner.io.buffer.load.factor")
+func (c *Config) Cleaner(dynamic Dynamic) Cleaner {
 	return Cleaner{
 		Enabled:           c.boolean("log.cleaner.enable"),
-		DedupeBufferBytes: c.long("log.cleaner.dedupe.buffer.size"),
-		IOBufferBytes:     int(c.long("log.cleaner.io.buffer.size")),
-		LoadPercent:       int(millionths(factor) / 10_000),
-		Backoff:           c.millis("log.cleaner.backoff.ms"),
+		DedupeBufferBytes: c.dynamicLong("log.cleaner.dedupe.buffer.size", dynamic),
+		IOBufferBytes:     int(c.dynamicLong("log.cleaner.io.buffer.size", dynamic)),
+		LoadPercent:       int(millionths(c.dynamicText("log.cleaner.io.buffer.load.factor", dynamic)) / 10_000),
+		Backoff:           duration(c.dynamicLong("log.cleaner.backoff.ms", dynamic), time.Millisecond),
 	}
 }
 

@@ -318,6 +318,49 @@ controller.quorum.voters=1@[fd00::2]:9093
 	}
 }
 
+func TestKeysWithoutEffectSaySo(t *testing.T) {
+	for _, key := range []string{"log.segment.delete.delay.ms=1", "log.preallocate=true", "log.local.retention.ms=1", "log.local.retention.bytes=1", "num.io.threads=8"} {
+		name, _, _ := strings.Cut(key, "=")
+		_, warnings, err := parse(t, key)
+		if want := "server.properties:1: " + name + " has no effect yet"; err != nil || len(warnings) != 1 || warnings[0] != want {
+			t.Errorf("%s: %q, %v", key, warnings, err)
+		}
+		if doc := DescribedBroker(name).Documentation(); !strings.Contains(doc, "no effect here yet") {
+			t.Errorf("%s: %s", name, doc)
+		}
+	}
+	for _, k := range TopicKeys {
+		for _, s := range k.Synonyms {
+			if DescribedBroker(s.Name).Inert != k.Inert {
+				t.Errorf("%s and %s differ in whether they have an effect", k.Name, s.Name)
+			}
+		}
+	}
+	if doc := FindTopic("preallocate").Documentation(); !strings.Contains(doc, "no effect here yet") {
+		t.Error(doc)
+	}
+}
+
+func TestTheCleanerObeysWhatIsSetWhileBrokersRun(t *testing.T) {
+	c, _, err := parse(t, "log.cleaner.backoff.ms=5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dynamic := Dynamic{Cluster: map[string]string{
+		"log.cleaner.backoff.ms": " 7 ", "log.cleaner.dedupe.buffer.size": "2000000", "log.cleaner.io.buffer.size": "2000", "log.cleaner.io.buffer.load.factor": "0.5",
+		"transaction.partition.verification.enable": "FALSE",
+	}}
+	if got, want := c.Cleaner(dynamic), (Cleaner{true, 2_000_000, 2000, 50, 7 * time.Millisecond}); got != want {
+		t.Errorf("%+v", got)
+	}
+	if got := c.Cleaner(Dynamic{}).Backoff; got != 5*time.Millisecond || !c.TransactionVerification(Dynamic{}) || c.TransactionVerification(dynamic) {
+		t.Errorf("%v", got)
+	}
+	if err := CheckDynamic("log.cleaner.io.buffer.load.factor", "NaN"); err == nil {
+		t.Error("NaN is no share")
+	}
+}
+
 // Whoever means "for ever" by the largest number must not get a time that has passed.
 func TestTheLongestTimesAreAhead(t *testing.T) {
 	c, _, err := parse(t, `
@@ -334,7 +377,7 @@ quota.window.size.seconds=2147483647
 	}
 	now := int64(50 * 365 * 24 * time.Hour) // of a loop that has run for long
 	for _, d := range []time.Duration{
-		c.Groups.OffsetsRetention, c.Groups.RetentionCheckInterval, c.LogDirFailureTimeout, c.ConnectionsMaxIdle, c.Cleaner().Backoff, c.LeaderImbalanceCheck, c.QuotaWindow,
+		c.Groups.OffsetsRetention, c.Groups.RetentionCheckInterval, c.LogDirFailureTimeout, c.ConnectionsMaxIdle, c.Cleaner(Dynamic{}).Backoff, c.LeaderImbalanceCheck, c.QuotaWindow,
 	} {
 		if d < 50*365*24*time.Hour || now+int64(d) < now {
 			t.Errorf("%v", d)

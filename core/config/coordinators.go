@@ -146,7 +146,6 @@ type Transactions struct {
 	AbortInterval      time.Duration
 	ExpirationInterval time.Duration
 	LoadBufferSize     int
-	Verification       bool
 	AddRetryBackoff    time.Duration
 	AddRetryMax        time.Duration
 }
@@ -158,8 +157,12 @@ func (c *Config) deriveTransactions() {
 		AbortInterval:      c.millis("transaction.abort.timed.out.transaction.cleanup.interval.ms"),
 		ExpirationInterval: c.millis("transaction.remove.expired.transaction.cleanup.interval.ms"),
 		LoadBufferSize:     int(c.long("transaction.state.log.load.buffer.size")),
-		Verification:       c.boolean("transaction.partition.verification.enable"),
 		AddRetryBackoff:    c.millis("add.partitions.to.txn.retry.backoff.ms"),
 		AddRetryMax:        c.millis("add.partitions.to.txn.retry.backoff.max.ms"),
 	}
+}
+
+// TransactionVerification is transaction.partition.verification.enable.
+func (c *Config) TransactionVerification(dynamic Dynamic) bool {
+	return c.dynamicText("transaction.partition.verification.enable", dynamic) == "true"
 }

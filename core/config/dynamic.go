@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -164,4 +165,15 @@ func CheckDynamic(name, value string) error {
 		return fmt.Errorf("%s cannot be set while the broker runs", name)
 	}
 	return key.Check(value)
+}
+
+// dynamicText is the effective value of a broker key that has a default, as its type writes it.
+func (c *Config) dynamicText(key string, dynamic Dynamic) string {
+	v, _ := c.BrokerValue(key, dynamic)
+	return FindBroker(key).Normal(v)
+}
+
+func (c *Config) dynamicLong(key string, dynamic Dynamic) int64 {
+	n, _ := strconv.ParseInt(c.dynamicText(key, dynamic), 10, 64) // checked when it was set
+	return n
 }

@@ -1,5 +1,8 @@
 package config
 
+// inertWarning follows the name of a key.
+const inertWarning = " has no effect yet"
+
 // inertKeys are keys that Kafka 4.3 knows and that have no effect here yet, sorted: accepted with a
 // warning, so that an existing server.properties starts.
 var inertKeys = []string{

@@ -40,6 +40,7 @@ type Key struct {
 	Values  []string // the only values allowed, if any
 	Not     []int64  // numbers between Min and Max that are not allowed either
 	Doc     string
+	Inert   bool // accepted, checked and described, and without effect yet; so is every key without Doc
 	// Synonyms of a topic key: the broker keys that give its default, most specific first.
 	Synonyms []Synonym
 }
@@ -127,8 +128,11 @@ func (k *Key) Normal(value string) string {
 
 // Documentation is what the key does here.
 func (k *Key) Documentation() string {
-	if k.Doc == "" {
+	switch {
+	case k.Doc == "":
 		return inertDoc
+	case k.Inert:
+		return k.Doc + " It has no effect here yet."
 	}
 	return k.Doc
 }

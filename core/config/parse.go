@@ -40,12 +40,15 @@ func (c *Config) set(p Property) (warning string, err error) {
 			return "", err
 		}
 		c.values[p.Key] = strings.TrimSpace(p.Value)
+		if FindBroker(p.Key).Inert {
+			return p.Key + inertWarning, nil
+		}
 		return "", nil
 	case slices.Contains(zookeeperKeys, p.Key) || strings.HasPrefix(p.Key, "zookeeper."):
 		return "", fmt.Errorf("%s: there is no ZooKeeper here; Kafka 4 runs on KRaft alone: name the controllers in controller.quorum.voters", p.Key)
 	case slices.Contains(inertKeys, p.Key) || strings.HasPrefix(p.Key, "listener.name."):
 		c.values[p.Key] = strings.TrimSpace(p.Value)
-		return p.Key + " has no effect yet", nil
+		return p.Key + inertWarning, nil
 	case FindTopic(p.Key) != nil:
 		if s := FindTopic(p.Key).Synonyms; len(s) > 0 {
 			return "", fmt.Errorf("%s is a topic's key; a broker's default for it is %s", p.Key, s[0].Name)

@@ -92,7 +92,7 @@ func (b *broker) start() {
 		Rand: func(purpose string) *rand.Rand { return virtual.Rand(3, fmt.Sprint(b.epoch, purpose)) },
 	}
 	cfg := replica.DefaultConfig(1)
-	cfg.DefaultMinISR, cfg.RetentionCheckInterval, cfg.TransactionVerification = 1, 0, false
+	cfg.DefaultMinISR, cfg.RetentionCheckInterval, cfg.TransactionVerification = 1, 0, func() bool { return false }
 	b.m = nil
 	b.loop.Post(func() {
 		storage.OpenManager(e, []*storage.LogDir{storage.NewLogDir(e, "d", [16]byte{1})}, cfg.LogConfig, func(logs *storage.Manager, err error) {

@@ -30,6 +30,7 @@ func (m *Manager) Apply(img *metadata.Image, d *metadata.Delta) {
 		m.started, d = true, nil
 	}
 	if d == nil {
+		m.configure()
 		m.applyBrokers()
 		m.applyAll()
 		return
@@ -66,8 +67,17 @@ func (m *Manager) hasNoLog(d *metadata.Delta, id event.Partition) bool {
 	return created
 }
 
-// applyConfig has the partitions look at their configuration again that a change may concern.
+// configure takes what is configured of the broker as a whole and may change.
+func (m *Manager) configure() {
+	m.verifies = m.cfg.TransactionVerification()
+	m.cleaner.SetConfig(m.cfg.Cleaner())
+}
+
+// applyConfig has the manager and the partitions look at their configuration again that a change may concern.
 func (m *Manager) applyConfig(key metadata.ResourceKey) {
+	if key.Type == metadata.ResourceBroker {
+		m.configure()
+	}
 	for _, p := range m.partitions {
 		if key.Type == metadata.ResourceBroker || key.Type == metadata.ResourceTopic && key.Name == p.id.Topic {
 			p.onConfigChanged()

@@ -38,10 +38,12 @@ type Config struct {
 	FetchPartitionMaxBytes int32         // replica.fetch.max.bytes
 	CheckpointInterval     time.Duration // replica.high.watermark.checkpoint.interval.ms
 	RetentionCheckInterval time.Duration // log.retention.check.interval.ms
-	Cleaner                storage.CleanerConfig
 
+	// Cleaner is the log.cleaner.* keys that are not a topic's. It is asked again whenever the configuration of brokers changes.
+	Cleaner func() storage.CleanerConfig
 	// TransactionVerification is transaction.partition.verification.enable: no batch begins a transaction unless its coordinator agrees.
-	TransactionVerification bool
+	// It is asked again like Cleaner.
+	TransactionVerification func() bool
 
 	DefaultMinISR int                                     // min.insync.replicas
 	TopicMinISR   func(topic string) int                  // the topic's own; nil or below 1: the default
@@ -54,8 +56,8 @@ func DefaultConfig(nodeID int32) Config {
 		NodeID:            nodeID,
 		ReplicaLagTimeMax: 30 * time.Second, FetchWaitMax: 500 * time.Millisecond, FetchBackoff: time.Second, FetchTimeout: 30 * time.Second,
 		FetchMinBytes: 1, FetchMaxBytes: 10 << 20, FetchPartitionMaxBytes: 1 << 20,
-		CheckpointInterval: 5 * time.Second, RetentionCheckInterval: 5 * time.Minute, Cleaner: storage.DefaultCleanerConfig(),
-		TransactionVerification: true,
+		CheckpointInterval: 5 * time.Second, RetentionCheckInterval: 5 * time.Minute, Cleaner: storage.DefaultCleanerConfig,
+		TransactionVerification: func() bool { return true },
 		DefaultMinISR:           1,
 		LogConfig:               func(event.Partition) storage.LogConfig { return storage.DefaultLogConfig() },
 	}
@@ -97,6 +99,7 @@ type Manager struct {
 	onWoken   func()            // flushWoken, bound once
 	ticks     [3]scheduler.Timer
 	cleaner   *storage.Cleaner
+	verifies  bool // what Config.TransactionVerification said
 
 	onLogDirFailure func(error)
 	onLogDirOffline func(error)
@@ -134,7 +137,7 @@ func NewManager(e *env.Env, cfg Config, logs *storage.Manager, peers *wire.Peers
 		}
 	})
 	m.every(2, cfg.RetentionCheckInterval, m.deleteOldSegments)
-	m.cleaner = storage.NewCleaner(logs, cfg.Cleaner)
+	m.cleaner = storage.NewCleaner(logs, cfg.Cleaner())
 	return m
 }
 

@@ -14,7 +14,7 @@ func (m *Manager) StartVerification(id event.Partition, topicID [16]byte, produc
 	if err != nil {
 		return 0, err
 	}
-	if !addsPartitions && !m.cfg.TransactionVerification {
+	if !addsPartitions && !m.verifies {
 		return 0, nil
 	}
 	return p.log.StartVerification(producerID, epoch, sequence, addsPartitions)
@@ -37,7 +37,7 @@ func (m *Manager) Producers(id event.Partition) ([]storage.ProducerState, error)
 
 // check judges what the log does not: whether a transactional batch is part of a transaction that the coordinator knows of.
 func (p *Partition) check(b record.Batch, guard storage.Guard) error {
-	if !b.IsTransactional() || !p.m.cfg.TransactionVerification {
+	if !b.IsTransactional() || !p.m.verifies {
 		return nil
 	}
 	return p.log.CheckVerified(b, guard)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/record"
@@ -166,6 +167,32 @@ func TestTombstoneStaysForDeleteRetentionAfterItsKeyIsGone(t *testing.T) {
 	}
 	again(horizon-300, "[1:b- 2:a- 3:z=1 4:z=1]")
 	again(horizon, "[4:z=1 5:z=1]")
+}
+
+func TestANewBackoffOfTheCleanerCountsAtOnce(t *testing.T) {
+	n := newNode(t, 1)
+	m := n.openManager()
+	l := n.create(m, event.Partition{Topic: "t"}, 1)
+	l.SetConfig(compactConfig())
+	n.put(l, put("a", "1"), put("a", "2"))
+	n.roll(l)
+	n.put(l, put("z", "1"))
+	cfg := DefaultCleanerConfig()
+	cfg.Backoff = time.Hour
+	c := NewCleaner(m, cfg)
+	n.pass(10_000)
+	if got := fmt.Sprint(n.records(l)); got != "[0:a=1 1:a=2 2:z=1]" {
+		t.Fatalf("before the backoff: %s", got)
+	}
+	cfg.Backoff = time.Second
+	c.SetConfig(cfg)
+	n.pass(2000)
+	if got := fmt.Sprint(n.records(l)); got != "[1:a=2 2:z=1]" {
+		t.Errorf("after the new backoff: %s", got)
+	}
+	c.Stop()
+	cfg.Backoff = time.Hour
+	c.SetConfig(cfg)
 }
 
 func TestTheLongestDeleteRetentionKeepsTombstones(t *testing.T) {

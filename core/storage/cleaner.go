@@ -38,6 +38,18 @@ func NewCleaner(m *Manager, cfg CleanerConfig) *Cleaner {
 	return c
 }
 
+// SetConfig is what further compactions obey. If it is new a wait that is under way begins again. Whether there is a backoff, and with it
+// a Cleaner at all, does not change.
+func (c *Cleaner) SetConfig(cfg CleanerConfig) {
+	if cfg == c.cfg || c.timer == nil || c.stopped {
+		return
+	}
+	c.cfg = cfg
+	if c.timer.Stop() {
+		c.timer.Reset(cfg.Backoff)
+	}
+}
+
 // Stop begins no further compaction. One that is under way ends with its log.
 func (c *Cleaner) Stop() {
 	c.stopped = true
@@ -57,8 +69,8 @@ func (c *Cleaner) next() {
 			c.timer.Reset(c.cfg.Backoff)
 			return
 		}
-		before := l.cleaned
-		l.clean(&c.cfg, span, func() {
+		before, cfg := l.cleaned, c.cfg
+		l.clean(&cfg, span, func() {
 			if l.cleaned == before { // given up: not at once again
 				c.timer.Reset(c.cfg.Backoff)
 				return
