@@ -85,3 +85,19 @@ func TestANewPartitionGetsALogWhileADirectoryIsUnread(t *testing.T) {
 	})
 	c.until("leads", func() bool { p := b.m.Partition(created); return p != nil && p.IsLeader() })
 }
+
+// Clients' batches wait for the end of a move, but not for ever: the directory that the replica moves to may have no space for the rest.
+func TestBatchesWaitForAMoveForAWhileOnly(t *testing.T) {
+	c := newCluster(t, 1, func(cfg *Config) { cfg.DefaultMinISR = 1 })
+	n := c.nodes[1]
+	n.loop.Post(func() { n.partition().hold() })
+	r := n.produce(1, "m1")
+	c.run(n.m.cfg.FetchBackoff / 2)
+	if r.done {
+		t.Fatal("the batch did not wait")
+	}
+	c.run(n.m.cfg.FetchBackoff)
+	if !r.done || r.Err != nil {
+		t.Errorf("it waits still, or failed: %v", r.Err)
+	}
+}

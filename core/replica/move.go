@@ -308,8 +308,21 @@ func (v *move) swap() {
 	p.follow.changed()
 }
 
-// hold has batches wait that are not this broker's own: see mustPrepare, and isReady of a follower.
-func (p *Partition) hold() { p.held = true }
+// hold has batches wait that are not this broker's own: see mustPrepare, and isReady of a follower. After a while they wait no more, for the
+// directory to which the rest is to be copied may be full.
+func (p *Partition) hold() {
+	if p.held {
+		return
+	}
+	p.held = true
+	p.holds++
+	this := p.holds
+	p.m.loop.AfterFunc(p.m.cfg.FetchBackoff, func() {
+		if this == p.holds {
+			p.release()
+		}
+	})
+}
 
 func (p *Partition) release() {
 	if p.held {

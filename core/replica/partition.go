@@ -37,6 +37,7 @@ type Partition struct {
 	followerFetches fetchList      // wait for the log end offset
 	preparing       []*preparation // wait to be appended, in order
 	held            bool           // all batches wait but this broker's own
+	holds           int            // how often they had to
 	move            *move          // to another log directory; nil: none
 	deletions       []*deletion    // wait for the replicas' log starts
 
