@@ -513,6 +513,35 @@ func TestKillsWhileStaticVotersBecomeThoseOfTheLog(t *testing.T) {
 	}
 }
 
+// B has the voters in its log and is killed before its quorum-state says so. It never fetches that record again: with static voters for
+// good it would count a majority of those who are none.
+func TestVotersAreFoundInTheLogWhateverQuorumStateSays(t *testing.T) {
+	for _, real := range []bool{false, true} {
+		c := newUpgradable(t, 16, real)
+		p := c.awaitLeader()
+		c.awaitCaughtUp()
+		c.run(time.Second)
+		b := c.machines[(p.m.id+1)%3]
+		end, hasVoters := p.raft.log.LogEndOffset(), func() bool { return b.proc.raft.history.version() > 0 }
+		p.m.node.Post(func() { p.raft.UpgradeKRaftVersion(p.epoch, 1, false, func(*kerr.Error, string) {}) })
+		for (!hasVoters() || b.proc.raft.log.LogEndOffset() == end) && c.world.Step() {
+		}
+		if b.proc.raft.written > 0 {
+			c.fail("quorum-state is of version %d already", b.proc.raft.written)
+		}
+		b.stop(false)
+		b.start(c.upgradable)
+		c.upgrade()
+		c.mustChange(true, 3)
+		c.awaitCaughtUp()
+		c.wantVoters(0, 1, 2, 3)
+		b.stop(false)
+		b.start(c.upgradable)
+		c.awaitCaughtUp()
+		c.wantVoters(0, 1, 2, 3)
+	}
+}
+
 // memberTroubles are troubles with changes of the voters.
 var memberTroubles = rapid.Custom(func(t *rapid.T) trouble {
 	return trouble{

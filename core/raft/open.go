@@ -171,7 +171,7 @@ func (n *Node) load(s snapshotFile, done func(error)) {
 			n.deliverSnapshot(id, s.records)
 		}
 		n.history.reset(s.controls, id.EndOffset)
-		if err != nil || !n.IsDynamic() && n.written < 1 {
+		if err != nil {
 			done(err)
 			return
 		}
@@ -179,7 +179,12 @@ func (n *Node) load(s snapshotFile, done func(error)) {
 	})
 }
 
-// readLog finds the control records from offset on, before anything else happens. A static quorum has none that matter.
+// readLog finds the control records from offset on, before anything else happens.
+//
+// It reads the log of static voters, too: quorum-state does not say for sure that they are in it by now (KIP-853).
+//
+// Example 1: a follower has written the record that brings the voters into the log, and its process is killed before quorum-state is of version 1.
+// It fetches from its log end from then on, and never sees that record again.
 func (n *Node) readLog(offset int64, done func(error)) {
 	if offset >= n.log.LogEndOffset() {
 		n.adoptVoters()

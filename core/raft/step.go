@@ -25,8 +25,7 @@ func (n *Node) step(f func()) {
 // say has f run when all that the running step changed is durable.
 func (n *Node) say(f func()) { n.outbox = append(n.outbox, f) }
 
-// settle ends a step: it makes the election state durable if the step changed it, and that there are voters in the log now: by the file
-// a node with static voters knows after a restart that it has to look for them there.
+// settle ends a step: it makes the election state durable if the step changed it, and the version of its file follows kraft.version (KIP-853).
 func (n *Node) settle() {
 	version := n.history.version()
 	if n.election == n.durable && (version <= max(n.written, 0) || len(n.cfg.Voters) == 0) {
