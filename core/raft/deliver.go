@@ -65,6 +65,9 @@ func (f *feed) visibleLeader() (id, epoch int32) {
 func (f *feed) deliver() {
 	for !f.reading && !f.n.gone && f.next < f.n.hw {
 		offset := f.next
+		if f.isReplaced(offset) {
+			return // what comes next is the snapshot
+		}
 		f.reading = true
 		most := deliverMaxBytes
 		if f.n.env.Buggify.Fires(buggify.DeliverOne) {
@@ -81,7 +84,14 @@ func (f *feed) deliver() {
 
 // onRead gathers the bytes of a read; what lies on the disk takes more turns.
 func (f *feed) onRead(offset int64, slice storage.Slice, err error) {
-	if err != nil {
+	switch {
+	case f.isReplaced(offset):
+		f.reading = false
+		if err == nil {
+			slice.Release()
+		}
+		return
+	case err != nil:
 		f.n.fail(err)
 		return
 	}
@@ -93,13 +103,22 @@ func (f *feed) onRead(offset int64, slice storage.Slice, err error) {
 	slice.Gather(func(b []byte, err error) {
 		slice.Release()
 		f.n.step(func() {
-			if err != nil {
+			switch {
+			case err == nil:
+				f.commit(offset, b)
+			case f.isReplaced(offset):
+				f.reading = false
+			default:
 				f.n.fail(err)
-				return
 			}
-			f.commit(offset, b)
 		})
 	})
+}
+
+// isReplaced reports whether what is at offset need not be read any more: a snapshot of the leader has been delivered in its place, or is
+// about to be, and the log may begin behind it by now.
+func (f *feed) isReplaced(offset int64) bool {
+	return f.next != offset || offset < f.n.snapshots.latest.EndOffset
 }
 
 // commit hands batches to the listener that were read at offset, unless a snapshot came first.

@@ -169,6 +169,42 @@ func TestLaggingFollowerAndObserverLoadASnapshot(t *testing.T) {
 	}
 }
 
+// A node has learnt the high watermark and reads what it is to deliver, slowly; the leader has a snapshot by then.
+func TestSnapshotMayArriveDuringARead(t *testing.T) {
+	for _, delivered := range []bool{false, true} {
+		c := newCluster(t, 13, 3, 0)
+		p := c.awaitLeader()
+		c.awaitCaughtUp()
+		late := c.machines[(p.m.id+1)%3]
+		late.stop(false)
+		late.start(3)
+		for !late.proc.raft.started && c.world.Step() {
+		}
+		log, reads := late.proc.raft.log.(*fakeLog), []func(){}
+		log.reads = &reads
+		c.await("read", func() bool { return len(reads) > 0 })
+		c.cutOff(late.id)
+		c.append()
+		c.run(100 * time.Millisecond)
+		p.snapshot = true
+		c.append()
+		c.run(time.Second)
+		c.heal()
+		for range 1_000_000 {
+			if log.LogStartOffset() > 0 && (late.proc.next > 0 || !delivered) {
+				break
+			}
+			c.run(10 * time.Microsecond)
+		}
+		if log.LogStartOffset() == 0 {
+			c.fail("no snapshot came")
+		}
+		log.reads = nil
+		late.node.Post(reads[0])
+		c.awaitCaughtUp()
+	}
+}
+
 // A has a long tail that nobody else has. It gets a snapshot from B, which is shorter, and is killed when the file is there and the log as it was:
 // what that has beyond the snapshot does not continue it.
 func TestNothingOfTheOldLogOutlivesTheSnapshotThatReplacesIt(t *testing.T) {

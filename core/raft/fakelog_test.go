@@ -8,6 +8,7 @@ import (
 	"github.com/lockstep/lockstep/core/storage"
 	"github.com/lockstep/lockstep/network"
 	"github.com/lockstep/lockstep/scheduler/virtual"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // platter is a fake log's device: what survives the process, and what survives a power loss.
@@ -31,6 +32,8 @@ type fakeLog struct {
 	cuts int // truncations so far: writes of an earlier one are void
 	at   time.Duration
 	dead *bool
+	// reads are those under way, if a test says when they end.
+	reads *[]func()
 }
 
 func newFakeLog(node *virtual.Node, p *platter, dead *bool) *fakeLog {
@@ -165,22 +168,33 @@ func (l *fakeLog) AdvanceLogStart(offset int64) {
 func (l *fakeLog) DeleteOldSegments(done func(error)) { l.later(0, func() { done(nil) }) }
 
 func (l *fakeLog) Read(r storage.ReadRequest, done func(storage.Slice, error)) (storage.Slice, error) {
+	if len(l.all)%2 == 0 && l.reads == nil {
+		return l.read(r)
+	}
+	end := func() {
+		if !*l.dead {
+			done(l.read(r))
+		}
+	}
+	if l.reads != nil {
+		*l.reads = append(*l.reads, end)
+	} else {
+		l.node.After(20*time.Microsecond, end)
+	}
+	return storage.Slice{}, storage.ErrPending
+}
+
+func (l *fakeLog) read(r storage.ReadRequest) (storage.Slice, error) {
+	if r.Offset < l.disk.start || r.Offset > l.LogEndOffset() {
+		return storage.Slice{}, kerr.OffsetOutOfRange
+	}
 	var out []byte
 	for _, b := range l.all[:l.n] {
 		if b.BaseOffset() >= r.Offset && b.NextOffset() <= r.UpTo {
 			out = append(out, b...)
 		}
 	}
-	s := storage.Slice{Chunks: []network.Chunk{{Bytes: out}}, Len: len(out)}
-	if len(l.all)%2 == 0 {
-		return s, nil
-	}
-	l.node.After(20*time.Microsecond, func() {
-		if !*l.dead {
-			done(s, nil)
-		}
-	})
-	return storage.Slice{}, storage.ErrPending
+	return storage.Slice{Chunks: []network.Chunk{{Bytes: out}}, Len: len(out)}, nil
 }
 
 func (l *fakeLog) Flush(done func(error)) {
