@@ -570,6 +570,36 @@ func TestABrokerWithANewDiskIsInNoISRAndNoELR(t *testing.T) {
 	w.expect("a", 2, []int32{2}, []int32{1})
 }
 
+// The mark of a clean shutdown is in the directories that are there: what was in one that failed, or that the broker has said is lost, is gone.
+func TestACleanShutdownSaysNothingOfALostDirectory(t *testing.T) {
+	for _, told := range []bool{false, true} {
+		w := newWorld(t, nil)
+		req := registration(2, 0)
+		req.LogDirs = [][16]byte{{2, 21}, {2, 22}}
+		w.up(1)
+		w.register(req)
+		w.heartbeat(2)
+		w.topic("a", 1, 2)
+		w.topic("b", 1, 2)
+		w.assignDir(2, "a", req.LogDirs[0])
+		w.assignDir(2, "b", req.LogDirs[1])
+		w.expire(1)
+		w.heartbeat(2, func(r *kmsg.BrokerHeartbeatRequest) { r.OfflineLogDirs = req.LogDirs[:1] })
+		if told {
+			w.assignDir(2, "a", metadata.DirLost)
+		}
+		w.expect("a", metadata.NoLeader, nil, []int32{1, 2})
+		w.heartbeat(2, wantShutdown)
+		w.heartbeat(2, wantShutdown)
+		back := registration(2, 1)
+		back.LogDirs, back.PreviousBrokerEpoch = req.LogDirs[1:], w.epochs[2]
+		w.register(back)
+		w.heartbeat(2)
+		w.expect("a", metadata.NoLeader, nil, []int32{1})
+		w.expect("b", 2, []int32{2}, []int32{1})
+	}
+}
+
 func TestAReplacedDiskAndAReassignmentAreOneChange(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Features = DefaultFeatures[:1] })
 	w.up(1, 2, 3)

@@ -54,20 +54,37 @@ func registrationError(err *kerr.Error) *kmsg.BrokerRegistrationResponse {
 // One whose disk was wiped or replaced has no mark of a clean shutdown to show, even if there was one: it names no previous
 // epoch, and so it leaves the ELRs too. If it was its only one, its replicas are said to be in its new directory at once, where Kafka's brokers
 // tell that themselves (AssignReplicasToDirs, KIP-858); they could not lead else. Of several, one that is missing may only be offline.
+//
+// A clean shutdown says nothing of a directory that is not there any more:
+//
+// Example 1: A and B are eligible to lead, nobody is in sync. B's first directory fails, with the replica. B is stopped cleanly and comes back with
+// its second one alone, in which it makes an empty log. As the leader it would have A truncate all that is committed. (Kafka's controller leaves B eligible.)
 func (c *Controller) endIncarnation(old *metadata.Broker, req *kmsg.BrokerRegistrationRequest) []metadata.Record {
 	oldEpoch := noEpoch
 	if old != nil {
 		oldEpoch = old.Epoch
 	}
-	clean := req.Version >= 3 && req.PreviousBrokerEpoch == oldEpoch
 	u := leaderUpdate{remove: req.BrokerID, add: none, uncleanShutdown: none}
 	if (old == nil || len(old.Dirs) == 1) && len(req.LogDirs) == 1 {
 		u.home = &home{req.BrokerID, req.LogDirs}
 	}
-	if !clean && c.elrEnabled() {
-		u.remove, u.uncleanShutdown = none, req.BrokerID
+	unclean := u
+	unclean.remove, unclean.uncleanShutdown = none, req.BrokerID
+	switch {
+	case !c.elrEnabled():
+		return c.leaderUpdates(nil, u)
+	case req.Version < 3 || req.PreviousBrokerEpoch != oldEpoch:
+		return c.leaderUpdates(nil, unclean)
 	}
-	return c.leaderUpdates(nil, u)
+	lost := func(p *metadata.Partition) bool { return hasLost(req, p) }
+	records := c.leaderUpdatesOf(nil, u, func(p *metadata.Partition) bool { return !lost(p) && u.concerns(p) })
+	return c.leaderUpdatesOf(records, unclean, func(p *metadata.Partition) bool { return lost(p) && unclean.concerns(p) })
+}
+
+// hasLost reports whether the registering broker comes without the directory that had its replica.
+func hasLost(req *kmsg.BrokerRegistrationRequest, p *metadata.Partition) bool {
+	dir := p.Dir(req.BrokerID)
+	return dir == metadata.DirLost || !isReservedID(dir) && !slices.Contains(req.LogDirs, dir)
 }
 
 // checkRegistration returns the record of a registration, without its epoch, or why it is refused.

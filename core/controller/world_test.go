@@ -308,6 +308,21 @@ func (w *world) setConfig(resourceType kmsg.ConfigResourceType, name, key string
 	return got(w, w.IncrementalAlterConfigs, req).Resources[0].ErrorCode
 }
 
+// assignDir has a broker say in which of its directories it has a topic's only partition.
+func (w *world) assignDir(id int32, topic string, dir [16]byte) {
+	w.t.Helper()
+	p := kmsg.NewAssignReplicasToDirsRequestDirectoryTopicPartition()
+	rt := kmsg.NewAssignReplicasToDirsRequestDirectoryTopic()
+	rt.TopicID, rt.Partitions = w.committed.Topic(topic).ID, append(rt.Partitions, p)
+	d := kmsg.NewAssignReplicasToDirsRequestDirectory()
+	d.ID, d.Topics = dir, append(d.Topics, rt)
+	req := kmsg.NewPtrAssignReplicasToDirsRequest()
+	req.BrokerID, req.BrokerEpoch, req.Directories = id, w.epochs[id], append(req.Directories, d)
+	if code := got(w, w.AssignReplicasToDirs, req).Directories[0].Topics[0].Partitions[0].ErrorCode; code != 0 {
+		w.t.Fatalf("assigning %s to %v: error %d", topic, dir, code)
+	}
+}
+
 func (w *world) count(kind event.Kind) (n int) {
 	for _, e := range w.events {
 		if e.Kind == kind {
