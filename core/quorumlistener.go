@@ -24,7 +24,7 @@ func (b *quorumListener) OnSnapshot(id raft.SnapshotID, records [][]byte) {
 // OnLeader implements raft.Listener.
 func (b *quorumListener) OnLeader(leader, epoch int32) {
 	if b.controller != nil {
-		b.controller.OnLeader(leader, epoch, b.loader.Image())
+		b.controller.OnLeader(leader, epoch, b.loader.Image(), b.loader.InTransaction())
 	}
 	if b.server != nil {
 		b.server.ControllerChanged()

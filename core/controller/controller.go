@@ -120,19 +120,23 @@ func (c *Controller) Epoch() int32 { return c.epoch }
 func (c *Controller) Image() *metadata.Image { return c.img }
 
 // OnLeader follows the quorum: raft calls it after all of an earlier leader's records have been
-// delivered. committed holds everything below the epoch's first record of ours.
-func (c *Controller) OnLeader(leader, epoch int32, committed *metadata.Image) {
+// delivered. committed holds everything below the epoch's first record of ours, but for what is inside a metadata
+// transaction that is open.
+func (c *Controller) OnLeader(leader, epoch int32, committed *metadata.Image, inTransaction bool) {
 	if c.Active() && (leader != c.cfg.NodeID || epoch != c.epoch) {
 		c.resign()
 	}
 	if leader == c.cfg.NodeID && !c.Active() {
-		c.claim(epoch, committed)
+		c.claim(epoch, committed, inTransaction)
 	}
 }
 
 // claim starts an epoch. Every broker gets a fresh session: what it sent to the last controller is
 // unknown here.
-func (c *Controller) claim(epoch int32, committed *metadata.Image) {
+//
+// We begin no metadata transaction, but Kafka's controller does (KIP-868): one that it has left open is aborted, as it would itself, or
+// nobody would ever see what we write.
+func (c *Controller) claim(epoch int32, committed *metadata.Image, inTransaction bool) {
 	c.epoch, c.img = epoch, committed.Clone()
 	c.nextOffset, c.committed = committed.Offset(), committed.Offset()
 	c.env.Event.Emit(&event.Event{Kind: event.ControllerActive, Peer: -1, Epoch: epoch, Offset: -1})
@@ -142,7 +146,10 @@ func (c *Controller) claim(epoch int32, committed *metadata.Image) {
 		}
 		return true
 	})
-	if c.img.IsEmpty() {
+	if inTransaction {
+		c.write([]metadata.Record{&metadata.AbortTransactionRecord{}}, func(error) {})
+	}
+	if c.Active() && c.img.IsEmpty() {
 		c.write(c.bootstrapRecords(), func(error) {})
 	}
 	if c.Active() {

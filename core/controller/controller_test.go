@@ -26,6 +26,17 @@ func TestAnEmptyLogIsBootstrapped(t *testing.T) {
 	}
 }
 
+// Kafka's controller died inside a metadata transaction, and its data directory is ours now.
+func TestAnOpenMetadataTransactionIsAborted(t *testing.T) {
+	w := newWorld(t, nil)
+	w.OnLeader(self+1, 2, w.committed, true)
+	w.OnLeader(self, 3, w.committed, true)
+	w.commit()
+	if len(w.last) != 1 || w.last[0].Key() != metadata.KeyAbortTransaction {
+		t.Errorf("wrote %v", w.last)
+	}
+}
+
 func TestAResponseWaitsForItsRecords(t *testing.T) {
 	w := newWorld(t, nil)
 	answered := false
@@ -55,7 +66,7 @@ func TestResigningAnswersNotControllerToAllWaiting(t *testing.T) {
 	w := newWorld(t, nil)
 	var codes []int16
 	w.RegisterBroker(registration(1, 0), func(r *kmsg.BrokerRegistrationResponse) { codes = append(codes, r.ErrorCode) })
-	w.OnLeader(self+1, 2, w.committed)
+	w.OnLeader(self+1, 2, w.committed, false)
 	w.RegisterBroker(registration(2, 0), func(r *kmsg.BrokerRegistrationResponse) { codes = append(codes, r.ErrorCode) })
 	if !slices.Equal(codes, []int16{kerr.NotController.Code, kerr.NotController.Code}) || w.Active() {
 		t.Errorf("codes %v", codes)

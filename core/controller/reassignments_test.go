@@ -214,7 +214,7 @@ func TestAReassignmentIsChecked(t *testing.T) {
 	if code := w.reassign("a", []int32{3, 2}, fixed); code != 0 {
 		t.Errorf("the same number while another is under way: code %d", code)
 	}
-	w.OnLeader(self+1, 9, w.committed)
+	w.OnLeader(self+1, 9, w.committed, false)
 	if code := w.reassign("a", []int32{1, 3}); code != kerr.NotController.Code {
 		t.Errorf("inactive: code %d", code)
 	}

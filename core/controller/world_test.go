@@ -137,7 +137,7 @@ func newWorld(t fataler, change func(*Config)) *world {
 	}
 	rnd := func(string) *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
 	w.Controller = New(&env.Env{Loop: &w.loop, Rand: rnd, Event: w}, cfg, &w.q)
-	w.OnLeader(self, 1, w.committed)
+	w.OnLeader(self, 1, w.committed, false)
 	w.commit()
 	return w
 }
@@ -162,9 +162,9 @@ func (w *world) commit() {
 
 // failOver makes this node the controller of a later epoch, from what has committed.
 func (w *world) failOver(epoch int32) {
-	w.OnLeader(self+1, epoch-1, w.committed)
+	w.OnLeader(self+1, epoch-1, w.committed, false)
 	w.q.batches, w.q.next = nil, w.committed.Offset()
-	w.OnLeader(self, epoch, w.committed)
+	w.OnLeader(self, epoch, w.committed, false)
 	w.commit()
 }
 

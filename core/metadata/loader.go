@@ -35,6 +35,9 @@ func NewLoader(e *env.Env) *Loader { return &Loader{env: e, img: NewImage()} }
 // Image is the committed image: read only, and changed in place by the next OnCommit.
 func (l *Loader) Image() *Image { return l.img }
 
+// InTransaction reports whether what is committed ends inside a metadata transaction (KIP-868).
+func (l *Loader) InTransaction() bool { return l.inTransaction }
+
 // Subscribe adds a publisher; they are called in the order of subscription.
 func (l *Loader) Subscribe(f Publisher) { l.publishers = append(l.publishers, f) }
 
