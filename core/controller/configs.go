@@ -3,6 +3,7 @@ package controller
 import (
 	"cmp"
 	"errors"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -345,19 +346,19 @@ func alterList(list, items string, add bool) string {
 	return strings.Join(now, ",")
 }
 
-// writeConfigs writes the changes, and elects where unclean election has just been allowed: nothing
+// writeConfigs writes the changes, and elects where unclean election may have just been allowed, be it by a value that was deleted: nothing
 // else would happen there until a broker comes.
 func writeConfigs[R any](c *Controller, a *configChanges, validateOnly bool, resp R, failed func(*kerr.Error) R, done func(R)) {
 	records := c.configRecords(a, validateOnly)
 	answer(c, records, resp, failed, done)
-	if c.Active() && slices.ContainsFunc(records, allowsUncleanElection) {
-		c.electWhere(func(p *metadata.Partition) bool { return p.Leader == metadata.NoLeader })
+	if c.Active() && slices.ContainsFunc(records, isUncleanElection) {
+		c.electWhere(func(p *metadata.Partition) bool { return p.Leader == metadata.NoLeader }, math.MaxInt)
 	}
 }
 
-func allowsUncleanElection(r metadata.Record) bool {
+func isUncleanElection(r metadata.Record) bool {
 	config, ok := r.(*metadata.ConfigRecord)
-	return ok && config.Name == keyUncleanElection && config.Value != nil && strings.EqualFold(strings.TrimSpace(*config.Value), "true")
+	return ok && config.Name == keyUncleanElection
 }
 
 // configRecords are the changes with what follows from them: another min.insync.replicas empties

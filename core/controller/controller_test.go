@@ -414,6 +414,26 @@ func TestAllowingUncleanElectionElectsAtOnce(t *testing.T) {
 	}
 }
 
+// A topic's own false over the cluster's true is deleted, in a cluster of many partitions without a leader.
+func TestDeletingWhatForbidsUncleanElectionElectsEverywhere(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.MinInsyncReplicas = 1 })
+	w.up(1, 2)
+	assignment := slices.Repeat([][]int32{{1, 2}}, maxElectionsPerRebalance+1)
+	w.topicOf("a", assignment...)
+	w.setConfig(kmsg.ConfigResourceTypeTopic, "a", keyUncleanElection, kmsg.IncrementalAlterConfigOpSet, "false")
+	w.setConfig(kmsg.ConfigResourceTypeBroker, "", keyUncleanElection, kmsg.IncrementalAlterConfigOpSet, "true")
+	w.expire(2)
+	w.expire(1, 2)
+	w.heartbeat(2)
+	w.setConfig(kmsg.ConfigResourceTypeTopic, "a", keyUncleanElection, kmsg.IncrementalAlterConfigOpDelete, "")
+	w.committed.Partitions(func(p *metadata.Partition) bool {
+		if p.Leader != 2 {
+			t.Errorf("partition %d has leader %d", p.Index, p.Leader)
+		}
+		return !t.Failed()
+	})
+}
+
 // M17, KIP-966's last replica standing: B is the last of the ISR and restarts uncleanly with a lost
 // suffix; whoever left the ISR last is elected instead.
 func TestAnUncleanShutdownLeavesISRAndELR(t *testing.T) {

@@ -145,15 +145,15 @@ func (c *Controller) onRebalance() {
 	if !c.Active() {
 		return
 	}
-	c.electWhere(func(p *metadata.Partition) bool { return p.Leader != p.Replicas[0] })
+	c.electWhere(func(p *metadata.Partition) bool { return p.Leader != p.Replicas[0] }, maxElectionsPerRebalance)
 	if c.Active() {
 		c.scheduleRebalance()
 	}
 }
 
-// electWhere writes the elections of the partitions that want one, the preferred leader's where there
+// electWhere writes the elections of the partitions that want one, up to most, the preferred leader's where there
 // is a leader already.
-func (c *Controller) electWhere(wanted func(*metadata.Partition) bool) {
+func (c *Controller) electWhere(wanted func(*metadata.Partition) bool, most int) {
 	var records []metadata.Record
 	c.img.Partitions(func(p *metadata.Partition) bool {
 		if wanted(p) {
@@ -165,7 +165,7 @@ func (c *Controller) electWhere(wanted func(*metadata.Partition) bool) {
 				records = append(records, r)
 			}
 		}
-		return len(records) < maxElectionsPerRebalance
+		return len(records) < most
 	})
 	if len(records) > 0 {
 		c.writeInParts(records, func(error) {})
