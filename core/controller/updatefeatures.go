@@ -34,7 +34,7 @@ func (c *Controller) UpdateFeatures(req *kmsg.UpdateFeaturesRequest, done func(*
 	epoch := c.epoch
 	c.quorum.UpgradeKRaftVersion(epoch, req.FeatureUpdates[kraft].MaxVersionLevel, req.ValidateOnly, func(err *kerr.Error, why string) {
 		switch {
-		case !c.Active() || c.epoch != epoch:
+		case !c.Active() || c.epoch != epoch || err == kerr.NotLeaderForPartition: // or it is about to hear of that
 			done(updateFeaturesError(kerr.NotController))
 		case err != nil:
 			resp := updateFeaturesError(err)

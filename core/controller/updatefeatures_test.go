@@ -145,4 +145,8 @@ func TestQuorumUpgradesItself(t *testing.T) {
 	if resp := w.updateFeatures(false, bad...); resp.ErrorCode != kerr.InvalidUpdateVersion.Code || w.q.kraft != 0 {
 		t.Errorf("code %d, kraft.version %d", resp.ErrorCode, w.q.kraft)
 	}
+	w.q.resigned = true // and the controller has not heard of it
+	if resp := w.updateFeatures(false, featureUpdate{"kraft.version", 1, upgradeOnly}); resp.ErrorCode != kerr.NotController.Code {
+		t.Errorf("code %d of a leader that has resigned", resp.ErrorCode)
+	}
 }

@@ -98,8 +98,12 @@ func (q *fakeQuorum) Resign(int32)                   { q.resigned = true }
 func (q *fakeQuorum) LeaderAndEpoch() (int32, int32) { return q.leader, q.epoch }
 
 func (q *fakeQuorum) UpgradeKRaftVersion(_ int32, version int16, _ bool, done func(*kerr.Error, string)) {
-	if version != 1 {
+	switch {
+	case version != 1:
 		done(kerr.InvalidUpdateVersion, "only 1")
+		return
+	case q.resigned:
+		done(kerr.NotLeaderForPartition, "")
 		return
 	}
 	q.kraft = version
