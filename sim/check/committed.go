@@ -187,8 +187,12 @@ func (s *State) checkLeaderHasCommitted(r *replica, epoch int32) {
 	p := r.part
 	c := &p.committed
 	r.agree()
-	missing := c.committedBefore(epoch) - r.agreedCommit
-	if missing <= 0 || epoch < c.valid || r.agreed == len(r.slots) && c.offsetOf(p, r.agreedCommit) < r.logStart {
+	has := r.agreedCommit
+	if r.agreed == len(r.slots) {
+		has = max(has, c.after(p, r.logStart))
+	}
+	missing := c.committedBefore(epoch) - has
+	if missing <= 0 || epoch < c.valid {
 		if epoch > c.leaderEpoch {
 			p.ignoreOlderLeaders(epoch)
 		}
@@ -198,10 +202,10 @@ func (s *State) checkLeaderHasCommitted(r *replica, epoch int32) {
 		c.leaderEpoch = max(c.leaderEpoch, epoch)
 		return
 	}
-	lost := c.batches[r.agreedCommit : r.agreedCommit+missing]
+	lost := c.batches[has : has+missing]
 	for i, id := range lost {
 		if !p.batches[id].gone { // else compaction had taken it from somebody before
-			s.judgeLoss(r, id, c.runOf(r.agreedCommit+i), epoch)
+			s.judgeLoss(r, id, c.runOf(has+i), epoch)
 		}
 	}
 	for _, id := range lost {
@@ -210,7 +214,7 @@ func (s *State) checkLeaderHasCommitted(r *replica, epoch int32) {
 		}
 	}
 	if epoch > c.leaderEpoch {
-		p.forgetCommitted(r.agreedCommit, epoch)
+		p.forgetCommitted(has, epoch)
 		c.leaderEpoch = epoch
 	}
 }
