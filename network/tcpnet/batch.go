@@ -13,10 +13,14 @@ type batch struct {
 	regs   bool // some chunk is a region
 	tell   bool // some frame has a done
 	size   int  // of the chunks
+	memory int  // what it holds: the chunks that are no regions, and frameCost for each frame
 	// Of a batch that flush could only write a part of: the first begun frames, prefixes and all, are written but for rest.
 	begun int
 	rest  []byte
 }
+
+// frameCost is about what a queued frame takes beside its bytes.
+const frameCost = 512
 
 // maxDirect is the largest batch that the loop tries to write itself, with its prefixes.
 const maxDirect = 4 << 10
@@ -31,15 +35,17 @@ type outgoing struct {
 }
 
 func (b *batch) add(frame []network.Chunk, done func(error)) {
-	size := 0
+	size, memory := 0, frameCost
 	for i := range frame {
 		size += frame[i].Len()
+		memory += len(frame[i].Bytes)
 		b.regs = b.regs || frame[i].Region.File != nil
 	}
 	b.chunks = append(b.chunks, frame...)
 	b.frames = append(b.frames, outgoing{len(frame), size, done})
 	b.tell = b.tell || done != nil
 	b.size += size
+	b.memory += memory
 }
 
 // appendTo appends the frames as they go out; there are no regions.

@@ -14,6 +14,11 @@ const (
 	maxBytesAhead  = 1 << 20
 )
 
+// maxUnsent is for how many bytes of answers in memory, behind those being written, a peer is still listened to: as in Kafka,
+// who asks and does not read the answers is not asked what else they want. Only a connection that we accepted is held
+// to it: two brokers that dialled each other could both wait for the other to read.
+const maxUnsent = 1 << 20
+
 // conn is one side of a connection, shared by the loop, a reader and a writer.
 //
 // It ends in this order: end closes the socket, reader and writer leave and the last of them posts
@@ -23,6 +28,7 @@ type conn struct {
 	sock   *net.TCPConn
 	remote network.Addr
 	proto  network.Protocol
+	dialed bool // by us
 
 	mu       sync.Mutex
 	room     sync.Cond // the reader waits here to be allowed to go on
@@ -58,9 +64,9 @@ type received struct {
 	frame *network.Frame
 }
 
-func newConn(n *Net, sock *net.TCPConn, p network.Protocol) *conn {
+func newConn(n *Net, sock *net.TCPConn, p network.Protocol, dialed bool) *conn {
 	sock.SetNoDelay(true)
-	c := &conn{net: n, sock: sock, remote: network.Addr(sock.RemoteAddr().String()), proto: p, running: 2}
+	c := &conn{net: n, sock: sock, remote: network.Addr(sock.RemoteAddr().String()), proto: p, dialed: dialed, running: 2}
 	c.room.L, c.work.L = &c.mu, &c.mu
 	c.deliverFn, c.finishFn, c.flushFn = c.deliver, c.finish, c.flush
 	c.direct.init(sock)
@@ -162,11 +168,19 @@ func (c *conn) put(frames []received, lone bool, err error) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.ended && err == nil && (c.paused || len(c.in) >= maxFramesAhead || c.inBytes >= maxBytesAhead) {
+	for !c.ended && err == nil && c.isTooFarAhead() {
 		c.room.Wait()
 	}
 	return !c.ended && err == nil
 }
+
+// isTooFarAhead reports whether the reader must wait: for the loop, or for the peer to read. Holds mu.
+func (c *conn) isTooFarAhead() bool {
+	return c.paused || len(c.in) >= maxFramesAhead || c.inBytes >= maxBytesAhead || c.isUnread()
+}
+
+// isUnread reports whether the peer must read before it is listened to again. Holds mu.
+func (c *conn) isUnread() bool { return !c.dialed && c.out != nil && c.out.memory > maxUnsent }
 
 // queue adds to in; true if deliver must be posted.
 func (c *conn) queue(frames []received, lone bool, err error) bool {

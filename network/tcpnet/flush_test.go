@@ -2,9 +2,11 @@ package tcpnet_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"io"
+	"net"
 	"testing"
 
 	"github.com/benbjohnson/clock"
@@ -28,8 +30,7 @@ func TestAnswersStayWholeAndInOrderWhenTheSocketFills(t *testing.T) {
 		}
 		seen <- struct{}{}
 	}
-	_, _, addr := server(t, tcpnet.Options{}, network.Protocol{Decode: raw, MaxFrame: 100}, func(c network.Conn) network.Handler { return newHandler(answer) })
-	c := dial(t, addr)
+	c := dialedBy(t, answer)
 	for i := range uint32(requests) {
 		c.Write(request(i))
 		<-seen
@@ -41,6 +42,27 @@ func TestAnswersStayWholeAndInOrderWhenTheSocketFills(t *testing.T) {
 			expect(t, r, i, size/2)
 		}
 	}
+}
+
+// dialedBy is the other end of a connection that a Net has dialled: it is listened to even if it reads nothing.
+func dialedBy(t *testing.T, receive func(network.Conn, *network.Frame)) net.Conn {
+	sock, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sock.Close()
+	l := newLoop(t)
+	n := tcpnet.New(l, tcpnet.Options{})
+	t.Cleanup(n.Close)
+	l.do(func() {
+		n.Dial(network.Addr(sock.Addr().String()), network.Protocol{Decode: raw, MaxFrame: 100}, newHandler(receive), func(network.Conn, error) {})
+	})
+	c, err := sock.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
 }
 
 func TestLoopThatTakesTheReadersGoroutineAnswersOnIt(t *testing.T) {
@@ -82,13 +104,9 @@ func request(n uint32) []byte {
 	return binary.BigEndian.AppendUint32([]byte{0, 0, 0, 4}, n)
 }
 
-// numbered is size bytes that say n over and over.
+// numbered is size bytes, a multiple of four, that say n over and over.
 func numbered(n uint32, size int) []byte {
-	var b []byte
-	for len(b) < size {
-		b = binary.BigEndian.AppendUint32(b, n)
-	}
-	return b
+	return bytes.Repeat(binary.BigEndian.AppendUint32(nil, n), size/4)
 }
 
 func expect(t *testing.T, c io.Reader, n uint32, size int) {

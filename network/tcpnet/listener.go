@@ -92,7 +92,7 @@ func (l *listener) accepted(sock *net.TCPConn) {
 		sock.Close()
 		return
 	}
-	c := newConn(l.net, sock, l.proto)
+	c := newConn(l.net, sock, l.proto, false)
 	c.handler = l.accept(c)
 	invariant.Check(c.handler != nil, "accept returned no handler for %s", c.remote)
 	if !l.net.serve(c) {

@@ -21,7 +21,7 @@ import (
 type Options struct {
 	DialTimeout time.Duration // 10 s
 	// WriteTimeout is how long one write, of at most maxWrite bytes, may take until the peer is
-	// given up: it bounds what a peer that does not read can make us hold. 30 s.
+	// given up: it bounds for how long a peer that does not read can make us hold its answers. 30 s.
 	WriteTimeout time.Duration
 }
 
@@ -139,7 +139,7 @@ func (n *Net) Dial(addr network.Addr, p network.Protocol, h network.Handler, don
 
 // dialed runs on the loop.
 func (n *Net) dialed(sock *net.TCPConn, p network.Protocol, h network.Handler, done func(network.Conn, error)) {
-	c := newConn(n, sock, p)
+	c := newConn(n, sock, p, true)
 	c.handler = h
 	if !n.serve(c) {
 		done(nil, network.ErrClosed)

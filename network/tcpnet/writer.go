@@ -67,9 +67,12 @@ func (c *conn) waitForWork() *batch {
 	return c.takeOut()
 }
 
-// takeOut takes what is queued, to write it. Holds mu.
+// takeOut takes what is queued, to write it; the reader may have waited for that. Holds mu.
 func (c *conn) takeOut() *batch {
 	b := c.out
+	if c.isUnread() {
+		c.room.Signal()
+	}
 	c.out, c.writing = nil, true
 	return b
 }
