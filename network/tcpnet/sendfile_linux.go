@@ -14,7 +14,8 @@ import (
 const haveSendfile = true
 
 // sendfile sends a region from the page cache. The offset is ours, not the file's shared position,
-// which connections would race for. io.EOF if the file ends before the region.
+// which connections would race for. io.EOF if the file ends before the region. On a file system that cannot do it
+// the region is read and written.
 func (w *frameWriter) sendfile(f *os.File, r disk.Region) error {
 	if w.raw == nil {
 		raw, err := w.sock.SyscallConn()
@@ -45,8 +46,16 @@ func (w *frameWriter) sendfile(f *os.File, r disk.Region) error {
 		return true
 	})
 	runtime.KeepAlive(f)
-	if failed != nil {
-		return failed
+	switch {
+	case failed == nil:
+		return err
+	case left == r.Len && isUnsupported(failed):
+		return w.readAndWrite(f, r)
 	}
-	return err
+	return failed
+}
+
+// isUnsupported reports whether sendfile failed because of where the file lies, not of what it is.
+func isUnsupported(err error) bool {
+	return err == syscall.EINVAL || err == syscall.ENOSYS || err == syscall.ENOTSUP
 }
