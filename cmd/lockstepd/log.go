@@ -38,13 +38,20 @@ func (l *logger) write(w io.Writer) {
 		select {
 		case line := <-l.lines:
 			l.writeLine(w, line)
-			continue
-		default:
+		case <-l.stop:
+			l.drain(w)
+			return
 		}
+	}
+}
+
+// drain writes what waits.
+func (l *logger) drain(w io.Writer) {
+	for {
 		select {
 		case line := <-l.lines:
 			l.writeLine(w, line)
-		case <-l.stop:
+		default:
 			return
 		}
 	}
