@@ -42,7 +42,7 @@ var ErrInUse = errors.New("is in use by another process")
 // another process, or another Disk, uses the directory.
 func New(root string, p scheduler.Poster) (*Disk, error) {
 	root = filepath.Clean(root)
-	if err := os.MkdirAll(root, 0o755); err != nil {
+	if err := makeRoot(root); err != nil {
 		return nil, fmt.Errorf("osdisk: %w", err)
 	}
 	lock, err := lockDir(root)
@@ -50,6 +50,32 @@ func New(root string, p scheduler.Poster) (*Disk, error) {
 		return nil, err
 	}
 	return &Disk{root: root, poster: p, workers: newWorkers(), lock: lock}, nil
+}
+
+// makeRoot makes a directory and those above it, each durable in the one above: what is synced in a directory
+// that is not would be lost with it. Kafka's LogManager flushes the parent of a directory it makes, too.
+func makeRoot(root string) error {
+	missing := missingAt(root)
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return err
+	}
+	for _, dir := range missing {
+		if err := syncDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// missingAt is which of a directory and those above it do not exist, the lowest first.
+func missingAt(dir string) (missing []string) {
+	for {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			return missing
+		}
+		missing = append(missing, dir)
+		dir = filepath.Dir(dir)
+	}
 }
 
 // Broken is a disk that New could not open because of err: every call on it answers that.
@@ -160,14 +186,16 @@ func list(dir string) ([]string, error) {
 
 // SyncDir implements disk.Disk.
 func (d *Disk) SyncDir(dir string, done func(err error)) {
-	d.onPath(dir, func(full string) error {
-		f, err := os.Open(full)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		return f.Sync()
-	}, done)
+	d.onPath(dir, syncDir, done)
+}
+
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
 }
 
 // Space implements disk.Disk.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -207,5 +208,22 @@ func BenchmarkCachedRead(b *testing.B) {
 	for b.Loop() {
 		f.ReadAt(buf, 0, done)
 		(<-p)()
+	}
+}
+
+// That they are synced is for a power cut to show; which they are is not.
+func TestDirectoriesMadeForTheRootAreKnown(t *testing.T) {
+	dir := t.TempDir()
+	root := filepath.Join(dir, "a", "b")
+	if got, want := missingAt(root), []string{root, filepath.Dir(root)}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	d, err := New(root, newTurns())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if got := missingAt(root); len(got) > 0 {
+		t.Errorf("%v are still missing", got)
 	}
 }
