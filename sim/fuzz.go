@@ -106,7 +106,7 @@ func (q *fuzzing) one(seed uint64, world *virtual.World) {
 		if known := o.Known(seed); known != nil {
 			q.lock.Lock()
 			defer q.lock.Unlock()
-			q.sum.add(known)
+			q.add(known)
 			return
 		}
 	}
@@ -116,6 +116,14 @@ func (q *fuzzing) one(seed uint64, world *virtual.World) {
 	q.ran(r)
 }
 
+// add adds a record to the sum; nothing above a failure is begun with FailFast, also above one that was known.
+func (q *fuzzing) add(r *Record) {
+	q.sum.add(r)
+	if r.failed() {
+		q.failed.Store(min(q.failed.Load(), r.Seed))
+	}
+}
+
 func (q *fuzzing) ran(r *Result) {
 	v, f := r.Verdict(), q.sum
 	f.Wall = time.Since(f.began)
@@ -123,12 +131,9 @@ func (q *fuzzing) ran(r *Result) {
 		return
 	}
 	record := NewRecord(r, f.Options.Variant)
-	f.add(record)
+	q.add(record)
 	f.ran.Simulated += r.Stats.Simulated
 	f.ran.Events += r.Stats.Events
-	if v == Violated || v == Broken {
-		q.failed.Store(min(q.failed.Load(), record.Seed))
-	}
 	if f.Options.Record != nil && f.Err == nil {
 		f.Err = f.Options.Record(record)
 	}
@@ -163,7 +168,7 @@ func (f *Fuzz) add(r *Record) {
 	if r.Promise != "" {
 		f.Broken[r.Promise]++
 	}
-	if r.Verdict == Violated || r.Verdict == Broken {
+	if r.failed() {
 		f.Failures = append(f.Failures, *r)
 	}
 }

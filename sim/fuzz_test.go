@@ -39,6 +39,19 @@ func TestFuzzStopsWhenInterrupted(t *testing.T) {
 	}
 }
 
+func TestFailFastEndsWithAFailureThatWasKnown(t *testing.T) {
+	o := FuzzOptions{From: 1, Seeds: 4, FailFast: true, Workers: 1}
+	o.Known = func(seed uint64) *Record {
+		if seed == 2 {
+			return &Record{Seed: 2, Verdict: Violated, Promise: "P1"}
+		}
+		return &Record{Seed: seed, Verdict: Passed}
+	}
+	if f := RunFuzz(o); f.Verdict() != Violated || f.Last != 2 {
+		t.Errorf("%s, the last seed %d", f.Verdict(), f.Last)
+	}
+}
+
 // A run that only harness bugs or violations stain is not passed off as something better.
 func TestVerdictOfManyIsTheWorst(t *testing.T) {
 	for _, c := range []struct {

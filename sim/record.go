@@ -31,11 +31,13 @@ func NewRecord(r *Result, v Variant) *Record {
 	if record.Verdict == Violated {
 		record.Promise, record.Checker = r.Violations[0].Promise, r.Violations[0].Checker
 	}
-	if record.Verdict == Violated || record.Verdict == Broken {
+	if record.failed() {
 		record.Repro = r.Repro()
 	}
 	return record
 }
+
+func (r *Record) failed() bool { return r.Verdict == Violated || r.Verdict == Broken }
 
 // ParseRecord reads a record's JSON.
 func ParseRecord(text []byte) (*Record, error) {
