@@ -14,7 +14,10 @@ import (
 func (p *program) exportRun(s *sim.Schedule, repro string, o *replayOptions) int {
 	if slices.Contains(sim.ExportFormats(), o.export) {
 		export, _ := sim.NewExporter(o.export, p.out, s)
-		r := sim.Run(s, sim.RunOptions{Trace: export, Messages: true, Interrupted: p.interrupted})
+		r := p.run(s, sim.RunOptions{Trace: export, Messages: true}, o.twice)
+		if r.Bug != "" {
+			fmt.Fprintf(p.err, "lockstep: %s\n", r.Bug)
+		}
 		return p.closed(export, r.Verdict().ExitCode())
 	}
 	format := sim.ExportFormat(o.export)

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/lockstep/lockstep/sim/mutant"
 )
 
 func call(args ...string) (code int, out, err string) {
@@ -94,6 +97,57 @@ func TestInterruptedWorkExitsWith130(t *testing.T) {
 		if code, out, _ := callIn(interrupted, args...); code != exitInterrupted || !strings.Contains(out, want) || want == "" && out != "" {
 			t.Errorf("%v: exit code %d: %s", args, code, out)
 		}
+	}
+}
+
+// A schedule's file says all of it.
+func TestFileTakesNoVariant(t *testing.T) {
+	file := brokenFile(t)
+	for _, verb := range []string{"replay", "shrink", "explain"} {
+		for _, variant := range [][]string{{"--unbounded"}, {"--voters"}, {"--log-dirs"}, {"--length", "3s"}} {
+			code, out, err := call(append([]string{verb, file}, variant...)...)
+			if code != exitUsage || out != "" || !strings.Contains(err, strings.Join(variant, " ")) {
+				t.Errorf("%s %v: exit code %d: %s%s", verb, variant, code, out, err)
+			}
+		}
+	}
+}
+
+// asked counts how often a run looked whether it was interrupted.
+type asked struct {
+	context.Context
+	times *int
+}
+
+func (a asked) Err() error {
+	*a.times++
+	return nil
+}
+
+func TestExportThatIsPrintedRunsTwiceAsWell(t *testing.T) {
+	var once, twice int
+	args := []string{"replay", brokenFile(t), "--export", "jsonl"}
+	_, out, _ := callIn(asked{context.Background(), &once}, args...)
+	_, again, _ := callIn(asked{context.Background(), &twice}, append(args, "--twice")...)
+	if out != again || twice < 2*once {
+		t.Errorf("asked %d times in one run and %d in two; the same is printed: %v", once, twice, out == again)
+	}
+}
+
+func TestMutantsThatWereCheckedOrBuiltAreToldInJSON(t *testing.T) {
+	var out, stderr bytes.Buffer
+	p := &program{out: &out, err: &stderr, ctx: context.Background()}
+	bank := []*mutant.Mutant{{ID: "M01", Title: "a bug"}}
+	if code := p.printChecked(newChecked(bank, nil), true); code != exitOK || !json.Valid(out.Bytes()) {
+		t.Errorf("exit code %d: %s", code, &out)
+	}
+	out.Reset()
+	if code := p.printChecked(newChecked(bank, []error{errors.New("M01: no")}), true); code != 1 || !json.Valid(out.Bytes()) || !strings.Contains(out.String(), "M01: no") {
+		t.Errorf("exit code %d: %s", code, &out)
+	}
+	out.Reset()
+	if p.printBuilt(&built{"file", "M01", "a bug"}, true); !json.Valid(out.Bytes()) {
+		t.Error(&out)
 	}
 }
 

@@ -35,7 +35,7 @@ func (p *program) mutants(args []string) int {
 	f.BoolVar(&o.hunt.Shrink, "shrink", false, "find the smallest schedule that shows each")
 	f.BoolVar(&o.check, "check", false, "only prove that every patch applies and compiles")
 	f.StringVar(&o.build, "build", "", "only build the simulator with this one mutant in its core, into this file")
-	f.BoolVar(&o.json, "json", false, "print the reports as JSON")
+	f.BoolVar(&o.json, "json", false, "print the reports, or what came of --check or --build, as JSON")
 	if code, ended := parse(f, args); ended {
 		return code
 	}
@@ -58,9 +58,9 @@ func (p *program) runMutants(w *mutant.Workshop, o *mutantOptions) int {
 	}
 	switch {
 	case o.check:
-		return p.checkMutants(w, bank)
+		return p.printChecked(newChecked(bank, w.Check(p.ctx, bank)), o.json)
 	case o.build != "":
-		return p.buildMutant(w, bank, o.build)
+		return p.buildMutant(w, bank, o)
 	}
 	if o.hunt.Clean, err = w.Build(p.ctx, "clean"); err != nil {
 		return p.exitCode(p.failed(err))
@@ -73,30 +73,63 @@ func (p *program) runMutants(w *mutant.Workshop, o *mutantOptions) int {
 	return p.exitCode(exitOK)
 }
 
-// checkMutants proves that patches apply and compile.
-func (p *program) checkMutants(w *mutant.Workshop, bank []*mutant.Mutant) int {
-	broken := w.Check(p.ctx, bank)
+// checked is the answer of --check in JSON.
+type checked struct {
+	Mutants int      `json:"mutants"`
+	Broken  []string `json:"broken"` // why a patch does not apply or compile
+}
+
+func newChecked(bank []*mutant.Mutant, broken []error) *checked {
+	c := &checked{Mutants: len(bank), Broken: []string{}}
 	for _, err := range broken {
-		fmt.Fprintf(p.err, "lockstep: %v\n", err)
+		c.Broken = append(c.Broken, err.Error())
 	}
-	if len(broken) > 0 {
+	return c
+}
+
+// printChecked tells whether patches apply and compile, and returns the exit code.
+func (p *program) printChecked(c *checked, asJSON bool) int {
+	switch {
+	case asJSON:
+		p.printJSON(c)
+	case len(c.Broken) == 0:
+		fmt.Fprintf(p.out, "%s checked: all apply and compile\n", sim.Count(c.Mutants, "mutant"))
+	}
+	for _, why := range c.Broken {
+		fmt.Fprintf(p.err, "lockstep: %s\n", why)
+	}
+	if len(c.Broken) > 0 {
 		return sim.Violated.ExitCode()
 	}
-	fmt.Fprintf(p.out, "%s checked: all apply and compile\n", sim.Count(len(bank), "mutant"))
 	return exitOK
 }
 
+// built is the answer of --build in JSON.
+type built struct {
+	File  string `json:"file"`
+	ID    string `json:"id"`
+	Title string `json:"title"`
+}
+
 // buildMutant leaves a simulator whose core has a bug.
-func (p *program) buildMutant(w *mutant.Workshop, bank []*mutant.Mutant, file string) int {
+func (p *program) buildMutant(w *mutant.Workshop, bank []*mutant.Mutant, o *mutantOptions) int {
 	if len(bank) != 1 {
 		fmt.Fprintln(p.err, "lockstep: --build takes one mutant; see lockstep mutants --help")
 		return exitUsage
 	}
-	if err := w.BuildInto(p.ctx, file, bank[0]); err != nil {
+	if err := w.BuildInto(p.ctx, o.build, bank[0]); err != nil {
 		return p.exitCode(p.failed(err))
 	}
-	fmt.Fprintf(p.out, "%s has %s in its core: %s\n", file, bank[0].ID, bank[0].Title)
+	p.printBuilt(&built{o.build, bank[0].ID, bank[0].Title}, o.json)
 	return exitOK
+}
+
+func (p *program) printBuilt(b *built, asJSON bool) {
+	if asJSON {
+		p.printJSON(b)
+		return
+	}
+	fmt.Fprintf(p.out, "%s has %s in its core: %s\n", b.File, b.ID, b.Title)
 }
 
 // huntAll hunts some mutants at a time; the reports are in the order of the bank. Of hunts that were interrupted there is none.

@@ -69,13 +69,7 @@ func (p *program) play(s *sim.Schedule, repro string, o *replayOptions, export s
 	if !o.json {
 		fmt.Fprintf(out, "%s\n\n", repro)
 	}
-	r := sim.Run(s, sim.RunOptions{Trace: tee(o.tracer(out, s), export), Messages: export != nil, Interrupted: p.interrupted})
-	if o.twice && r.Verdict() != sim.Interrupted {
-		again := sim.Run(s, sim.RunOptions{Interrupted: p.interrupted})
-		if again.Digest != r.Digest && again.Verdict() != sim.Interrupted {
-			r.Bug = fmt.Sprintf("not deterministic: the second run's digest is %016x, the first one's %016x", again.Digest, r.Digest)
-		}
-	}
+	r := p.run(s, sim.RunOptions{Trace: tee(o.tracer(out, s), export), Messages: export != nil}, o.twice)
 	end := newOutcome(r, repro)
 	if o.json {
 		_ = json.NewEncoder(out).Encode(end)
@@ -83,6 +77,20 @@ func (p *program) play(s *sim.Schedule, repro string, o *replayOptions, export s
 		end.print(out, r)
 	}
 	return r.Verdict().ExitCode()
+}
+
+// run runs a schedule, twice to compare the digests; a difference is a bug of the result.
+func (p *program) run(s *sim.Schedule, o sim.RunOptions, twice bool) *sim.Result {
+	o.Interrupted = p.interrupted
+	r := sim.Run(s, o)
+	if !twice || r.Verdict() == sim.Interrupted {
+		return r
+	}
+	again := sim.Run(s, sim.RunOptions{Interrupted: p.interrupted})
+	if again.Digest != r.Digest && again.Verdict() != sim.Interrupted {
+		r.Bug = fmt.Sprintf("not deterministic: the second run's digest is %016x, the first one's %016x", again.Digest, r.Digest)
+	}
+	return r
 }
 
 func (o *replayOptions) tracer(out *bufio.Writer, s *sim.Schedule) sim.Tracer {

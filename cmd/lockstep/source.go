@@ -32,6 +32,8 @@ func (s *source) load(f *pflag.FlagSet) (schedule *sim.Schedule, repro string, e
 	switch hasSeed := f.Changed("seed"); {
 	case hasSeed && f.NArg() == 0:
 		return s.variant.Draw(s.seed), fmt.Sprintf("lockstep replay --seed %d%s", s.seed, s.variant.Flags()), nil
+	case !hasSeed && f.NArg() == 1 && s.variant != (sim.Variant{}):
+		return nil, "", fmt.Errorf("a file says itself what is run, only --seed takes%s", s.variant.Flags())
 	case !hasSeed && f.NArg() == 1:
 		schedule, err := readSchedule(f.Arg(0))
 		return schedule, "lockstep replay " + f.Arg(0), err
