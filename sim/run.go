@@ -226,11 +226,15 @@ func (r *run) unsettled() string {
 	return r.membersUnsettled()
 }
 
-// mustBecome runs until nothing ails, at most d; then P9 is broken. Members that copy may have much to do still: as long as they get on there is more time.
+// mostPatience is how often there is more time.
+const mostPatience = 10
+
+// mustBecome runs until nothing ails, at most d; then P9 is broken. Members that copy may have much to do still: as long as they get on there is more time,
+// but not for ever. Where decisions about transactions were lost, as the configuration allows, they may copy the same again and again.
 func (r *run) mustBecome(d time.Duration, what string, ailment func() string) bool {
 	last, since := "", r.world.Now()
 	outcome, copied := outOfTime, -1
-	for outcome == outOfTime && r.copied != copied {
+	for tries := 0; outcome == outOfTime && r.copied != copied && tries < mostPatience; tries++ {
 		copied = r.copied
 		outcome = r.until(r.world.Now().Add(d), func() bool {
 			if now := ailment(); now != last {
