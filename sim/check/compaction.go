@@ -373,12 +373,13 @@ func (s *State) dropGone(r *replica, found []logBatch) {
 			kept = append(kept, r.slots[i:]...) // a truncation had not come so far
 			break
 		}
-		if isReplaced := !isThere || x.form != (form{found[n].crc, found[n].size}); isReplaced && !x.gone && b.base < under && b.next > r.logStart {
+		interrupted := b.base < under && b.next > r.logStart
+		if isReplaced := !isThere || x.form != (form{found[n].crc, found[n].size}); isReplaced && !x.gone && interrupted {
 			left := r.cleaning.left(b.base)
 			s.checkRemoved(r, i, left, latest)
 			s.checkProducerKept(r, i, left)
 		}
-		if !isThere && b.base < last && b.base >= found[0].base {
+		if !isThere && b.base < last && (b.base >= found[0].base || interrupted) {
 			if !x.gone && b.base >= under {
 				s.violate(r.safety("P8"), "I13", r.node.lastEnd(), "broker %d opened %s without record %s, though it has later ones", r.node.id, r.part.id, recordName(r.part.id, b.base))
 			}

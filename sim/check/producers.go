@@ -40,8 +40,8 @@ func (s *State) checkSequence(r *replica, slot int) {
 			r.part.meet(b, b.base)
 		}
 		return
-	case b.stranger && a.next <= r.part.start:
-		return // its leader's log was begun after a
+	case b.stranger && (a.gone || a.next <= r.part.start):
+		return // its leader's log was begun after a, or compaction had taken all of the producer from it, and a truncation what came later
 	case r.part.tookBetween(a, b):
 		return
 	}
