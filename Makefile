@@ -37,7 +37,7 @@ record: ## run the campaign and the bank whose outcomes are kept in sim/testdata
 	mkdir -p $(RECORD)
 	test -x $(RECORD)/lockstep || $(GO) build -buildvcs=true -o $(RECORD)/lockstep ./cmd/lockstep
 	$(RECORD)/lockstep fuzz --seeds $(SEEDS) --out $(RECORD)/campaign.ndjson --json >$(RECORD)/campaign.json
-	$(RECORD)/lockstep mutants --shrink --budget 15m --json >$(RECORD)/bank.json || test $$? = 1 # what is not found is on record, too
+	$(RECORD)/lockstep mutants --shrink --budget 15m --out $(RECORD)/bank.ndjson --json >$(RECORD)/bank.json || test $$? = 1 # what is not found is on record, too
 	cp $(RECORD)/campaign.json $(RECORD)/bank.json sim/testdata/
 
 .PHONY: interop

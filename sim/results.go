@@ -1,13 +1,10 @@
 package sim
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 )
 
@@ -90,27 +87,9 @@ func (s *Results) Write(w io.Writer) error {
 
 // Read adds the records of a results file. It returns how many of its bytes are whole lines: a process that ended
 // while it wrote leaves a last line that does not count.
-func (s *Results) Read(r io.Reader) (whole int64, err error) {
-	lines := bufio.NewReader(r)
-	for n := 1; ; n++ {
-		line, err := lines.ReadBytes('\n')
-		if err == io.EOF {
-			return whole, nil
-		}
-		if err != nil {
-			return whole, err
-		}
-		if err := s.addLine(line); err != nil {
-			return whole, fmt.Errorf("line %d: %w", n, err)
-		}
-		whole += int64(len(line))
-	}
-}
+func (s *Results) Read(r io.Reader) (whole int64, err error) { return readLines(r, s.addLine) }
 
 func (s *Results) addLine(line []byte) error {
-	if len(bytes.TrimSpace(line)) == 0 {
-		return nil
-	}
 	record, err := ParseRecord(line)
 	if err != nil {
 		return err
@@ -122,37 +101,20 @@ func (s *Results) addLine(line []byte) error {
 // goes on from there.
 type ResultsFile struct {
 	Results
-	file *os.File
+	*LineFile
 }
 
 // OpenResults opens the results file of a campaign of this build, or makes it.
 func OpenResults(name string, v Variant) (*ResultsFile, error) {
-	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	f := &ResultsFile{file: file}
-	whole, err := f.Read(file)
-	if err == nil {
-		err = f.AreOf(Build(), v)
-	}
-	if err == nil {
-		err = f.cut(whole)
-	}
-	if err != nil {
-		file.Close()
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return f, nil
-}
-
-// cut takes away what is no whole line.
-func (f *ResultsFile) cut(size int64) error {
-	if err := f.file.Truncate(size); err != nil {
-		return err
-	}
-	_, err := f.file.Seek(size, io.SeekStart)
-	return err
+	f := &ResultsFile{}
+	lines, err := OpenLineFile(name, func(line []byte) error {
+		if err := f.addLine(line); err != nil {
+			return err
+		}
+		return f.AreOf(Build(), v)
+	})
+	f.LineFile = lines
+	return f, err
 }
 
 // Append adds a record, here and in the file.
@@ -160,15 +122,5 @@ func (f *ResultsFile) Append(r *Record) error {
 	if err := f.Add(r); err != nil {
 		return err
 	}
-	line, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	_, err = f.file.Write(append(line, '\n'))
-	return err
-}
-
-// Close ends the file; what was appended is on its disk then.
-func (f *ResultsFile) Close() error {
-	return errors.Join(f.file.Sync(), f.file.Close())
+	return f.LineFile.Append(r)
 }

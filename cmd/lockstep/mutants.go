@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -21,6 +22,7 @@ type mutantOptions struct {
 	jobs  int
 	check bool
 	build string
+	out   string
 	json  bool
 }
 
@@ -35,6 +37,7 @@ func (p *program) mutants(args []string) int {
 	f.BoolVar(&o.hunt.Shrink, "shrink", false, "find the smallest schedule that shows each")
 	f.BoolVar(&o.check, "check", false, "only prove that every patch applies and compiles")
 	f.StringVar(&o.build, "build", "", "only build the simulator with this one mutant in its core, into this file")
+	f.StringVar(&o.out, "out", "", "write a line of JSON for each mutant; what is in the file already is not hunted again")
 	f.BoolVar(&o.json, "json", false, "print the reports, or what came of --check or --build, as JSON")
 	if code, ended := parse(f, args); ended {
 		return code
@@ -62,10 +65,30 @@ func (p *program) runMutants(w *mutant.Workshop, o *mutantOptions) int {
 	case o.build != "":
 		return p.buildMutant(w, bank, o)
 	}
+	if o.out == "" {
+		return p.huntInto(nil, w, bank, o)
+	}
+	file, err := mutant.OpenReports(o.out, o.hunt)
+	if err != nil {
+		return p.failed(err)
+	}
+	code := p.huntInto(file, w, bank, o)
+	if err := file.Close(); err != nil {
+		return p.failed(err)
+	}
+	return code
+}
+
+// huntInto hunts and keeps the reports in a file, if there is one.
+func (p *program) huntInto(file *mutant.ReportsFile, w *mutant.Workshop, bank []*mutant.Mutant, o *mutantOptions) (code int) {
+	var err error
 	if o.hunt.Clean, err = w.Build(p.ctx, "clean"); err != nil {
 		return p.exitCode(p.failed(err))
 	}
-	reports := p.huntAll(w, bank, o)
+	reports, err := p.huntAll(file, w, bank, o)
+	if err != nil {
+		return p.failed(err)
+	}
 	p.printMutants(reports, o.json)
 	if len(mutant.Missed(reports)) > 0 {
 		return p.exitCode(sim.Violated.ExitCode())
@@ -132,30 +155,41 @@ func (p *program) printBuilt(b *built, asJSON bool) {
 	fmt.Fprintf(p.out, "%s has %s in its core: %s\n", b.File, b.ID, b.Title)
 }
 
-// huntAll hunts some mutants at a time; the reports are in the order of the bank. Of hunts that were interrupted there is none.
-func (p *program) huntAll(w *mutant.Workshop, bank []*mutant.Mutant, o *mutantOptions) []*mutant.Report {
+// huntAll hunts some mutants at a time; the reports are in the order of the bank. Of hunts that were interrupted there is none. What is in the
+// file is not hunted again.
+func (p *program) huntAll(file *mutant.ReportsFile, w *mutant.Workshop, bank []*mutant.Mutant, o *mutantOptions) (_ []*mutant.Report, err error) {
 	reports := make([]*mutant.Report, len(bank))
 	progress := sim.NewProgress(p.err, uint64(len(bank)))
 	var next, done atomic.Int64
 	var lock sync.Mutex
+	keep := func(i int64, r *mutant.Report) {
+		lock.Lock()
+		defer lock.Unlock()
+		if reports[i] = r; file != nil {
+			err = errors.Join(err, file.Append(r))
+		}
+		progress.Show(uint64(done.Add(1)), "mutants, the last "+r.ID)
+	}
 	var workers sync.WaitGroup
 	for range max(o.jobs, 1) {
 		workers.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(bank)) && !p.interrupted(); i = next.Add(1) - 1 {
+				if file != nil && file.Find(bank[i].ID) != nil {
+					reports[i] = file.Find(bank[i].ID)
+					done.Add(1)
+					continue
+				}
 				r := w.Run(p.ctx, bank[i], o.hunt)
 				if p.interrupted() && r.Error != "" {
 					return
 				}
-				reports[i] = r
-				lock.Lock()
-				progress.Show(uint64(done.Add(1)), "mutants, the last "+bank[i].ID)
-				lock.Unlock()
+				keep(i, r)
 			}
 		})
 	}
 	workers.Wait()
 	progress.Clear()
-	return slices.DeleteFunc(reports, func(r *mutant.Report) bool { return r == nil })
+	return slices.DeleteFunc(reports, func(r *mutant.Report) bool { return r == nil }), err
 }
 
 func (p *program) printMutants(reports []*mutant.Report, asJSON bool) {

@@ -13,11 +13,20 @@ import (
 
 // Hunt is how long to look for a mutant, and what to do with what is found.
 type Hunt struct {
-	Budget time.Duration // core time, of the program under test
-	From   uint64        // the first seed
-	Seeds  uint64        // the most seeds
-	Shrink bool
-	Clean  string // the program without a mutant: what fails there as well proves nothing
+	Budget time.Duration `json:"budget"`   // core time, of the program under test; in ns
+	From   uint64        `json:"seedFrom"` // the first seed
+	Seeds  uint64        `json:"seeds"`    // the most seeds
+	Shrink bool          `json:"shrink"`
+	Clean  string        `json:"-"` // the program without a mutant: what fails there as well proves nothing
+}
+
+// String is the hunt as flags of lockstep mutants.
+func (h Hunt) String() string {
+	text := fmt.Sprintf("--budget %s --seed-from %d --seeds %d", h.Budget, h.From, h.Seeds)
+	if h.Shrink {
+		text += " --shrink"
+	}
+	return text
 }
 
 // Report says whether a mutant was found, and how.
