@@ -165,17 +165,15 @@ func (p *program) huntAll(file *mutant.ReportsFile, w *mutant.Workshop, bank []*
 	keep := func(i int64, r *mutant.Report) {
 		lock.Lock()
 		defer lock.Unlock()
-		if reports[i] = r; file != nil {
-			err = errors.Join(err, file.Append(r))
-		}
+		reports[i], err = r, errors.Join(err, file.Append(r))
 		progress.Show(uint64(done.Add(1)), "mutants, the last "+r.ID)
 	}
 	var workers sync.WaitGroup
 	for range max(o.jobs, 1) {
 		workers.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(bank)) && !p.interrupted(); i = next.Add(1) - 1 {
-				if file != nil && file.Find(bank[i].ID) != nil {
-					reports[i] = file.Find(bank[i].ID)
+				if known := file.Find(bank[i].ID); known != nil {
+					reports[i] = known
 					done.Add(1)
 					continue
 				}

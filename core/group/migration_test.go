@@ -75,6 +75,16 @@ func (c *cooperative) sync() (revoked bool, err error) {
 	return revoked, nil
 }
 
+// round has classic members live, and then one of the consumer protocol.
+func (w *world) round(n *native, classic ...*cooperative) {
+	w.Helper()
+	for _, c := range classic {
+		c.live()
+	}
+	w.fails("n", n.beat(false), nil)
+	n.take()
+}
+
 // live is a client's life for a second: a heartbeat and, if that says so, a rebalance.
 func (c *cooperative) live() {
 	c.Helper()
@@ -149,10 +159,7 @@ func TestClassicGroupIsUpgradedByANativeMember(t *testing.T) {
 	checkConsumers(t, w.consumer())
 	w.expectSameAfterLoading()
 	for range 3 {
-		a.live()
-		b.live()
-		w.fails("n", n.beat(false), nil)
-		n.take()
+		w.round(n, a, b)
 		checkConsumers(t, w.consumer())
 	}
 	if len(a.has)+len(b.has)+len(n.has) != 4 || len(a.has) == 0 || len(b.has) == 0 || len(n.has) == 0 || w.consumer().stateName() != "Stable" {
@@ -170,10 +177,7 @@ func TestUpgradedPartitionHasOneOwner(t *testing.T) {
 	n := w.native("n", "t").join()
 	checkConsumers(t, w.consumer())
 	for range 5 {
-		a.live()
-		b.live()
-		w.fails("n", n.beat(false), nil)
-		n.take()
+		w.round(n, a, b)
 		w.pass(time.Second)
 		checkConsumers(t, w.consumer())
 	}
@@ -190,10 +194,7 @@ func TestConsumerGroupIsDowngradedWhenTheLastNativeMemberLeaves(t *testing.T) {
 			a, b := w.classicPair()
 			n := w.native("n", "t").join()
 			for range 3 {
-				a.live()
-				b.live()
-				w.fails("n", n.beat(false), nil)
-				n.take()
+				w.round(n, a, b)
 			}
 			w.fails("commit", w.commitOffset(commitRequest(a.id, a.generation, 5)), nil)
 			if how == "by itself" {
@@ -322,10 +323,7 @@ func TestClassicMembersShareWhatTheLastNativeOneLeaves(t *testing.T) {
 	a, b := w.classicPair()
 	n := w.native("n", "t").join()
 	for range 3 {
-		a.live()
-		b.live()
-		w.fails("n", n.beat(false), nil)
-		n.take()
+		w.round(n, a, b)
 	}
 	if len(n.has) == 0 {
 		t.Fatal("n has nothing to leave")
@@ -399,10 +397,7 @@ func TestWhoWaitsInAClassicGroupIsToldOfItsUpgrade(t *testing.T) {
 		t.Error(err)
 	}
 	for range 3 {
-		b.live()
-		a.live()
-		w.fails("n", n.beat(false), nil)
-		n.take()
+		w.round(n, b, a)
 	}
 	if len(a.has)+len(b.has)+len(n.has) != 4 {
 		t.Errorf("a reads %s, b reads %s, n reads %s", a.reads(), b.reads(), n.reads())

@@ -11,7 +11,8 @@ import (
 // ErrOtherHunt says that a file has reports of another build, or of hunts that looked elsewhere.
 var ErrOtherHunt = errors.New("reports of other hunts")
 
-// ReportsFile is the reports of hunts on a disk: they grow by a line for each mutant, and who was interrupted goes on from there.
+// ReportsFile is the reports of hunts on a disk: they grow by a line for each mutant, and who was interrupted goes on from there. Nil is
+// none: it has no reports and keeps none.
 type ReportsFile struct {
 	*sim.LineFile
 	of    Hunt
@@ -48,13 +49,16 @@ func (f *ReportsFile) take(text []byte) error {
 
 // Find is the report of a mutant; nil if there is none, or only that of a hunt that failed.
 func (f *ReportsFile) Find(id string) *Report {
-	if r := f.known[id]; r != nil && r.Error == "" {
-		return r
+	if f == nil || f.known[id] == nil || f.known[id].Error != "" {
+		return nil
 	}
-	return nil
+	return f.known[id]
 }
 
 // Append adds a report to the file.
 func (f *ReportsFile) Append(r *Report) error {
+	if f == nil {
+		return nil
+	}
 	return f.LineFile.Append(line{sim.Build(), f.of, r})
 }
