@@ -110,8 +110,8 @@ func (j *judge) observe(node int32, e *event.Event) {
 		j.service.onFenced(node, e, w.Now())
 	case event.LogDirFailed, event.LogDirOffline:
 		j.service.onLogDirFailed(node, e, w.Now())
-	case event.RaftBecame:
-		j.service.quorum.onLeader(node, e, w.Now())
+	case event.RaftBecame, event.RaftVoters:
+		j.service.quorum.observe(node, e, w.Now())
 	}
 }
 

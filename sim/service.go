@@ -16,7 +16,7 @@ import (
 // service judges P9 while faults still last: what has nothing wrong with it works. After a while in which no fault began or ended,
 // a partition that as many healthy replicas lead and follow as min.insync.replicas acknowledges within seconds, nobody fences a
 // broker that nothing is wrong with, however slow the controller's disk is and however long it stood still (KAFKA-15019), and a
-// leader of the quorum that has a successor gives up (KAFKA-15489).
+// leader of the quorum that has a successor, or no majority, gives up (KAFKA-15489).
 type service struct {
 	run     *run
 	next    scheduler.Instant   // when to look again

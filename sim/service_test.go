@@ -145,6 +145,32 @@ func TestQuorumLeaderThatHasASuccessorGivesUp(t *testing.T) { // M27
 	expectBroken(t, s.Run(6*time.Second), "still leads the quorum in epoch")
 }
 
+// A leader that reaches its observers only, or one voter of three: with a checker that wants less patience than the core has, the first
+// is too late, the second may go on.
+func TestQuorumLeaderWithoutAMajorityGivesUp(t *testing.T) { // M27
+	for _, c := range []struct {
+		lost  int // voters that it loses
+		limit time.Duration
+		words string
+	}{{2, 2 * time.Second, ""}, {2, 200 * time.Millisecond, "though it has heard of no majority of the voters for 1."}, {1, 200 * time.Millisecond, ""}} {
+		s := calmStage(t)
+		s.r.schedule.Options.Cluster.QuorumTimeout = c.limit // the nodes have theirs
+		leader := s.r.cluster.controller()
+		for _, v := range leader.broker.Raft().Voters() {
+			if v.ID == leader.id || c.lost == 0 {
+				continue
+			}
+			c.lost--
+			if _, err := s.Begin(Fault{Label: "partition/" + nodeName(v.ID), Kind: PartitionTwo, Target: leader.name, Peer: nodeName(v.ID)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Run(20 * time.Second); c.words != "" || err != nil {
+			expectBroken(t, err, c.words)
+		}
+	}
+}
+
 // A leader whose disk has failed has stopped, as it was; it takes no notice of a successor.
 func TestQuorumLeaderThatHasStoppedNeedNotGiveUp(t *testing.T) {
 	s := calmStage(t)

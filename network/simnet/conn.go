@@ -353,6 +353,7 @@ func (c *conn) receive(s segment) {
 		c.reject(s.frame, err)
 		return
 	}
+	c.peer.link.heard = c.net.world.Now()
 	c.handler.Receive(c, msg, s.frame)
 }
 

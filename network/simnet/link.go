@@ -35,6 +35,7 @@ type link struct {
 	controls uint64            // the same for dials, answers and resets
 	idleAt   scheduler.Instant // when the bandwidth has worked off what was sent
 	waiting  []waiter          // those that wait for the link to be free again, in the order they began
+	heard    scheduler.Instant // when a frame last reached the process at its end
 	affected Affected
 }
 
@@ -153,6 +154,9 @@ func (n *Net) Reset(a, b string) int {
 
 // Affected returns what the faults from a to b have changed so far.
 func (n *Net) Affected(a, b string) Affected { return n.named(a, b).affected }
+
+// LastHeard returns when a frame from a was last received by the process on b; 0 if none ever was.
+func (n *Net) LastHeard(a, b string) scheduler.Instant { return n.named(a, b).heard }
 
 // TotalAffected sums Affected over all links.
 func (n *Net) TotalAffected() (sum Affected) {
