@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/lockstep/lockstep/disk"
 	"github.com/lockstep/lockstep/disk/simdisk"
@@ -47,7 +48,30 @@ const (
 	failedSync
 	forgottenSync // as of fsyncgate
 	failedAside   // one write beside the records: of an index, a checkpoint, a snapshot
+	failedOf      // and more: one write of a file of asideFiles, by its place
 )
+
+// asideFiles are the kinds of files beside the records, by a part of their names. Some are written a thousand times as often as others, so
+// that what fails next of all of them is hardly ever one of those.
+var asideFiles = []string{".index", ".timeindex", txnIndexFile: ".txnindex", producersFile: ".snapshot", "-checkpoint", ".checkpoint", "quorum-state"}
+
+const txnIndexFile, producersFile = 2, 3
+
+// allFiles are the places of all asideFiles.
+func allFiles() (places []int64) {
+	for i := range asideFiles {
+		places = append(places, int64(i))
+	}
+	return places
+}
+
+// isAside reports whether a file is one of those of which one write fails.
+func isAside(size int64, name string) bool {
+	if size == failedAside {
+		return !isSegment(name)
+	}
+	return strings.Contains(name, asideFiles[(size-failedOf)%int64(len(asideFiles))])
+}
 
 // breakDisk fails operations of a disk. If the node noticed it is started again, with the disk repaired.
 func (c *chaos) breakDisk(s *strike, n *Node) {
@@ -56,15 +80,15 @@ func (c *chaos) breakDisk(s *strike, n *Node) {
 		return
 	}
 	d := c.diskOf(s, n)
-	switch s.fault.Size {
-	case failedSyncs:
+	switch size := s.fault.Size; {
+	case size == failedSyncs:
 		d.FailSyncs(disk.ErrIO)
-	case failedWrite:
+	case size == failedWrite:
 		d.FailNext(simdisk.OpWrite, disk.ErrIO)
-	case failedSync:
+	case size == failedSync:
 		d.FailNext(simdisk.OpSync, disk.ErrIO)
-	case failedAside:
-		d.FailNextOf(func(name string) bool { return !isSegment(name) }, simdisk.OpWrite, disk.ErrIO)
+	case size >= failedAside:
+		d.FailNextOf(func(name string) bool { return isAside(size, name) }, simdisk.OpWrite, disk.ErrIO)
 	default:
 		d.FailWrites(disk.ErrIO)
 	}

@@ -55,6 +55,7 @@ type plan struct {
 	chained   int             // of eight faults, how many follow another
 	reactive  int             // of eight, how many follow an event
 	lengths   []span          // the palette of durations
+	files     []int64         // of asideFiles, those that failing disks fail to write
 	latest    time.Duration   // when the last fault begins
 	groups    int             // how many groups of faults there are beside the count
 }
@@ -68,7 +69,7 @@ func (s span) draw(r *rand.Rand) time.Duration {
 
 func drawPlan(r *rand.Rand, o *Options) *plan {
 	p := &plan{options: o, chained: 1 + r.IntN(8), reactive: r.IntN(5), quorum: r.IntN(5) == 0}
-	p.partition = drawPartition(r, o)
+	p.partition, p.files = drawPartition(r, o), allFiles()
 	if p.latest = o.For * 9 / 10; r.IntN(8) == 0 {
 		p.latest = o.For / 5 // then, while rare paths are still taken, all must work
 	}

@@ -19,7 +19,7 @@ func (p *plan) draw(r *rand.Rand, i int, others []Fault) Fault {
 	if r.IntN(8) < p.reactive {
 		p.makeReactive(r, &f)
 	}
-	f.Size = drawSize(r, f.Kind)
+	f.Size = drawSize(r, f.Kind, p.files)
 	f.giveTime()
 	return f
 }
@@ -31,6 +31,8 @@ func (f *Fault) giveTime() {
 		f.For += time.Duration(f.Size) * 600 * time.Millisecond
 	case f.Kind.isOperators():
 		f.For += 300 * time.Millisecond
+	case f.Kind == FailingDisk && f.Size >= failedWrite:
+		f.For += time.Second // the write or sync has to come
 	}
 }
 
@@ -143,7 +145,7 @@ func (p *plan) drawPeer(r *rand.Rand, target string) string {
 	return peer
 }
 
-func drawSize(r *rand.Rand, k Kind) int64 {
+func drawSize(r *rand.Rand, k Kind, files []int64) int64 {
 	switch k {
 	case Delay:
 		return pick[int64](r, 5, 50, 400, 2000) * 1000
@@ -158,7 +160,7 @@ func drawSize(r *rand.Rand, k Kind) int64 {
 	case SlowDisk:
 		return pick[int64](r, 10, 100, 1000)
 	case FailingDisk:
-		return drawFailure(r)
+		return drawFailure(r, files)
 	case ElectLeader:
 		return r.Int64N(2)
 	case ClockOffset, ClockJump:
@@ -173,14 +175,11 @@ func drawSize(r *rand.Rand, k Kind) int64 {
 	return 0
 }
 
-// drawFailure draws what fails of a disk: half of the single operations are the rarer of their kind.
-func drawFailure(r *rand.Rand) int64 {
-	size := r.Int64N(forgottenSync)
-	switch {
-	case size == failedSync && r.IntN(2) == 0:
-		return forgottenSync
-	case size == failedWrite && r.IntN(2) == 0:
-		return failedAside
+// drawFailure draws what fails of a disk: half are single writes of the kinds of files given, each as often.
+func drawFailure(r *rand.Rand, files []int64) int64 {
+	size, aside := r.Int64N(2*failedAside), pick(r, files...)
+	if size >= failedAside {
+		return failedOf + aside
 	}
 	return size
 }

@@ -108,7 +108,7 @@ func (g *group) drawSeries(r *rand.Rand, i int) (faults []Fault) {
 	for n := range 2 + r.IntN(4) {
 		f := Fault{Kind: pick(r, kinds...), At: g.at, For: length.draw(r), Target: role, Series: fmt.Sprintf("s%d", i)}
 		f.Peer = g.peer(r, f.Kind, f.Target)
-		f.Size = drawSize(r, f.Kind)
+		f.Size = drawSize(r, f.Kind, g.files)
 		delay := drawUpTo(r, gap)
 		if n > 0 {
 			f.On, f.Delay = on, delay
@@ -197,7 +197,7 @@ func (g *group) aim(r *rand.Rand, f *Fault) {
 	if f.Kind.hasPeer() && r.IntN(2) == 0 {
 		f.Target, f.Peer = a, b
 	}
-	f.Size = drawSize(r, f.Kind)
+	f.Size = drawSize(r, f.Kind, g.files)
 }
 
 // link draws two who agree with each other on something: on records, on who is in sync, on who leads.

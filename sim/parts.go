@@ -36,7 +36,9 @@ func Places(k Kind, o *Options) []string {
 }
 
 // SizeOf is one of the sizes that mean something to a kind of fault.
-func SizeOf(k Kind, variant uint64) int64 { return drawSize(virtual.Rand(variant, "size"), k) }
+func SizeOf(k Kind, variant uint64) int64 {
+	return drawSize(virtual.Rand(variant, "size"), k, allFiles())
+}
 
 // SortFaults puts faults in the order in which they begin.
 func SortFaults(faults []Fault) {

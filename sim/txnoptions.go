@@ -216,10 +216,14 @@ func (o *Options) drawCopies(seed uint64) {
 	}
 }
 
-// focusOnTransaction has every other seed with transactions put its faults where a transactional id has its records.
+// focusOnTransaction has every other seed with transactions put its faults where a transactional id has its records, and one in four break
+// disks at the files that transactions have.
 func (p *plan) focusOnTransaction(r *rand.Rand) {
 	if n := p.options.transactorCount(); n > 0 && r.IntN(2) == 0 {
 		p.partition = p.options.transactionPartition(transactionalID(r.IntN(n)))
+	}
+	if p.options.hasTransactions() && r.IntN(4) == 0 {
+		p.kinds, p.files = append(p.kinds, FailingDisk), []int64{producersFile, txnIndexFile}
 	}
 }
 
