@@ -13,8 +13,9 @@ import (
 type copier struct {
 	member *member
 	t      *transactor
-	inputs []input // read, and not yet part of a transaction
-	open   bool    // a transaction is under way, perhaps of an earlier share
+	inputs []input       // read, and not yet part of a transaction
+	open   bool          // a transaction is under way, perhaps of an earlier share
+	last   *offsetsOfTxn // of that transaction, or the one before
 	asleep bool
 }
 
@@ -50,6 +51,22 @@ func (c *copier) reset() {
 	c.inputs = nil
 }
 
+// renounce aborts an open transaction whose offsets the group does not have and would still take: a coordinator that lost its newest generation,
+// or answers who asks to join as it answered before, gives a member the same generation twice. So nothing fences what it sends of its
+// earlier share, and it is about to ask where the group has come to.
+func (c *copier) renounce() {
+	x := c.last
+	if !c.open || x.id != c.member.id || x.generation < c.member.generation {
+		return
+	}
+	x.renounced = true
+	c.t.loop.After(0, func() {
+		if t := c.t; !t.down && t.state == writing && t.current.offsets == x && x.state != taken {
+			t.abort()
+		}
+	})
+}
+
 // soon has what was read copied when a little more has come.
 func (c *copier) soon() {
 	if c.asleep {
@@ -70,9 +87,9 @@ func (c *copier) pump() {
 	}
 	n := min(len(c.inputs), mostInputs)
 	offsets, inputs := newOffsetsOfTxn(m, c.inputs[:n], c.inputs[n:]), c.inputs[:n:n]
-	c.open, c.inputs = true, c.inputs[n:]
+	c.open, c.last, c.inputs = true, offsets, c.inputs[n:]
 	c.t.loop.After(0, func() {
-		if c.t.down || c.t.state != resting {
+		if c.t.down || c.t.state != resting || offsets.renounced {
 			c.onEnded(false)
 			return
 		}
@@ -168,6 +185,7 @@ type offsetsOfTxn struct {
 	generation int32
 	all        []saved
 	state      offsetsState
+	renounced  bool // they are of an earlier share, which nobody could tell
 }
 
 type offsetsState uint8

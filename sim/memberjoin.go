@@ -141,6 +141,9 @@ func (m *member) onSynced(msg kmsg.Response, err error) {
 	owned := m.parse(msg.(*kmsg.SyncGroupResponse).MemberAssignment)
 	m.hold(owned)
 	m.run.synced(m, owned)
+	if m.copier != nil {
+		m.copier.renounce()
+	}
 	m.become(starting)
 	m.beatLater()
 	m.fetchOffsets(owned, m.begin)
