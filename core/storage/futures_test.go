@@ -284,6 +284,31 @@ func TestLogsOfTwoTopicsOfOneName(t *testing.T) {
 	}
 }
 
+// Until it is known which of the two is of the topic that there is, both are kept: the checkpoints have both, and one is there when the directory of the
+// other fails.
+func TestLogsOfTwoTopicsAreBothKept(t *testing.T) {
+	n := newTwoDirs(t)
+	n.mustOpen()
+	n.create(n.dirs[0], testPartition, 1)
+	n.m.logs.Clear(false)
+	l := n.fiveWritten(n.dirs[1], testPartition.Topic)
+	l.AdvanceLogStart(3)
+	n.must("shutdown", n.m.Shutdown)
+	for range 2 { // the second knows what the first has written
+		n.mustOpen()
+		n.must("shutdown", n.m.Shutdown)
+	}
+	n.mustOpen()
+	n.m.Fail(n.dirs[0], disk.ErrIO)
+	got := n.m.Get(testPartition)
+	if got == nil || got.TopicID() != l.TopicID() || got.LogStartOffset() != 3 || got.HighWatermark() != 5 {
+		t.Fatalf("%+v", got)
+	}
+	if n.m.Fail(n.dirs[1], disk.ErrIO); n.m.Get(testPartition) != nil || !n.m.HasLost(testPartition, l.TopicID()) || !n.m.HasLost(testPartition, [16]byte{1}) {
+		t.Error("what is in both directories is not lost")
+	}
+}
+
 // So are two that were not made to their ends.
 func TestLogsOfNoTopic(t *testing.T) {
 	n := newTwoDirs(t)

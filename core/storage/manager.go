@@ -253,20 +253,29 @@ func (m *Manager) HasLost(p event.Partition, topicID [16]byte) bool {
 // Fail takes a directory offline: what its files hold is unknown from here. Its logs fail, and are forgotten.
 func (m *Manager) Fail(d *LogDir, err error) {
 	d.failure = err
-	for _, l := range m.in(d) {
+	all := m.in(d)
+	m.rivals = slices.DeleteFunc(m.rivals, func(l *Log) bool { return l.home == d })
+	for _, l := range all {
+		if m.isFuture(l) {
+			m.futures.Delete(l)
+		} else {
+			d.lost[l.partition] = l.topicID
+		}
 		if m.Get(l.partition) == l {
 			m.logs.Delete(l)
-			d.lost[l.partition] = l.topicID
-		} else {
-			m.futures.Delete(l)
+			m.promoteRival(l.partition)
 		}
 		l.fail("log directory", err) // its files stay open: an operation that has several steps may be under way
 		l.recent.releaseAll()
 	}
-	m.rivals = slices.DeleteFunc(m.rivals, func(l *Log) bool { return l.home == d })
 }
 
-// in is the logs in a directory, sorted by partition, and then the future ones.
+func (m *Manager) isFuture(l *Log) bool {
+	future, _ := m.futures.Get(l)
+	return future == l
+}
+
+// in is the logs in a directory, sorted by partition, then the future ones, then the rivals.
 func (m *Manager) in(d *LogDir) (all []*Log) {
 	m.eachOfAll(func(l *Log) {
 		if l.home == d {
@@ -276,10 +285,13 @@ func (m *Manager) in(d *LogDir) (all []*Log) {
 	return all
 }
 
-// eachOfAll is Each, and then the same for future logs.
+// eachOfAll is Each, and then the same for future logs, and for rivals.
 func (m *Manager) eachOfAll(f func(*Log)) {
 	m.Each(f)
 	m.futures.Ascend(func(l *Log) bool { f(l); return true })
+	for _, l := range m.rivals {
+		f(l)
+	}
 }
 
 // Emptiest is the directory for a new log: the first of those with the fewest.
@@ -367,7 +379,7 @@ func (m *Manager) Delete(p event.Partition, done func(error)) {
 	})
 }
 
-// promoteRival has the partition's other log, in another directory, take the place of one that was deleted.
+// promoteRival has the partition's other log, in another directory, take the place of one that is gone.
 func (m *Manager) promoteRival(p event.Partition) {
 	at := slices.IndexFunc(m.rivals, func(l *Log) bool { return l.partition == p })
 	if at < 0 || m.Get(p) != nil {
@@ -431,7 +443,6 @@ func (m *Manager) checkpointed(err error, done func(error)) {
 func (m *Manager) Shutdown(done func(error)) {
 	var all []*Log
 	m.eachOfAll(func(l *Log) { all = append(all, l) })
-	all = append(all, m.rivals...)
 	steps(done,
 		func(next func(error)) { closeAll(all, next) },
 		m.Checkpoint,
