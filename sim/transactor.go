@@ -21,7 +21,7 @@ type transactor struct {
 	o       *TxnOptions
 	index   int // among all who produce
 	id      string
-	v2      bool
+	v2      bool // it speaks transaction.version 2
 	lanes   []*txnLane
 	state   txnState
 	turn    int // counts what makes answers under way mean nothing any more
@@ -73,7 +73,7 @@ func newTransactor(r *run, n int, id string, o *TxnOptions, topics []string) *tr
 	name := transactorName(n)
 	t := &transactor{
 		client: newClient(r, name, transactorNode(&r.schedule.Options, n)), o: o, id: id, wanted: map[string]int32{},
-		index: len(r.schedule.Options.Producers) + n, v2: r.schedule.Options.Transactions.Version >= 2, ready: func() {}, ended: func(bool) {}, who: identity{-1, -1},
+		index: len(r.schedule.Options.Producers) + n, v2: r.schedule.Options.Transactions.Version >= 2 && !o.Old, ready: func() {}, ended: func(bool) {}, who: identity{-1, -1},
 	}
 	for i, part := range t.partitions() {
 		if slices.Contains(topics, part.topic.name) {

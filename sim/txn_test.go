@@ -18,12 +18,20 @@ func calmTxn(version int, x TxnOptions, faults ...Fault) *Schedule {
 	return s
 }
 
+// speakers are the transaction.version of a cluster and whether its clients are from before it.
+var speakers = []struct {
+	version int
+	old     bool
+}{{1, false}, {2, false}, {2, true}}
+
 func TestTransactionsWithoutTroubles(t *testing.T) {
-	for _, version := range []int{1, 2} {
-		r, seen := notes(calmTxn(version, plainTxn()))
+	for _, c := range speakers {
+		x := plainTxn()
+		x.Old = c.old
+		r, seen := notes(calmTxn(c.version, x))
 		n := r.Stats.Transactions
 		if r.Verdict() != Passed || n.Committed == 0 || n.Aborted == 0 || n.Unknown > 0 || n.Begun != n.Committed+n.Aborted || seen["txn-gives-up"] > 0 || seen["txn-batch-failed"] > 0 {
-			t.Errorf("version %d: %s: %s; %+v, %v\n%s", version, r.Verdict(), r.Reason(), n, seen, r.Stack)
+			t.Errorf("%+v: %s: %s; %+v, %v\n%s", c, r.Verdict(), r.Reason(), n, seen, r.Stack)
 		}
 	}
 }
@@ -43,12 +51,12 @@ func TestGroupCopiesExactlyOnce(t *testing.T) {
 }
 
 func TestTransactionalProducersHaveTroubles(t *testing.T) {
-	for _, version := range []int{1, 2} {
+	for _, c := range speakers {
 		x := plainTxn()
-		x.IDs, x.Twins, x.Churn, x.Timeout, x.Hold = 2, 2, time.Second, time.Second, 2*time.Second
-		r, seen := notes(calmTxn(version, x))
+		x.IDs, x.Twins, x.Churn, x.Timeout, x.Hold, x.Old = 2, 2, time.Second, time.Second, 2*time.Second, c.old
+		r, seen := notes(calmTxn(c.version, x))
 		if r.Verdict() != Passed || seen["txn-crashes"] == 0 || seen["txn-stands-still"] == 0 || seen["txn-gives-up"] == 0 || r.Stats.Transactions.Committed == 0 {
-			t.Errorf("version %d: %s: %s; %+v, %v\n%s", version, r.Verdict(), r.Reason(), r.Stats.Transactions, seen, r.Stack)
+			t.Errorf("%+v: %s: %s; %+v, %v\n%s", c, r.Verdict(), r.Reason(), r.Stats.Transactions, seen, r.Stack)
 		}
 	}
 }
@@ -66,13 +74,18 @@ func TestTransactionsOutliveTheirCoordinator(t *testing.T) {
 }
 
 func TestSomeSeedsHaveTransactions(t *testing.T) {
-	with, copies := 0, 0
+	with, copies, old := 0, 0, 0
 	for seed := range uint64(200) {
 		s := Draw(seed)
 		if !s.Options.hasTransactions() {
 			continue
 		}
 		with++
+		for i := range s.Options.Txns {
+			if s.Options.Txns[i].Old {
+				old++
+			}
+		}
 		for i := range s.Options.Groups {
 			if s.Options.Groups[i].copies() {
 				copies++
@@ -83,8 +96,8 @@ func TestSomeSeedsHaveTransactions(t *testing.T) {
 			t.Errorf("seed %d: %v; wrote\n%s", seed, err, s)
 		}
 	}
-	if with < 25 || with > 60 || copies < 10 {
-		t.Errorf("%d of 200 seeds have transactions, %d groups copy", with, copies)
+	if with < 25 || with > 60 || copies < 10 || old == 0 {
+		t.Errorf("%d of 200 seeds have transactions, %d groups copy, %d lines are of old clients", with, copies, old)
 	}
 }
 
@@ -101,9 +114,9 @@ func TestTransactionsThatCannotBeAreRefused(t *testing.T) {
 }
 
 // late is a schedule in which requests of a transactional producer to its coordinator come late, and others in their place before them.
-func late(version int) *Schedule {
+func late(version int, old bool) *Schedule {
 	x := plainTxn()
-	x.IDs, x.Interval, x.Hold, x.Aborts, x.Timeout = 4, 10*time.Millisecond, 2*time.Second, 4, 20*time.Second
+	x.IDs, x.Interval, x.Hold, x.Aborts, x.Timeout, x.Old = 4, 10*time.Millisecond, 2*time.Second, 4, 20*time.Second, old
 	s := calmTxn(version, x)
 	for i := range x.IDs * 15 {
 		s.Faults = append(s.Faults, Fault{
@@ -116,23 +129,24 @@ func late(version int) *Schedule {
 	return s
 }
 
-// With version 1 a late EndTxn ends the producer's next transaction, as Jepsen found (KAFKA-17754); with version 2 it is refused.
+// With version 1 a late EndTxn ends the producer's next transaction, as Jepsen found (KAFKA-17754); with version 2 it is refused, if the
+// client speaks it.
 func TestLateRequestsOfVersion1AreALesson(t *testing.T) {
-	for _, version := range []int{1, 2} {
+	for _, c := range speakers {
 		lessons := int64(0)
 		for seed := range uint64(3) {
-			s := late(version)
+			s := late(c.version, c.old)
 			s.Seed = seed
 			r := Run(s, RunOptions{})
 			if r.Verdict() != Passed || r.Stats.Transactions.Committed < 5 {
-				t.Errorf("version %d, seed %d: %s: %s, %+v\n%s", version, seed, r.Verdict(), r.Reason(), r.Stats.Transactions, r.Stack)
+				t.Errorf("%+v, seed %d: %s: %s, %+v\n%s", c, seed, r.Verdict(), r.Reason(), r.Stats.Transactions, r.Stack)
 			}
 			for _, l := range r.Stats.Losses {
 				lessons += l.Records
 			}
 		}
-		if lessons > 0 != (version == 1) {
-			t.Errorf("version %d: %d lessons", version, lessons)
+		if lessons > 0 != (c.version == 1 || c.old) {
+			t.Errorf("%+v: %d lessons", c, lessons)
 		}
 	}
 }

@@ -30,12 +30,13 @@ type TxnOptions struct {
 	Hold     time.Duration // the longest time for which a transaction stays open for nothing
 	Aborts   int           // how many of eight transactions are aborted for no reason
 	Churn    time.Duration // mean time between two troubles of a producer, see txnchurn.go; 0: there are none
+	Old      bool          // clients from before KIP-890, which speak version 1 whatever the cluster does
 }
 
 func (x *TxnOptions) fields() []field {
 	return []field{
 		{"ids", &x.IDs}, {"twins", &x.Twins}, {"topics", &x.Topics}, {"interval", &x.Interval}, {"batches", &x.Batches}, {"records", &x.Records},
-		{"size", &x.Size}, {"timeout", &x.Timeout}, {"delivery", &x.Delivery}, {"hold", &x.Hold}, {"aborts", &x.Aborts}, {"churn", &x.Churn},
+		{"size", &x.Size}, {"timeout", &x.Timeout}, {"delivery", &x.Delivery}, {"hold", &x.Hold}, {"aborts", &x.Aborts}, {"churn", &x.Churn}, {"old", &x.Old},
 	}
 }
 
@@ -163,6 +164,7 @@ func (o *Options) drawTransactions(seed uint64) {
 	for i := range pick(r, 0, 1, 1, 1, 2) {
 		x := drawTxn(virtual.Rand(seed, "options/txn/"+strconv.Itoa(i)), o)
 		x.Records = max(min(x.Records, o.largestBatch()/(x.Size+recordOverhead)), 1)
+		x.Old = o.Transactions.Version >= 2 && virtual.Rand(seed, "options/txn/"+strconv.Itoa(i)+"/old").IntN(5) == 0
 		o.Txns = append(o.Txns, x)
 	}
 	if len(o.Txns) == 0 || r.IntN(2) == 0 {

@@ -278,12 +278,18 @@ func (h *History) Liveness(now scheduler.Instant) []Violation {
 
 func (h *History) checkAnswered(i int, now scheduler.Instant) {
 	for _, b := range h.lanes[i].batches {
-		if b.fate == pending {
+		if b.fate == pending && !h.mayWaitForEver(&b) {
 			h.violateFinal("P9", "LV", now, ackedAt(i/len(h.partitions), &b), "record %d of producer %d to %s, made at %s, is not acknowledged",
 				b.first, i/len(h.partitions), h.partitions[i%len(h.partitions)].id, seconds(b.t))
 			return
 		}
 	}
+}
+
+// mayWaitForEver reports whether a batch is of a transaction whose producer may be told for ever that its last one is not over: a coordinator that has lost
+// what it decided has markers of an epoch that partitions take no more, and Kafka's, too, sends them once.
+func (h *History) mayWaitForEver(b *sent) bool {
+	return b.txn >= 0 && h.state != nil && h.state.MayHang()
 }
 
 func (h *History) checkAtEnd(i int, now scheduler.Instant) {
