@@ -63,8 +63,8 @@ var edges = map[string]map[string]string{
 		kafka + "kerr": "error codes",
 	},
 	"core/storage": {
-		"core/buggify": "names of its sites",
-		"core/env":     "disk and timers", "core/event": "appends, truncations", "core/invariant": "assertions",
+		"core/buggify": "names of its sites", "core/config": "how long a configured time is at most",
+		"core/env": "disk and timers", "core/event": "appends, truncations", "core/invariant": "assertions",
 		"core/record":             "what a log is made of",
 		"disk":                    "segments, indexes, checkpoints",
 		"network":                 "chunks of a read; frames that an append holds on to",
@@ -137,7 +137,7 @@ var edges = map[string]map[string]string{
 		"core/replica":  "the runtime's partitions",
 		"scheduler":     "sessions and rebalance timers",
 		"math/rand/v2":  "member ids", "encoding/base64": "member ids in Kafka's form",
-		"regexp": "topics that members subscribe to; linear in its input", "core/config": "how large an expression may be",
+		"regexp": "topics that members subscribe to; linear in its input", "core/config": "how large an expression may be, and how long a time",
 		kafka + "kmsg": "requests, responses and records", kafka + "kerr": "error codes", kafka + "kbin": "records that kmsg does not have",
 	},
 	"core/txn": {

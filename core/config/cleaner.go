@@ -22,7 +22,7 @@ func (c *Config) Cleaner(dynamic Dynamic) Cleaner {
 		DedupeBufferBytes: c.dynamicLong("log.cleaner.dedupe.buffer.size", dynamic),
 		IOBufferBytes:     int(c.dynamicLong("log.cleaner.io.buffer.size", dynamic)),
 		LoadPercent:       int(millionths(c.dynamicText("log.cleaner.io.buffer.load.factor", dynamic)) / 10_000),
-		Backoff:           duration(c.dynamicLong("log.cleaner.backoff.ms", dynamic), time.Millisecond),
+		Backoff:           Duration(c.dynamicLong("log.cleaner.backoff.ms", dynamic), time.Millisecond),
 	}
 }
 

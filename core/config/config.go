@@ -128,9 +128,9 @@ func (c *Config) long(key string) int64 {
 func (c *Config) text(key string) string { v, _ := c.Value(key); return v }
 
 func (c *Config) int32(key string) int32           { return int32(c.long(key)) }
-func (c *Config) millis(key string) time.Duration  { return duration(c.long(key), time.Millisecond) }
-func (c *Config) seconds(key string) time.Duration { return duration(c.long(key), time.Second) }
-func (c *Config) minutes(key string) time.Duration { return duration(c.long(key), time.Minute) }
+func (c *Config) millis(key string) time.Duration  { return Duration(c.long(key), time.Millisecond) }
+func (c *Config) seconds(key string) time.Duration { return Duration(c.long(key), time.Second) }
+func (c *Config) minutes(key string) time.Duration { return Duration(c.long(key), time.Minute) }
 func (c *Config) boolean(key string) bool          { v, _ := c.Value(key); return strings.EqualFold(v, "true") }
 func (c *Config) list(key string) []string         { v, _ := c.Value(key); return SplitList(v) }
 

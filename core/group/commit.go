@@ -1,8 +1,7 @@
 package group
 
 import (
-	"math"
-
+	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/coordinator"
 	"github.com/lockstep/lockstep/core/storage"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -28,7 +27,7 @@ func (m *machine) commitOffsets(req *kmsg.OffsetCommitRequest, done func(*kmsg.O
 	}
 	b := m.newCommit(req.Group, by)
 	if req.RetentionTimeMillis >= 0 && req.Version >= 2 && req.Version <= 4 {
-		b.expiresAt = b.now + min(req.RetentionTimeMillis, math.MaxInt64-b.now)
+		b.expiresAt = config.Later(b.now, req.RetentionTimeMillis)
 	}
 	resp := kmsg.NewPtrOffsetCommitResponse()
 	for i := range req.Topics {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/core/record"
 	"github.com/lockstep/lockstep/disk/simdisk"
@@ -214,7 +215,7 @@ func TestTheLongestDeleteRetentionKeepsTombstones(t *testing.T) {
 // pass lets time go on.
 func (n *node) pass(ms int64) {
 	ended := false
-	n.loop.AfterFunc(msDuration(ms), func() { ended = true })
+	n.loop.AfterFunc(config.Duration(ms, time.Millisecond), func() { ended = true })
 	n.run("time", &ended)
 }
 

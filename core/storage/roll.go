@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/lockstep/lockstep/core/buggify"
+	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/event"
 	"github.com/lockstep/lockstep/disk"
 )
@@ -222,7 +223,7 @@ func (l *Log) armFlush() {
 	if l.config.FlushMs == Never || l.flushTimer != nil {
 		return
 	}
-	l.flushTimer = l.env.Loop.AfterFunc(msDuration(l.config.FlushMs), func() {
+	l.flushTimer = l.env.Loop.AfterFunc(config.Duration(l.config.FlushMs, time.Millisecond), func() {
 		l.flushTimer = nil
 		if l.down() == nil {
 			l.queueFlush(nil)

@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 
+	"github.com/lockstep/lockstep/core/config"
 	"github.com/lockstep/lockstep/core/record"
 )
 
@@ -144,7 +145,7 @@ func (s *sieve) sift(b record.Batch) error {
 		s.out = append(s.out, b...)
 	default:
 		if mustSet {
-			horizon = msLater(s.nowMs, s.retentionMs)
+			horizon = config.Later(s.nowMs, s.retentionMs)
 		}
 		s.changed = true
 		s.out = s.record.AppendKept(s.out, b, horizon)
