@@ -65,6 +65,7 @@ const (
 	HeartbeatLate // a broker's heartbeat leaves late
 
 	CoordinatorLoadLate // a coordinator's partition is loaded late
+	CoordinatorReadLate // what a coordinator is to load next comes late
 
 	TxnMarkersLate  // the markers of a transaction's end leave late
 	TxnMarkersTwice // markers are sent again, late, though they were answered (version 2: a late one is told from those that count)
@@ -95,7 +96,7 @@ var names = [NumSites]string{
 	"raft/election-early", "raft/vote-late", "raft/pre-vote-again", "raft/resign-early", "raft/snapshot-now", "raft/snapshot-late", "raft/snapshot-chunk",
 	"raft/one-batch", "raft/take-one", "raft/empty-early", "raft/backoff", "raft/deliver-one",
 	"controller/commit-late", "controller/rebalance-now", "broker/heartbeat-late",
-	"coordinator/load-late",
+	"coordinator/load-late", "coordinator/read-late",
 	"txn/markers-late", "txn/markers-twice", "txn/complete-late", "txn/epoch-leap", "txn/verify-late",
 	"api/answer-late", "api/mute", "api/stall-early", "api/idle-close", "api/session-evicted", "api/session-refused", "api/forward-late",
 	"api/forward-twice",

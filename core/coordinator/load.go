@@ -14,11 +14,7 @@ import (
 // The end is the log's, not the high watermark: what lies between may be committed, and answered, by the leader before. Answers
 // that tell of it wait until it is committed again.
 func (s *Shard) load() {
-	delay := time.Duration(0)
-	if x := s.runtime.env.Buggify; x.Fires(buggify.CoordinatorLoadLate) {
-		delay = x.Delay(buggify.CoordinatorLoadLate, time.Second)
-	}
-	s.Loop().AfterFunc(delay, func() {
+	s.soon(s.runtime.env.Buggify.Fires(buggify.CoordinatorLoadLate), func() {
 		if s.gone {
 			return
 		}
@@ -76,8 +72,17 @@ func (s *Shard) onRead(slice storage.Slice, end int64, err error) {
 		default:
 			s.next = end
 		}
-		s.Loop().AfterFunc(0, s.read)
+		s.soon(s.runtime.env.Buggify.Fires(buggify.CoordinatorReadLate), s.read)
 	})
+}
+
+// soon runs f in another turn: at once, or late.
+func (s *Shard) soon(late bool, f func()) {
+	delay := time.Duration(0)
+	if late {
+		delay = s.runtime.env.Buggify.Delay(buggify.CoordinatorLoadLate, time.Second)
+	}
+	s.Loop().AfterFunc(delay, f)
 }
 
 func (s *Shard) again() { s.Loop().AfterFunc(100*time.Millisecond, s.read) }
