@@ -22,10 +22,11 @@ type judge struct {
 
 	observation check.Observation // the latest, in memory used again
 	service     service
+	loads       loads
 }
 
 func (j *judge) init(r *run) {
-	j.run, j.service.run = r, r
+	j.run, j.service.run, j.loads = r, r, loads{}
 	if r.options.Unchecked {
 		return
 	}
@@ -110,6 +111,8 @@ func (j *judge) observe(node int32, e *event.Event) {
 		j.service.onFenced(node, e, w.Now())
 	case event.LogDirFailed, event.LogDirOffline:
 		j.service.onLogDirFailed(node, e, w.Now())
+	case event.BecameLeader, event.CoordinatorLoaded:
+		j.loads.observe(e, w.Now())
 	case event.RaftBecame, event.RaftVoters:
 		j.service.quorum.observe(node, e, w.Now())
 	}

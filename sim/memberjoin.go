@@ -256,7 +256,9 @@ func (m *member) onBeatAnswer(sent scheduler.Instant, resp kmsg.Response, err er
 	}
 	switch {
 	case err == nil:
-		m.run.has(m, sent)
+		if m.run.judge.loads.since(m.run.schedule.Options.offsetsPartition(m.group), sent) {
+			m.run.has(m, sent)
+		}
 	case m.stalled:
 	case isCoordinatorLost(err):
 		m.loseCoordinator()
