@@ -130,9 +130,9 @@ func (c *chaos) forgetSync(s *strike, n *Node) {
 	}
 }
 
-// checkOffline judges that a broker has stopped using a disk that failed a sync.
+// checkOffline judges that a broker has stopped using a disk that failed a sync. One that stands still has not heard of it.
 func (c *chaos) checkOffline(n *Node) {
-	if n.hasForgotten() && n.Up() && !n.stopping && !n.isOffline() {
+	if n.hasForgotten() && n.Up() && !n.loop.Paused() && !n.stopping && !n.isOffline() {
 		c.run.violate("P8", "I13", fmt.Sprintf("P8 broken: broker %d goes on with a disk that failed a sync", n.id), fmt.Sprintf("a sync of broker %d failed", n.id))
 	}
 }

@@ -9,7 +9,9 @@ import (
 
 func TestAPartitionThatIsBeingLoadedSaysNothing(t *testing.T) {
 	l, p := loads{}, event.Partition{Topic: "__consumer_offsets"}
-	at := func(kind event.Kind, now int64) { l.observe(&event.Event{Kind: kind, Partition: p}, scheduler.Instant(now)) }
+	at := func(kind event.Kind, now int64) {
+		l.observe(&event.Event{Kind: kind, Partition: p}, scheduler.Instant(now))
+	}
 	at(event.BecameLeader, 10)
 	if l.since(p, 20) {
 		t.Error("it is being loaded")
