@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,6 +57,11 @@ func newChaos(r *run) *chaos {
 	c := &chaos{run: r, claims: map[string]*strike{}, cuts: map[direction]int{}, series: map[string]*series{}}
 	c.budget = newBudget(r.cluster, &r.schedule.Options)
 	return c
+}
+
+// lasts reports whether a fault is under way that is such a one.
+func (c *chaos) lasts(is func(k *strike) bool) bool {
+	return slices.ContainsFunc(c.active, func(k *strike) bool { return !k.ended && is(k) })
 }
 
 // schedule arms all faults; times count from now.

@@ -47,8 +47,7 @@ const (
 	failedWrite
 	failedSync
 	forgottenSync // as of fsyncgate
-	failedAside   // one write beside the records: of an index, a checkpoint, a snapshot
-	failedOf      // and more: one write of a file of asideFiles, by its place
+	failedAside   // and more: one write of a file of asideFiles, by its place
 )
 
 // asideFiles are the kinds of files beside the records, by a part of their names. Some are written a thousand times as often as others, so
@@ -63,14 +62,6 @@ func allFiles() (places []int64) {
 		places = append(places, int64(i))
 	}
 	return places
-}
-
-// isAside reports whether a file is one of those of which one write fails.
-func isAside(size int64, name string) bool {
-	if size == failedAside {
-		return !isSegment(name)
-	}
-	return strings.Contains(name, asideFiles[(size-failedOf)%int64(len(asideFiles))])
 }
 
 // breakDisk fails operations of a disk. If the node noticed it is started again, with the disk repaired.
@@ -88,7 +79,8 @@ func (c *chaos) breakDisk(s *strike, n *Node) {
 	case size == failedSync:
 		d.FailNext(simdisk.OpSync, disk.ErrIO)
 	case size >= failedAside:
-		d.FailNextOf(func(name string) bool { return isAside(size, name) }, simdisk.OpWrite, disk.ErrIO)
+		part := asideFiles[(size-failedAside)%int64(len(asideFiles))]
+		d.FailNextOf(func(name string) bool { return strings.Contains(name, part) }, simdisk.OpWrite, disk.ErrIO)
 	default:
 		d.FailWrites(disk.ErrIO)
 	}

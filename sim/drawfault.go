@@ -179,7 +179,7 @@ func drawSize(r *rand.Rand, k Kind, files []int64) int64 {
 func drawFailure(r *rand.Rand, files []int64) int64 {
 	size, aside := r.Int64N(2*failedAside), pick(r, files...)
 	if size >= failedAside {
-		return failedOf + aside
+		return failedAside + aside
 	}
 	return size
 }

@@ -38,7 +38,7 @@ const (
 	RestartStorm                 // Size kills, each restarted For/Size later at most
 	SlowDisk                     // Size times slower
 	FrozenDisk                   // nothing completes until the end
-	FailingDisk                  // writes (Size 0), syncs (1), one write (2), one sync (3), one sync whose bytes are lost though the next succeeds (4), one write beside the records (5), or one of one kind of file (6 and more, see asideFiles) fail; restarted with the disk repaired
+	FailingDisk                  // writes (Size 0), syncs (1), one write (2), one sync (3), one sync whose bytes are lost though the next succeeds (4), or one write of one kind of file beside the records (5 and more, see asideFiles) fail; restarted with the disk repaired
 	FullDisk                     // no space for a while
 	ClockOffset                  // the wall clock is off by Size ms
 	ClockDrift                   // the wall clock gains Size parts in a million; the timers of one that loses fire late

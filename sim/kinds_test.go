@@ -97,7 +97,7 @@ func TestFaultOfNoSizeHasNoEffect(t *testing.T) {
 
 // Each size of a failing disk is noticed: the broker gives its directory up, and is started again when it is repaired.
 func TestEachFailureOfADiskIsNoticed(t *testing.T) {
-	for _, size := range []int64{failedWrites, failedSyncs, failedWrite, failedSync, forgottenSync, failedAside, failedOf, failedOf + 1, failedOf + producersFile} {
+	for _, size := range []int64{failedWrites, failedSyncs, failedWrite, failedSync, forgottenSync, failedAside, failedAside + 1, failedAside + producersFile} {
 		s := witness(FailingDisk)
 		s.Faults[0].Size = size
 		s.Options.Topics[0].FlushMessages, s.Options.Topics[0].SegmentBytes = 1, 4096 // indexes, too, are written all the time

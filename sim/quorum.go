@@ -88,7 +88,7 @@ func (s *service) checkMajority(n *Node, r *raft.Node, running, now scheduler.In
 // stir notes what may have let a node stand still, or hear now what was said long ago.
 func (s *service) stir(now scheduler.Instant) {
 	q, c := &s.quorum, s.run.chaos
-	late := slices.ContainsFunc(c.active, func(k *strike) bool { return !k.ended && isLate(k.fault.Kind) })
+	late := c.lasts(func(k *strike) bool { return isLate(k.fault.Kind) })
 	if faults := [2]int{len(c.active), c.ended}; late || faults != q.faults {
 		q.faults, q.stirred = faults, now
 	}
@@ -104,8 +104,8 @@ func (s *service) stir(now scheduler.Instant) {
 
 // isHeldUp reports whether a node waits for its disk before it does anything.
 func (s *service) isHeldUp(host string) bool {
-	return slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool {
-		return !k.ended && (isOfDisk(k.fault.Kind) || k.fault.Kind == FullDisk || k.fault.Kind == FailingDisk) && k.strikes(host)
+	return s.run.chaos.lasts(func(k *strike) bool {
+		return (isOfDisk(k.fault.Kind) || k.fault.Kind == FullDisk || k.fault.Kind == FailingDisk) && k.strikes(host)
 	})
 }
 

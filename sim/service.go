@@ -104,7 +104,7 @@ func asInt(yes bool) int {
 
 // isRestless says that a fault is under way that goes on to change things, or that concerns everybody.
 func (s *service) isRestless() bool {
-	return slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool { return !k.ended && !isStill(k.fault.Kind) })
+	return s.run.chaos.lasts(func(k *strike) bool { return !isStill(k.fault.Kind) })
 }
 
 // isStill reports whether a kind of fault leaves all but its hosts alone, and its hosts as they are, until it ends.
@@ -119,13 +119,13 @@ func isStill(k Kind) bool {
 
 // isTouched reports whether a fault that is under way has to do with a host.
 func (s *service) isTouched(host string) bool {
-	return slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool { return !k.ended && k.touches(host) })
+	return s.run.chaos.lasts(func(k *strike) bool { return k.touches(host) })
 }
 
 // isCut reports the same of faults that keep a host from hearing others, or from being a while later where it was.
 func (s *service) isCut(host string) bool {
-	return slices.ContainsFunc(s.run.chaos.active, func(k *strike) bool {
-		return !k.ended && !isOfDisk(k.fault.Kind) && k.fault.Kind != Pause && k.touches(host)
+	return s.run.chaos.lasts(func(k *strike) bool {
+		return !isOfDisk(k.fault.Kind) && k.fault.Kind != Pause && k.touches(host)
 	})
 }
 
